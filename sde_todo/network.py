@@ -1,0 +1,158 @@
+"""Task 1.2, first part: networks of (t, x), and the adapter that turns their output into a score.
+
+A network is called as model(t, x) with t (B,) and x (B, D). What its output means (score, noise,
+data or v) is known to `get_score_fn` alone: losses and samplers see scores.
+"""
+
+import itertools
+import math
+
+import torch
+from torch import nn
+
+from sde_todo.mixture import alpha_std
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of the time at geometric frequencies (Vaswani et al. 2017, section 3.5).
+
+    Args:
+        dim: length of the embedding, even.
+        max_freq: the frequencies run from 1 to max_freq radians per unit of time.
+    """
+
+    def __init__(self, dim=64, max_freq=1000.0):
+        super().__init__()
+        if dim % 2 or dim < 4:
+            raise ValueError(f"dim = {dim}: use an even number of at least 4 (sines and cosines).")
+        self.register_buffer("freqs", torch.logspace(0, math.log10(max_freq), dim // 2))
+
+    def forward(self, t):
+        """(B,) -> (B, dim): [sin(w_1 t), ..., sin(w_n t), cos(w_1 t), ..., cos(w_n t)]."""
+        # TODO 1.2a: write this part in the place of the line that raises.
+        # Hint: self.freqs holds the w_i. An outer product gives (B, dim/2) angles.
+        raise NotImplementedError("TODO 1.2a: TimeEmbedding.forward")
+
+
+class MLP(nn.Module):
+    """Linear layers with SiLU between them, none after the last.
+
+    Args:
+        sizes: widths from input to output, such as [2, 128, 128, 2].
+    """
+
+    def __init__(self, sizes):
+        super().__init__()
+        # TODO 1.2b: write this part in the place of the line that raises.
+        # Hint: len(sizes) - 1 linear layers, an activation after each but the last.
+        raise NotImplementedError("TODO 1.2b: MLP.__init__")
+
+    def forward(self, x):
+        """(B, sizes[0]) -> (B, sizes[-1])."""
+        # TODO 1.2b: write this part in the place of the line that raises.
+        # Hint: one line, if the layers are in an nn.Sequential.
+        raise NotImplementedError("TODO 1.2b: MLP.forward")
+
+
+class SimpleNet(nn.Module):
+    """A small network of (t, x) with residual connections.
+
+    x goes through an encoder to z_dim numbers, the time is embedded and mapped to z_dim numbers,
+    their sum goes through residual blocks and out.
+
+    Args:
+        in_dim: D, numbers per point.
+        enc_shapes: widths of the encoder's hidden layers.
+        dec_shapes: hidden widths of the residual blocks, one block z + MLP(z) for each.
+        z_dim: width at which x and t meet, even.
+    """
+
+    def __init__(self, in_dim=2, enc_shapes=(128,), dec_shapes=(128, 128), z_dim=128):
+        super().__init__()
+        self.config = {
+            "in_dim": in_dim,
+            "enc_shapes": tuple(enc_shapes),
+            "dec_shapes": tuple(dec_shapes),
+            "z_dim": z_dim,
+        }
+        # TODO 1.2c: write this part in the place of the line that raises.
+        # Hint: MLP and TimeEmbedding above are all you need. Keep blocks in an nn.ModuleList.
+        raise NotImplementedError("TODO 1.2c: SimpleNet.__init__")
+
+    def forward(self, t, x):
+        """(B,), (B, in_dim) -> (B, in_dim)."""
+        # TODO 1.2c: write this part in the place of the line that raises.
+        # Hint: a residual block adds to its input: z = z + block(z).
+        raise NotImplementedError("TODO 1.2c: SimpleNet.forward")
+
+
+class Denoiser(nn.Module):
+    """An estimate of E[X_0 | X_t] with the preconditioning of Karras et al. 2022, for any process.
+
+    x / alpha = x_0 + sigma z with sigma = std / alpha is all that a denoiser needs to see, so one
+    trained network serves every process (set `sde` to another one). With s the data's deviation,
+
+        D = c_skip x/alpha + c_out F(c_in x/alpha, log sigma),
+        c_in = 1/sqrt(sigma^2 + s^2), c_skip = s^2 c_in^2, c_out = sigma s c_in
+
+    (their table 1). F sees Fourier features of the plane, which draw sharp edges sooner.
+
+    Args:
+        sde: the process that says which noise level belongs to a time.
+        sigma_data: deviation s of the data. width, depth: of the hidden layers.
+        features: number of random directions in the plane. bandwidth: their deviation.
+    """
+
+    def __init__(self, sde, sigma_data=2.0, width=128, depth=3, features=16, bandwidth=0.3):
+        super().__init__()
+        self.sde = sde
+        self.sigma_data = sigma_data
+        self.register_buffer("directions", 2 * math.pi * bandwidth * torch.randn(2, features))
+        sizes = [2 + 1 + 2 * features] + depth * [width]
+        layers = [
+            layer
+            for n_in, n_out in itertools.pairwise(sizes)
+            for layer in (nn.Linear(n_in, n_out), nn.SiLU())
+        ]
+        self.layers = nn.Sequential(*layers, nn.Linear(width, 2))
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, t, x):
+        """(B,), (B, 2) -> the denoised points (B, 2)."""
+        # TODO 1.2k: write this part in the place of the line that raises.
+        # Hint: alpha_std(self.sde, t, x) gives alpha and std, both (B, 1). With y = c_in x/alpha,
+        #   feed self.layers with 3 y, 2 log sigma, and sine and cosine of y @ self.directions.
+        raise NotImplementedError("TODO 1.2k: Denoiser.forward")
+
+
+def get_score_fn(sde, model, predicts="score"):
+    """The score that a network stands for: the one adapter between networks and everything else.
+
+    With X_t = alpha x_0 + std z:
+
+        noise: score = -z / std          data: score = (alpha x_0 - x) / std^2
+        v = alpha z - std x_0, for a process with alpha^2 + std^2 = 1: z = std x + alpha v
+
+    (Song et al. 2021, section 3; Salimans and Ho 2022, section 4, for v.)
+
+    Args:
+        sde: the forward process. model: network (t, x) -> (B, D).
+        predicts: "score", "noise", "data" or "v".
+
+    Returns:
+        score_fn(t, x) -> (B, D).
+    """
+    if predicts not in ("score", "noise", "data", "v"):
+        raise ValueError(f"predicts = {predicts!r}: choose score, noise, data or v.")
+
+    def score_fn(t, x):
+        prediction = model(t, x)
+        if predicts == "score":
+            return prediction
+        alpha, std = alpha_std(sde, t, x)
+        # TODO 1.2d: write this part in the place of the line that raises.
+        # Hint: three cases are left. alpha and std are (B, 1).
+        raise NotImplementedError("TODO 1.2d: get_score_fn.score_fn")
+
+    return score_fn

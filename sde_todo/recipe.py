@@ -1,0 +1,44 @@
+"""Task 1.4: everything together, from points to a trained score.
+
+A recipe is a function recipe(points, seed=0) -> (sde, score_fn). The marks of Task 1.4 call it on
+the Swiss roll and judge 10,000 samples of it, see `sde_todo.eval`.
+"""
+
+import torch
+
+from sde_todo.dataset import Batches
+from sde_todo.loss import DSMLoss, StableTarget
+from sde_todo.network import Denoiser, SimpleNet, get_score_fn
+from sde_todo.sde import VESDE, VPSDE
+from sde_todo.train import EMA, get_sde_step_fn, train_diffusion, warmup_linear
+
+
+def plain_recipe(points, sde=None, loss_fn=None, N_steps=2000, seed=0, checkpoint=None):
+    """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
+
+    Args:
+        points: (n, 2) training set. sde: forward process, VP where left out.
+        loss_fn: denoising score matching where left out. N_steps: of 512 points each.
+        seed: of weights, noise and order. checkpoint: file to go on from, or None.
+
+    Returns:
+        sde, and score_fn(t, x) with the averaged weights.
+    """
+    # TODO 1.4a: write this part in the place of the line that raises.
+    # Hint: network, optimiser, EMA, step function, train_diffusion, get_score_fn: one line each.
+    #   Adam at 2e-3 with warmup_linear is a good start; sample with ema.model.
+    raise NotImplementedError("TODO 1.4a: plain_recipe")
+
+
+def floor_recipe(points, N_steps=1700, seed=0, checkpoint=None):
+    """The reference recipe: as near to the floor as two sets of real points are to each other.
+
+    A preconditioned denoiser, noise levels log-uniform on [.02, 12], the stable target and a
+    large learning rate. Sample it with Sampler(1e-6, "multistep", start="moments").
+
+    Args and returns as for `plain_recipe`.
+    """
+    # TODO 1.4c: write this part in the place of the line that raises.
+    # Hint: VESDE with time uniform on [0, 1] has log-uniform noise. Denoiser, predicts="data",
+    #   weight="edm", StableTarget; Adam at 1.2e-2, betas (.9, .99); EMA .99.
+    raise NotImplementedError("TODO 1.4c: floor_recipe")

@@ -1,0 +1,219 @@
+"""Task 1.3: from noise to data along the reverse process.
+
+A sampler walks the clock s of `sde.reverse(score_fn)` from 0 (noise) to T - eps (almost data).
+Each method is one function step(sde, s, ds, x) -> (x, evaluations): the state at s + ds, and how
+often the score was asked for. Time stops eps short of the data, where the score may be infinite.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+from tqdm.auto import tqdm
+
+from sde_todo.mixture import alpha_std
+
+
+def time_grid(T, eps, N, rho=1.0):
+    """The clock of a sampler: N + 1 increasing times s from 0 to T - eps.
+
+    t = T - s falls from T to eps, equally spaced in t^(1/rho): rho = 1 is uniform, larger values
+    put more steps near the data (Karras et al. 2022, eq. 5, with t in the place of sigma).
+
+    Returns:
+        (N + 1,) tensor.
+    """
+    if not 0 < eps < T:
+        raise ValueError(f"eps = {eps}: it must lie between 0 and T = {T:g}.")
+    # TODO 1.3a: write this part in the place of the line that raises.
+    # Hint: torch.linspace from T^(1/rho) to eps^(1/rho), raised to rho, gives t. Return T - t.
+    raise NotImplementedError("TODO 1.3a: time_grid")
+
+
+def euler_maruyama_step(sde, s, ds, x):
+    """Euler-Maruyama along the reverse SDE: one predict_fn."""
+    # TODO 1.3b: write this part in the place of the line that raises.
+    # Hint: sde.predict_fn does it. How many times was the score asked for?
+    raise NotImplementedError("TODO 1.3b: euler_maruyama_step")
+
+
+def ode_euler_step(sde, s, ds, x):
+    """Euler along the probability-flow ODE."""
+    # TODO 1.3d: write this part in the place of the line that raises.
+    # Hint: predict_fn has a switch for the ODE.
+    raise NotImplementedError("TODO 1.3d: ode_euler_step")
+
+
+def ode_heun_step(sde, s, ds, x):
+    """Heun's second-order step along the ODE: the mean of the slopes at both ends.
+
+    x_E = x + ds d(s, x);    x' = x + ds/2 (d(s, x) + d(s + ds, x_E))
+    """
+    # TODO 1.3d: write this part in the place of the line that raises.
+    # Hint: sde.ode_coeff(s, x)[0] is the slope. Two evaluations.
+    raise NotImplementedError("TODO 1.3d: ode_heun_step")
+
+
+def reverse_diffusion_step(sde, s, ds, x):
+    """Reverse diffusion: reverse the exact transition of the forward process over one step.
+
+    Over [t - ds, t] the forward process multiplies by a and adds noise of variance b^2,
+
+        a = alpha(t)/alpha(t - ds),    b^2 = std(t)^2 - a^2 std(t - ds)^2,
+
+    so x = x_t + (1 - a) x_t + b^2 score + b z goes back, to first order in 1 - a (Song et al.
+    2021, appendix E; for VE this is their discretisation exactly).
+    """
+    # TODO 1.3e: write this part in the place of the line that raises.
+    # Hint: alpha_std(sde, s, x) gives alpha and std (B, 1) of the reverse process at its clock s.
+    #   The score is sde.score_fn(sde.T - s, x).
+    raise NotImplementedError("TODO 1.3e: reverse_diffusion_step")
+
+
+def predictor_corrector_step(sde, s, ds, x, snr=0.16):
+    """A reverse-diffusion step, then a Langevin step at the new time (Song et al. 2021, alg. 1)."""
+    # TODO 1.3c: write this part in the place of the line that raises.
+    # Hint: the corrector works at s + ds. Evaluations add up.
+    raise NotImplementedError("TODO 1.3c: predictor_corrector_step")
+
+
+STEPS = {
+    "euler_maruyama": euler_maruyama_step,
+    "reverse_diffusion": reverse_diffusion_step,
+    "predictor_corrector": predictor_corrector_step,
+    "ode_euler": ode_euler_step,
+    "ode_heun": ode_heun_step,
+}
+METHODS = (*STEPS, "rk45", "multistep")
+
+
+class Sampler:
+    """Draw samples from a reverse process.
+
+    Args:
+        eps: the time, counted from the data, at which sampling stops.
+        method: name in `METHODS`.
+        rho: spacing of the time grid, see `time_grid`.
+        start: "prior", or "moments" for the Gaussian with the mean and covariance that the data
+            have at time T, which lets T (or sigma_max) be smaller.
+        order: of "multistep". tol: relative and absolute tolerance of "rk45".
+    """
+
+    def __init__(
+        self, eps=1e-3, method="euler_maruyama", rho=1.0, start="prior", order=3, tol=1e-5
+    ):
+        if method not in METHODS:
+            raise ValueError(f"Unknown method {method!r}. Known: {', '.join(METHODS)}.")
+        if start not in ("prior", "moments"):
+            raise ValueError(f"start = {start!r}: choose prior or moments.")
+        self.eps = eps
+        self.method = method
+        self.rho = rho
+        self.start = start
+        self.order = order
+        self.tol = tol
+
+    def get_sampling_fn(self, sde, dataset):
+        """Return sampling_fn(N_samples) -> (out, ntot, timesteps, x_traj).
+
+        Args:
+            sde: a reverse process, from `SDE.reverse`; takes sde.N steps.
+            dataset: (n, D) tensor of real points; gives shape, device and dtype, and the moments
+                where start = "moments".
+
+        The returned function gives
+
+            out: (N_samples, D) the samples, equal to x_traj[-1].
+            ntot: how often the score was evaluated.
+            timesteps: (K + 1,) clock times s.
+            x_traj: (K + 1, N_samples, D) the state at each of them, x_traj[0] from the prior.
+        """
+
+        @torch.no_grad()
+        def sampling_fn(N_samples):
+            if N_samples < 1:
+                raise ValueError(f"N_samples = {N_samples}: ask for at least one.")
+            x = initial_state(sde, dataset, N_samples, self.start)
+            timesteps = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
+            if self.method == "rk45":
+                x_traj, ntot = solve_rk45(sde, timesteps, x, self.tol)
+            elif self.method == "multistep":
+                box = (dataset.amin(0), dataset.amax(0))
+                x_traj, ntot = multistep(sde, timesteps, x, self.order, box)
+            else:
+                x_traj, ntot = walk(STEPS[self.method], sde, timesteps, x)
+            return x_traj[-1], ntot, timesteps, x_traj
+
+        return sampling_fn
+
+
+def initial_state(sde, dataset, n, start="prior"):
+    """n states at s = 0: from the prior, or N(alpha m, alpha^2 Cov + std^2 I) from the moments."""
+    like = torch.empty(n, *dataset.shape[1:]).to(dataset)
+    if start == "prior":
+        return sde.prior_sampling(like)
+    one = torch.zeros(1, device=dataset.device)
+    alpha, std = alpha_std(sde, one, dataset[:1])
+    D = dataset.shape[1]
+    cov = alpha**2 * dataset.T.cov() + std**2 * torch.eye(D).to(dataset)
+    root = torch.linalg.cholesky(cov)
+    return alpha * dataset.mean(0) + torch.randn_like(like) @ root.T
+
+
+def walk(step, sde, timesteps, x):
+    """Apply one step function from each time to the next; return all states and the evaluations.
+
+    Args:
+        step: a function of `STEPS`. timesteps: (K + 1,). x: (B, ...) the state at timesteps[0].
+
+    Returns:
+        x_traj (K + 1, B, ...) with x_traj[0] = x, and the number of evaluations.
+    """
+    # TODO 1.3b: write this part in the place of the line that raises.
+    # Hint: store the state after each step, and pass s as a (B,) tensor.
+    raise NotImplementedError("TODO 1.3b: walk")
+
+
+def solve_rk45(sde, timesteps, x, tol):
+    """The probability-flow ODE by scipy's adaptive Runge-Kutta 4(5), as in Song et al. 2021.
+
+    Args and returns as for `walk`, with tol the relative and absolute tolerance.
+    """
+
+    # TODO 1.3f: write this part in the place of the line that raises.
+    # Hint: solve_ivp wants a function of (float, flat float64 array). t_eval = the timesteps.
+    #   Its result has .y of shape (n, K + 1) and .nfev.
+    raise NotImplementedError("TODO 1.3f: solve_rk45")
+
+
+def multistep(sde, timesteps, x, order=3, box=None):
+    """Exponential multistep on the denoiser: the ODE's linear part exactly, the rest by memory.
+
+    With y = x/alpha, sigma = std/alpha, lambda = -log sigma and D = E[x_0 | x_t] the
+    probability-flow ODE has the solution
+
+        y' = (sigma'/sigma) y + sigma' * integral of e^lambda D dlambda, from lambda to lambda',
+
+    where D is replaced by the polynomial through its last `order` values. Order 1 is DDIM, order 2
+    DPM-Solver++ 2M up to its weights (Lu et al. 2022, eq. 9). The output is D at the last time.
+
+    Args and returns as for `walk`; box: (low, high) to which D is clamped, or None.
+    """
+    # TODO 1.3g: write this part in the place of the line that raises.
+    # Hint: multistep_weights below gives the weights of the last values of D. Keep the last
+    #   `order` pairs (lambda, D) in a list. D = (x + std^2 score)/alpha.
+    raise NotImplementedError("TODO 1.3g: multistep")
+
+
+def multistep_weights(lams, lam_next):
+    """Weights w_j with sum_j w_j D_j = integral of e^(lambda - lams[-1]) D(lambda) dlambda.
+
+    D is the polynomial with values D_j at lams[j], integrated from lams[-1] to lam_next. The
+    weights integrate e^u u^k exactly for k < len(lams).
+    """
+    # TODO 1.3g: write this part in the place of the line that raises.
+    # Hint: with u = lambda - lams[-1] and h its end, I_0 = e^h - 1, I_k = e^h h^k - k I_(k-1).
+    #   Solve sum_j w_j u_j^k = I_k.
+    raise NotImplementedError("TODO 1.3g: multistep_weights")

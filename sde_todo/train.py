@@ -1,0 +1,260 @@
+"""Task 1.2, third part: one training step, the moving average, and the loop around them."""
+
+import contextlib
+import copy
+import math
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from sde_todo.loss import dsm_target, sample_time
+from sde_todo.mixture import alpha_std
+from sde_todo.network import get_score_fn
+
+
+class EMA:
+    """Exponential moving average of a model's weights, kept in `self.model`, a copy.
+
+        ema <- d ema + (1 - d) p,    d = min(decay, (1 + k)/(10 + k)) after k updates
+
+    The warm-up lets the average forget the initial weights quickly.
+
+    Args:
+        model: the network that is trained. decay: between 0 and 1.
+    """
+
+    def __init__(self, model, decay=0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay = {decay}: choose it in [0, 1).")
+        self.source = model
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self):
+        """Move the average towards the weights that the trained model has now."""
+        # TODO 1.2m: write this part in the place of the line that raises.
+        # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d).
+        raise NotImplementedError("TODO 1.2m: EMA.update")
+
+    def state_dict(self):
+        """Averaged weights and number of updates."""
+        return {"model": self.model.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state):
+        """Go on from `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.updates = state["updates"]
+
+
+def denoising_weight(alpha, std, g):
+    """std^2: with it the loss of a noise-predicting network is |noise - prediction|^2 / 2."""
+    return std**2
+
+
+def likelihood_weight(alpha, std, g):
+    """g^2: with it the loss bounds the negative log likelihood (Song et al. 2021, "Maximum...")."""
+    return g**2
+
+
+def edm_weight(alpha, std, g, sigma_data=2.0):
+    """Karras et al. 2022, table 1: every noise level starts with the same loss."""
+    sigma = std / alpha
+    return std**2 * (sigma**2 + sigma_data**2) / sigma_data**2
+
+
+WEIGHTS = {
+    "denoising": denoising_weight,
+    "likelihood": likelihood_weight,
+    "edm": edm_weight,
+}
+
+
+def get_sde_step_fn(
+    model,
+    ema,
+    opt,
+    loss_fn,
+    sde,
+    predicts="score",
+    weight="denoising",
+    density="uniform",
+    eps=1e-3,
+    stable_target=None,
+    schedule=None,
+):
+    """Return step_fn(batch) -> loss: one optimisation step of score matching.
+
+    Args:
+        model: network (t, x). ema: `EMA` of it, or None. opt: optimiser of its parameters.
+        loss_fn: called as loss_fn(t, x_t, score_fn, y, weight).
+        sde: the forward process.
+        predicts: what the network predicts, see `get_score_fn`.
+        weight: name in `WEIGHTS`. density, eps: of the times, see `sample_time`.
+        stable_target: `StableTarget` of the data, or None for the drawn x_0.
+        schedule: learning-rate schedule, stepped after every step, or None.
+
+    The tensors of the state that a resumed run needs are in step_fn.parts.
+    """
+    score_fn = get_score_fn(sde, model, predicts)
+    weight_fn = WEIGHTS[weight]
+
+    def step_fn(batch):
+        t, time_weight = sample_time(len(batch), sde, eps, density, batch.device)
+        # TODO 1.2n: write this part in the place of the line that raises.
+        # Hint: diffuse the batch to x_t = mean + std z, form the target and the weight, then
+        #   zero_grad, loss, backward and three kinds of step. time_weight is a factor of w.
+        raise NotImplementedError("TODO 1.2n: get_sde_step_fn.step_fn")
+
+    parts = {"model": model, "ema": ema, "opt": opt, "schedule": schedule}
+    step_fn.parts = {name: part for name, part in parts.items() if part is not None}
+    return step_fn
+
+
+def warmup_linear(opt, N_steps, warmup=100):
+    """Learning-rate schedule: linear to the full rate in `warmup` steps, then linear to 0."""
+
+    def factor(k):
+        return min((k + 1) / warmup, (N_steps - k) / max(N_steps - warmup, 1), 1.0)
+
+    return torch.optim.lr_scheduler.LambdaLR(opt, factor)
+
+
+def train_diffusion(
+    dataloader, step_fn, N_steps, plot=False, checkpoint=None, save_every=30.0, threads=None
+):
+    """Run the training loop; stop with Ctrl-C and go on later where a checkpoint is named.
+
+    Args:
+        dataloader: endless batches, such as `sde_todo.dataset.Batches`.
+        step_fn: from `get_sde_step_fn`. N_steps: number of steps in all.
+        plot: whether to draw the loss curve at the end.
+        checkpoint: file to write every `save_every` seconds, at the end and when stopped; where
+            it exists the run goes on from it, bit for bit.
+        threads: number of CPU threads; None measures one against all over the first 40 steps
+            and takes the faster. Fix it to repeat a run bit for bit.
+
+    Returns:
+        list of the losses of all steps, from the first on.
+
+    Raises:
+        FloatingPointError: the loss is NaN or infinite.
+        KeyboardInterrupt: stopped, with no checkpoint to go on from.
+    """
+    losses = _resume(checkpoint, dataloader, step_fn, N_steps)
+    saved = time.monotonic()
+    with _threads(threads) as pick_threads, _deferred_stop() as stop:
+        for loss in _steps(dataloader, step_fn, len(losses), N_steps, pick_threads):
+            losses.append(loss)
+            if checkpoint and time.monotonic() - saved > save_every:
+                save_checkpoint(checkpoint, dataloader, step_fn, losses)
+                saved = time.monotonic()
+            if stop.is_set():
+                break
+    if checkpoint:
+        save_checkpoint(checkpoint, dataloader, step_fn, losses)
+    if stop.is_set():
+        if checkpoint is None:
+            raise KeyboardInterrupt
+        print(f"Stopped after {len(losses)} steps; run again to go on from {checkpoint}.")
+    if plot:
+        from sde_todo.plot import plot_loss
+
+        plot_loss(losses)
+    return losses
+
+
+def _steps(dataloader, step_fn, first, N_steps, pick_threads):
+    """Yield the loss of each step from `first` on, behind a progress bar."""
+    bar = tqdm(range(first, N_steps), initial=first, total=N_steps, desc="training", disable=None)
+    for step, batch in zip(bar, dataloader, strict=False):
+        pick_threads(step - first)
+        loss = step_fn(batch)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} at step {step}; the usual causes are a time of 0 (where "
+                f"std = 0), a learning rate that is too high, and the root of a negative number."
+            )
+        if step % 50 == 0:
+            bar.set_postfix(loss=f"{loss:.4f}")
+        yield loss
+
+
+def save_checkpoint(path, dataloader, step_fn, losses):
+    """Write everything that a run needs to go on; the file is replaced whole or not at all."""
+    state = {name: part.state_dict() for name, part in step_fn.parts.items()}
+    if hasattr(dataloader, "state_dict"):
+        state["dataloader"] = dataloader.state_dict()
+    state |= {"losses": torch.tensor(losses, dtype=torch.float64), "rng": torch.get_rng_state()}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(path, dataloader, step_fn, N_steps):
+    """Load a checkpoint where there is one, and return the losses so far."""
+    if path is None or not Path(path).exists():
+        return []
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    for name, part in step_fn.parts.items():
+        part.load_state_dict(state[name])
+    if "dataloader" in state:
+        dataloader.load_state_dict(state["dataloader"])
+    torch.set_rng_state(state["rng"])
+    losses = state["losses"].tolist()
+    print(f"Going on from {path} at step {len(losses)} of {N_steps}.")
+    return losses
+
+
+@contextlib.contextmanager
+def _threads(fixed, probe=20):
+    """Set the number of threads for a run and put the old one back at its end.
+
+    Yields pick(step): steps 0 to probe - 1 run on one thread, the next on all, and from then on
+    the faster of both is used. Small networks lose more to handing work over than they win.
+    """
+    before = torch.get_num_threads()
+    marks = {}
+
+    def pick(step):
+        if fixed is not None or before == 1 or step > 2 * probe:
+            return
+        if step in (0, probe, 2 * probe):
+            marks[step] = time.perf_counter()
+        if step == probe:
+            torch.set_num_threads(before)
+        if step == 2 * probe and marks[probe] - marks[0] < marks[2 * probe] - marks[probe]:
+            torch.set_num_threads(1)
+
+    torch.set_num_threads(1 if fixed is None else fixed)
+    try:
+        yield pick
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _deferred_stop():
+    """Turn Ctrl-C and SIGTERM into a flag, so that a run stops between two steps, not inside one.
+
+    Outside the main thread, where Python delivers no signals, the flag just stays down.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = {name: signal.signal(name, lambda *_: stop.set()) for name in names}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

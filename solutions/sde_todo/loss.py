@@ -1,0 +1,218 @@
+"""Task 1.2, second part: losses whose minimiser is the score, and the times at which they look.
+
+Every loss is called as loss(t, x, model, y, weight) with noisy samples x ~ p_t and returns
+
+    E[ weight(t) * (loss per sample) ],
+
+one number. `model(t, x)` is an estimate of the score. Only denoising score matching looks at y.
+"""
+
+import torch
+
+from sde_todo.mixture import alpha_std
+
+
+def dsm_target(z, std):
+    """The score of the transition kernel, grad_x log N(x; mean, std^2 I) at x = mean + std z.
+
+    Args:
+        z: (B, ...) the noise that was added. std: broadcasts against z.
+
+    Returns:
+        (B, ...), the regression target of denoising score matching (Vincent 2011).
+    """
+    # BEGIN SOLUTION 1.2e
+    # Hint: write the gradient of -|x - mean|^2 / (2 std^2), then put x - mean = std z.
+    return -z / std
+    # END SOLUTION
+
+
+def get_div(y, x, method="exact", noise="rademacher"):
+    """Divergence sum_i dy_i/dx_i of a vector field at each sample.
+
+    Exact: one backward pass per coordinate. Hutchinson: v^T (dy/dx) v with one random v with
+    E[v v^T] = I per sample, an unbiased estimate for one backward pass (Hutchinson 1989).
+
+    Args:
+        y: (B, ...) computed from x. x: (B, ...) with requires_grad, sample i of y depending on
+            sample i of x alone. method: "exact" or "hutchinson". noise: "rademacher", "gaussian".
+
+    Returns:
+        (B,) tensor that can be differentiated again.
+    """
+    if method == "exact":
+        # BEGIN SOLUTION 1.2f
+        # Hint: the trace of the Jacobian, not the sum of its entries: for each coordinate i,
+        #   torch.autograd.grad(y_i.sum(), x, create_graph=True), of which only entry i counts.
+        columns = y.flatten(1).unbind(1)  # D tensors of shape (B,)
+        grads = [torch.autograd.grad(c.sum(), x, create_graph=True)[0] for c in columns]
+        return sum(grad.flatten(1)[:, i] for i, grad in enumerate(grads))
+        # END SOLUTION
+    if method == "hutchinson":
+        # BEGIN SOLUTION 1.2f
+        # Hint: torch.autograd.grad(y, x, v, create_graph=True) gives v^T (dy/dx).
+        v = random_probe(x, noise)
+        vjp = torch.autograd.grad(y, x, v, create_graph=True)[0]
+        return (vjp * v).flatten(1).sum(1)
+        # END SOLUTION
+    raise ValueError(f"method = {method!r}: choose exact or hutchinson.")
+
+
+def random_probe(x, noise="rademacher"):
+    """Random directions v with E[v v^T] = I, shape of x: signs, or standard normal numbers."""
+    if noise == "rademacher":
+        return torch.randint_like(x, 0, 2) * 2 - 1
+    if noise == "gaussian":
+        return torch.randn_like(x)
+    raise ValueError(f"noise = {noise!r}: choose rademacher or gaussian.")
+
+
+class DSMLoss:
+    """Denoising score matching (Vincent 2011; Song et al. 2021, eq. 7).
+
+    E[ weight/2 |model(t, x) - y|^2 ],    y = score of the transition kernel
+    """
+
+    def __call__(self, t, x, model, y, weight=None):
+        """One number. t (B,), x (B, ...), y (B, ...), weight (B,) or None for 1."""
+        # BEGIN SOLUTION 1.2e
+        # Hint: sum over the coordinates of a sample first, then mean over the batch.
+        per_sample = 0.5 * (model(t, x) - y).pow(2).flatten(1).sum(1)  # (B,)
+        return weighted_mean(per_sample, weight)
+        # END SOLUTION
+
+
+class ISMLoss:
+    """Implicit score matching (Hyvarinen 2005): no target, but a divergence.
+
+        E[ weight (1/2 |s|^2 + div s) ],    s = model(t, x)
+
+    Args:
+        method, noise: of the divergence, see `get_div`.
+    """
+
+    def __init__(self, method="exact", noise="rademacher"):
+        self.method = method
+        self.noise = noise
+
+    def __call__(self, t, x, model, y=None, weight=None):
+        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
+        # BEGIN SOLUTION 1.2g
+        # Hint: x must require gradients before the model sees it: x.detach().requires_grad_().
+        x = x.detach().requires_grad_()
+        s = model(t, x)
+        per_sample = 0.5 * s.pow(2).flatten(1).sum(1) + get_div(s, x, self.method, self.noise)
+        return weighted_mean(per_sample, weight)
+        # END SOLUTION
+
+
+class SSMLoss:
+    """Sliced score matching with variance reduction (Song et al. 2019, eq. 8).
+
+        E[ weight (1/2 |s|^2 + v^T (ds/dx) v) ],    one random v per sample
+
+    Args:
+        noise: law of v, see `random_probe`.
+    """
+
+    def __init__(self, noise="rademacher"):
+        self.noise = noise
+
+    def __call__(self, t, x, model, y=None, weight=None):
+        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
+        # BEGIN SOLUTION 1.2h
+        # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x.
+        x = x.detach().requires_grad_()
+        s = model(t, x)
+        v = random_probe(x, self.noise)
+        vjp = torch.autograd.grad((s * v).sum(), x, create_graph=True)[0]
+        per_sample = 0.5 * s.pow(2).flatten(1).sum(1) + (vjp * v).flatten(1).sum(1)
+        return weighted_mean(per_sample, weight)
+        # END SOLUTION
+
+
+def weighted_mean(per_sample, weight=None):
+    """Mean over the batch of weight * per_sample, both (B,)."""
+    return per_sample.mean() if weight is None else (weight * per_sample).mean()
+
+
+def sample_time(B, sde, eps=1e-3, density="uniform", device=None, generator=None):
+    """Draw the times of a batch from [eps, T], and the weights that undo the choice.
+
+    "uniform" is stratified: t_i = eps + (T - eps)(i + U)/B. "debiased" is the density of Huang et
+    al. 2021 (section 4), q(t) proportional to g^2/std^2: with likelihood weighting it takes the
+    weight g^2/std^2 off the loss and with it most of the variance. For a linear process
+
+        g^2/std^2 = d/dt log(std^2/alpha^2),
+
+    so that this density is uniform in the log of the noise-to-signal ratio.
+
+    Args:
+        B: number of times. sde: the forward process. eps: smallest time; a std of zero lies below.
+        density: "uniform" or "debiased".
+
+    Returns:
+        t (B,) and the weight uniform density / q(t) (B,), whose mean is 1.
+    """
+    if not 0 < eps < sde.T:
+        raise ValueError(f"eps = {eps}: it must lie between 0 and T = {sde.T:g}.")
+    u = (torch.arange(B) + torch.rand(B, generator=generator)) / B
+    if density == "uniform":
+        # BEGIN SOLUTION 1.2i
+        # Hint: map u from [0, 1] to [eps, T]; a uniform draw needs no weight.
+        t = eps + (sde.T - eps) * u
+        return t.to(device), torch.ones(B, device=device)
+        # END SOLUTION
+    if density == "debiased":
+        # BEGIN SOLUTION 1.2j
+        # Hint: tabulate log(std^2/alpha^2) over a grid of t (log_nsr below), draw its value
+        #   uniformly between both ends and interpolate t back. The weight is 1/((T - eps) q(t)).
+        grid = torch.linspace(eps**0.25, sde.T**0.25, 4001, dtype=torch.float64) ** 4
+        value = log_nsr(sde, grid)
+        target = value[0] + (value[-1] - value[0]) * u.double()
+        i = torch.searchsorted(value, target).clamp(1, len(grid) - 1)
+        slope = (value[i] - value[i - 1]) / (grid[i] - grid[i - 1])
+        t = (grid[i - 1] + (target - value[i - 1]) / slope).clamp(eps, sde.T)
+        q = slope / (value[-1] - value[0])
+        return t.float().to(device), (1 / ((sde.T - eps) * q)).float().to(device)
+        # END SOLUTION
+    raise ValueError(f"density = {density!r}: choose uniform or debiased.")
+
+
+def log_nsr(sde, t):
+    """log(std^2/alpha^2) of a process at times t (n,), shape (n,)."""
+    alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=t.dtype, device=t.device))
+    return 2 * (std.log() - alpha.log())[:, 0]
+
+
+class StableTarget:
+    """E[x_0 | x_t] over the training points, in the place of the one x_0 that was drawn.
+
+    Denoising score matching regresses on x_0, a very noisy target once many points could have
+    led to x_t. Its mean over a reference set has the same minimiser and less variance (Xu et al.
+    2023, "Stable target field", eq. 7). The reference is the data binned on a grid of side
+    `cell`: a few hundred weighted centres.
+
+    Args:
+        points: (n, D) the training set. cell: side of a bin. above: where std/alpha is below
+            this the drawn x_0 is kept, for which the bins would be too coarse.
+    """
+
+    def __init__(self, points, cell=0.1, above=0.3):
+        bins, member = torch.unique((points / cell).round(), dim=0, return_inverse=True)
+        count = torch.bincount(member, minlength=len(bins))
+        total = torch.zeros(len(bins), points.shape[1]).to(points).index_add_(0, member, points)
+        self.centres = total / count[:, None]  # (K, D)
+        self.log_weight = count.double().log().to(points)  # (K,)
+        self.above = above
+
+    def __call__(self, x, x0, alpha, std):
+        """Target of x_0, (B, D). x (B, D) noisy, x0 (B, D) drawn; alpha, std (B, 1)."""
+        # BEGIN SOLUTION 1.2l
+        # Hint: the posterior over centres c is a softmax of (y.c - |c|^2/2)/sigma^2 + log weight,
+        #   with y = x/alpha and sigma = std/alpha.
+        y, sigma = x / alpha, std / alpha
+        c = self.centres
+        logits = (y @ c.T - c.pow(2).sum(1) / 2) / sigma**2 + self.log_weight  # (B, K)
+        return torch.where(sigma > self.above, logits.softmax(1) @ c, x0)
+        # END SOLUTION

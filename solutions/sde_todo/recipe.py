@@ -1,0 +1,81 @@
+"""Task 1.4: everything together, from points to a trained score.
+
+A recipe is a function recipe(points, seed=0) -> (sde, score_fn). The marks of Task 1.4 call it on
+the Swiss roll and judge 10,000 samples of it, see `sde_todo.eval`.
+"""
+
+import torch
+
+from sde_todo.dataset import Batches
+from sde_todo.loss import DSMLoss, StableTarget
+from sde_todo.network import Denoiser, SimpleNet, get_score_fn
+from sde_todo.sde import VESDE, VPSDE
+from sde_todo.train import EMA, get_sde_step_fn, train_diffusion, warmup_linear
+
+
+def plain_recipe(points, sde=None, loss_fn=None, N_steps=2000, seed=0, checkpoint=None):
+    """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
+
+    Args:
+        points: (n, 2) training set. sde: forward process, VP where left out.
+        loss_fn: denoising score matching where left out. N_steps: of 512 points each.
+        seed: of weights, noise and order. checkpoint: file to go on from, or None.
+
+    Returns:
+        sde, and score_fn(t, x) with the averaged weights.
+    """
+    # BEGIN SOLUTION 1.4a
+    # Hint: network, optimiser, EMA, step function, train_diffusion, get_score_fn: one line each.
+    #   Adam at 2e-3 with warmup_linear is a good start; sample with ema.model.
+    torch.manual_seed(seed)
+    sde = VPSDE(N=200) if sde is None else sde
+    model = SimpleNet().to(points.device)
+    ema = EMA(model)
+    opt = torch.optim.Adam(model.parameters(), lr=2e-3)
+    step_fn = get_sde_step_fn(
+        model,
+        ema,
+        opt,
+        DSMLoss() if loss_fn is None else loss_fn,
+        sde,
+        predicts="noise",
+        schedule=warmup_linear(opt, N_steps),
+    )
+    batches = Batches(points, batch_size=512, seed=seed)
+    train_diffusion(batches, step_fn, N_steps, checkpoint=checkpoint)
+    return sde, get_score_fn(sde, ema.model, "noise")
+    # END SOLUTION
+
+
+def floor_recipe(points, N_steps=1700, seed=0, checkpoint=None):
+    """The reference recipe: as near to the floor as two sets of real points are to each other.
+
+    A preconditioned denoiser, noise levels log-uniform on [.02, 12], the stable target and a
+    large learning rate. Sample it with Sampler(1e-6, "multistep", start="moments").
+
+    Args and returns as for `plain_recipe`.
+    """
+    # BEGIN SOLUTION 1.4c
+    # Hint: VESDE with time uniform on [0, 1] has log-uniform noise. Denoiser, predicts="data",
+    #   weight="edm", StableTarget; Adam at 1.2e-2, betas (.9, .99); EMA .99.
+    torch.manual_seed(seed)
+    sde = VESDE(N=15, sigma_min=0.02, sigma_max=12.0)
+    model = Denoiser(sde).to(points.device)
+    ema = EMA(model, decay=0.99)
+    opt = torch.optim.Adam(model.parameters(), lr=1.2e-2, betas=(0.9, 0.99), fused=True)
+    step_fn = get_sde_step_fn(
+        model,
+        ema,
+        opt,
+        DSMLoss(),
+        sde,
+        predicts="data",
+        weight="edm",
+        eps=1e-6,
+        stable_target=StableTarget(points),
+        schedule=warmup_linear(opt, N_steps),
+    )
+    batches = Batches(points, batch_size=512, seed=seed)
+    train_diffusion(batches, step_fn, N_steps, checkpoint=checkpoint)
+    return sde, get_score_fn(sde, ema.model, "data")
+    # END SOLUTION

@@ -1,0 +1,276 @@
+"""Task 1.3: from noise to data along the reverse process.
+
+A sampler walks the clock s of `sde.reverse(score_fn)` from 0 (noise) to T - eps (almost data).
+Each method is one function step(sde, s, ds, x) -> (x, evaluations): the state at s + ds, and how
+often the score was asked for. Time stops eps short of the data, where the score may be infinite.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+from tqdm.auto import tqdm
+
+from sde_todo.mixture import alpha_std
+
+
+def time_grid(T, eps, N, rho=1.0):
+    """The clock of a sampler: N + 1 increasing times s from 0 to T - eps.
+
+    t = T - s falls from T to eps, equally spaced in t^(1/rho): rho = 1 is uniform, larger values
+    put more steps near the data (Karras et al. 2022, eq. 5, with t in the place of sigma).
+
+    Returns:
+        (N + 1,) tensor.
+    """
+    if not 0 < eps < T:
+        raise ValueError(f"eps = {eps}: it must lie between 0 and T = {T:g}.")
+    # BEGIN SOLUTION 1.3a
+    # Hint: torch.linspace from T^(1/rho) to eps^(1/rho), raised to rho, gives t. Return T - t.
+    t = torch.linspace(T ** (1 / rho), eps ** (1 / rho), N + 1, dtype=torch.float64) ** rho
+    return (T - t).float()
+    # END SOLUTION
+
+
+def euler_maruyama_step(sde, s, ds, x):
+    """Euler-Maruyama along the reverse SDE: one predict_fn."""
+    # BEGIN SOLUTION 1.3b
+    # Hint: sde.predict_fn does it. How many times was the score asked for?
+    return sde.predict_fn(s, x, ds), 1
+    # END SOLUTION
+
+
+def ode_euler_step(sde, s, ds, x):
+    """Euler along the probability-flow ODE."""
+    # BEGIN SOLUTION 1.3d
+    # Hint: predict_fn has a switch for the ODE.
+    return sde.predict_fn(s, x, ds, ode=True), 1
+    # END SOLUTION
+
+
+def ode_heun_step(sde, s, ds, x):
+    """Heun's second-order step along the ODE: the mean of the slopes at both ends.
+
+    x_E = x + ds d(s, x);    x' = x + ds/2 (d(s, x) + d(s + ds, x_E))
+    """
+    # BEGIN SOLUTION 1.3d
+    # Hint: sde.ode_coeff(s, x)[0] is the slope. Two evaluations.
+    slope, _ = sde.ode_coeff(s, x)
+    end_slope, _ = sde.ode_coeff(s + ds, x + ds * slope)
+    return x + ds * (slope + end_slope) / 2, 2
+    # END SOLUTION
+
+
+def reverse_diffusion_step(sde, s, ds, x):
+    """Reverse diffusion: reverse the exact transition of the forward process over one step.
+
+    Over [t - ds, t] the forward process multiplies by a and adds noise of variance b^2,
+
+        a = alpha(t)/alpha(t - ds),    b^2 = std(t)^2 - a^2 std(t - ds)^2,
+
+    so x = x_t + (1 - a) x_t + b^2 score + b z goes back, to first order in 1 - a (Song et al.
+    2021, appendix E; for VE this is their discretisation exactly).
+    """
+    # BEGIN SOLUTION 1.3e
+    # Hint: alpha_std(sde, s, x) gives alpha and std (B, 1) of the reverse process at its clock s.
+    #   The score is sde.score_fn(sde.T - s, x).
+    alpha, std = alpha_std(sde, s, x)
+    next_alpha, next_std = alpha_std(sde, s + ds, x)
+    a = alpha / next_alpha
+    b_squared = (std**2 - a**2 * next_std**2).clamp(min=0)
+    score = sde.score_fn(sde.T - s, x)
+    return (2 - a) * x + b_squared * score + b_squared.sqrt() * torch.randn_like(x), 1
+    # END SOLUTION
+
+
+def predictor_corrector_step(sde, s, ds, x, snr=0.16):
+    """A reverse-diffusion step, then a Langevin step at the new time (Song et al. 2021, alg. 1)."""
+    # BEGIN SOLUTION 1.3c
+    # Hint: the corrector works at s + ds. Evaluations add up.
+    x, evaluations = reverse_diffusion_step(sde, s, ds, x)
+    return sde.correct_fn(s + ds, x, snr), evaluations + 1
+    # END SOLUTION
+
+
+STEPS = {
+    "euler_maruyama": euler_maruyama_step,
+    "reverse_diffusion": reverse_diffusion_step,
+    "predictor_corrector": predictor_corrector_step,
+    "ode_euler": ode_euler_step,
+    "ode_heun": ode_heun_step,
+}
+METHODS = (*STEPS, "rk45", "multistep")
+
+
+class Sampler:
+    """Draw samples from a reverse process.
+
+    Args:
+        eps: the time, counted from the data, at which sampling stops.
+        method: name in `METHODS`.
+        rho: spacing of the time grid, see `time_grid`.
+        start: "prior", or "moments" for the Gaussian with the mean and covariance that the data
+            have at time T, which lets T (or sigma_max) be smaller.
+        order: of "multistep". tol: relative and absolute tolerance of "rk45".
+    """
+
+    def __init__(
+        self, eps=1e-3, method="euler_maruyama", rho=1.0, start="prior", order=3, tol=1e-5
+    ):
+        if method not in METHODS:
+            raise ValueError(f"Unknown method {method!r}. Known: {', '.join(METHODS)}.")
+        if start not in ("prior", "moments"):
+            raise ValueError(f"start = {start!r}: choose prior or moments.")
+        self.eps = eps
+        self.method = method
+        self.rho = rho
+        self.start = start
+        self.order = order
+        self.tol = tol
+
+    def get_sampling_fn(self, sde, dataset):
+        """Return sampling_fn(N_samples) -> (out, ntot, timesteps, x_traj).
+
+        Args:
+            sde: a reverse process, from `SDE.reverse`; takes sde.N steps.
+            dataset: (n, D) tensor of real points; gives shape, device and dtype, and the moments
+                where start = "moments".
+
+        The returned function gives
+
+            out: (N_samples, D) the samples, equal to x_traj[-1].
+            ntot: how often the score was evaluated.
+            timesteps: (K + 1,) clock times s.
+            x_traj: (K + 1, N_samples, D) the state at each of them, x_traj[0] from the prior.
+        """
+
+        @torch.no_grad()
+        def sampling_fn(N_samples):
+            if N_samples < 1:
+                raise ValueError(f"N_samples = {N_samples}: ask for at least one.")
+            x = initial_state(sde, dataset, N_samples, self.start)
+            timesteps = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
+            if self.method == "rk45":
+                x_traj, ntot = solve_rk45(sde, timesteps, x, self.tol)
+            elif self.method == "multistep":
+                box = (dataset.amin(0), dataset.amax(0))
+                x_traj, ntot = multistep(sde, timesteps, x, self.order, box)
+            else:
+                x_traj, ntot = walk(STEPS[self.method], sde, timesteps, x)
+            return x_traj[-1], ntot, timesteps, x_traj
+
+        return sampling_fn
+
+
+def initial_state(sde, dataset, n, start="prior"):
+    """n states at s = 0: from the prior, or N(alpha m, alpha^2 Cov + std^2 I) from the moments."""
+    like = torch.empty(n, *dataset.shape[1:]).to(dataset)
+    if start == "prior":
+        return sde.prior_sampling(like)
+    one = torch.zeros(1, device=dataset.device)
+    alpha, std = alpha_std(sde, one, dataset[:1])
+    D = dataset.shape[1]
+    cov = alpha**2 * dataset.T.cov() + std**2 * torch.eye(D).to(dataset)
+    root = torch.linalg.cholesky(cov)
+    return alpha * dataset.mean(0) + torch.randn_like(like) @ root.T
+
+
+def walk(step, sde, timesteps, x):
+    """Apply one step function from each time to the next; return all states and the evaluations.
+
+    Args:
+        step: a function of `STEPS`. timesteps: (K + 1,). x: (B, ...) the state at timesteps[0].
+
+    Returns:
+        x_traj (K + 1, B, ...) with x_traj[0] = x, and the number of evaluations.
+    """
+    # BEGIN SOLUTION 1.3b
+    # Hint: store the state after each step, and pass s as a (B,) tensor.
+    x_traj, ntot = [x], 0
+    pairs = list(itertools.pairwise(timesteps))
+    for s, s_next in tqdm(pairs, desc="sampling", disable=None, leave=False):
+        x, evaluations = step(sde, s.expand(len(x)), (s_next - s).item(), x)
+        x_traj.append(x)
+        ntot += evaluations
+    return torch.stack(x_traj), ntot
+    # END SOLUTION
+
+
+def solve_rk45(sde, timesteps, x, tol):
+    """The probability-flow ODE by scipy's adaptive Runge-Kutta 4(5), as in Song et al. 2021.
+
+    Args and returns as for `walk`, with tol the relative and absolute tolerance.
+    """
+
+    # BEGIN SOLUTION 1.3f
+    # Hint: solve_ivp wants a function of (float, flat float64 array). t_eval = the timesteps.
+    #   Its result has .y of shape (n, K + 1) and .nfev.
+    def slope(s, flat):
+        state = torch.from_numpy(flat).to(x).reshape(x.shape)
+        drift, _ = sde.ode_coeff(torch.full((len(x),), s).to(x), state)
+        return drift.double().cpu().numpy().ravel()
+
+    clock = timesteps.double().cpu().numpy()
+    start = x.double().cpu().numpy().ravel()
+    solution = solve_ivp(slope, clock[[0, -1]], start, "RK45", clock, rtol=tol, atol=tol)
+    x_traj = torch.from_numpy(solution.y.T.copy()).to(x).reshape(len(clock), *x.shape)
+    return x_traj, solution.nfev
+    # END SOLUTION
+
+
+def multistep(sde, timesteps, x, order=3, box=None):
+    """Exponential multistep on the denoiser: the ODE's linear part exactly, the rest by memory.
+
+    With y = x/alpha, sigma = std/alpha, lambda = -log sigma and D = E[x_0 | x_t] the
+    probability-flow ODE has the solution
+
+        y' = (sigma'/sigma) y + sigma' * integral of e^lambda D dlambda, from lambda to lambda',
+
+    where D is replaced by the polynomial through its last `order` values. Order 1 is DDIM, order 2
+    DPM-Solver++ 2M up to its weights (Lu et al. 2022, eq. 9). The output is D at the last time.
+
+    Args and returns as for `walk`; box: (low, high) to which D is clamped, or None.
+    """
+    # BEGIN SOLUTION 1.3g
+    # Hint: multistep_weights below gives the weights of the last values of D. Keep the last
+    #   `order` pairs (lambda, D) in a list. D = (x + std^2 score)/alpha.
+    x_traj, memory = [x], []
+    for k, s in enumerate(timesteps):
+        s = s.expand(len(x))
+        alpha, std = (v[0, 0].double().item() for v in alpha_std(sde, s, x))
+        D = (x + std**2 * sde.score_fn(sde.T - s, x)) / alpha
+        D = D if box is None else D.clamp(*box)
+        if k == len(timesteps) - 1:
+            break
+        memory = [*memory, (-math.log(std / alpha), D)][-order:]
+        next_alpha, next_std = (
+            v[0, 0].double().item() for v in alpha_std(sde, timesteps[k + 1].expand(len(x)), x)
+        )
+        lams, Ds = zip(*memory, strict=True)
+        r = (next_std / next_alpha) / (std / alpha)
+        weights = multistep_weights(lams, -math.log(next_std / next_alpha))
+        y = r * x / alpha + r * sum(w * D for w, D in zip(weights, Ds, strict=True))
+        x = next_alpha * y
+        x_traj.append(x)
+    return torch.stack([*x_traj[:-1], D]), len(timesteps)
+    # END SOLUTION
+
+
+def multistep_weights(lams, lam_next):
+    """Weights w_j with sum_j w_j D_j = integral of e^(lambda - lams[-1]) D(lambda) dlambda.
+
+    D is the polynomial with values D_j at lams[j], integrated from lams[-1] to lam_next. The
+    weights integrate e^u u^k exactly for k < len(lams).
+    """
+    # BEGIN SOLUTION 1.3g
+    # Hint: with u = lambda - lams[-1] and h its end, I_0 = e^h - 1, I_k = e^h h^k - k I_(k-1).
+    #   Solve sum_j w_j u_j^k = I_k.
+    h = lam_next - lams[-1]
+    moments = [math.expm1(h)]
+    for k in range(1, len(lams)):
+        moments.append(math.exp(h) * h**k - k * moments[-1])
+    powers = np.vander(np.array(lams) - lams[-1], increasing=True).T  # (k, j): u_j^k
+    return np.linalg.solve(powers, moments).tolist()
+    # END SOLUTION
