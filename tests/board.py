@@ -1,0 +1,121 @@
+"""The board at the end of a run: every task with its points, what is wrong, and what comes next."""
+
+import dataclasses
+import textwrap
+
+WIDTH = 80
+
+
+@dataclasses.dataclass
+class Task:
+    """A task as the student sees it; minutes is the time it takes, hints go from faint to plain."""
+
+    title: str
+    file: str
+    minutes: int
+    hints: list
+    optional: bool = False
+
+
+def all_tasks():
+    """Sections and tasks of the whole course, in order."""
+    from tests.task1 import tasks as task1
+
+    return task1.SECTIONS, task1.TASKS
+
+
+def render(graded, all_hints=False):
+    """The board as text.
+
+    Args:
+        graded: pairs (graded test, `harness.Result`).
+        all_hints: whether to show every level of hint for the next task, not only the first.
+    """
+    sections, tasks = all_tasks()
+    rows = {}
+    for test, result in graded:
+        rows.setdefault(test.task, []).append((test, result))
+    lines = []
+    for section, title in sections.items():
+        here = {name: rows[name] for name in tasks if name in rows and name.startswith(section)}
+        if here:
+            lines += [f"Task {section}  {title}"]
+            lines += [_row(name, tasks[name], results) for name, results in here.items()]
+            lines += [""]
+    lines += _wrong(rows, tasks)
+    lines += [_total(rows, tasks)]
+    lines += _next(rows, tasks, all_hints)
+    return "\n".join(["", *lines])
+
+
+def _verdict(results):
+    verdicts = {result.verdict for _, result in results}
+    return "wrong" if "wrong" in verdicts else "todo" if "todo" in verdicts else "done"
+
+
+def _points(results):
+    return sum(test.points for test, result in results if result.verdict == "done")
+
+
+def _row(name, task, results):
+    title = f"{name}  {task.title}{' (optional)' if task.optional else ''}"
+    word = {"done": "done", "wrong": "WRONG", "todo": "TODO"}[_verdict(results)]
+    points = f"{_points(results)}/{sum(test.points for test, _ in results)}"
+    return f"  {title:<56}{points:>7}  {word}"
+
+
+def _wrong(rows, tasks):
+    lines = []
+    for name in tasks:
+        for test, result in rows.get(name, []):
+            if result.verdict == "wrong":
+                lines += [f"{name} {test.__name__}: {' '.join(test.__doc__.split())}"]
+                for part in result.message.splitlines():
+                    lines += textwrap.wrap(
+                        part, WIDTH - 4, initial_indent="  ", subsequent_indent="  "
+                    )
+                lines += [""]
+    return lines
+
+
+def _total(rows, tasks):
+    def total(optional):
+        chosen = [results for name, results in rows.items() if tasks[name].optional == optional]
+        tests = [test.points for results in chosen for test, _ in results]
+        return sum(map(_points, chosen)), sum(tests)
+
+    got, full = total(optional=False)
+    bonus, bonus_full = total(optional=True)
+    extra = f", and {bonus} of {bonus_full} optional ones" if bonus_full else ""
+    return f"{got} of {full} points{extra}."
+
+
+def _next(rows, tasks, all_hints):
+    unfinished = [name for name in tasks if name in rows and _verdict(rows[name]) != "done"]
+    if not unfinished:
+        return ["Everything here is done."]
+    name = min(unfinished, key=lambda name: tasks[name].optional)
+    task = tasks[name]
+    lines = [f"Next: {name}  {task.title}, in {task.file} (about {task.minutes} minutes)."]
+    shown = task.hints if all_hints else task.hints[:1]
+    for hint in shown:
+        lines += textwrap.wrap(hint, WIDTH - 4, initial_indent="  ", subsequent_indent="  ")
+    if not all_hints:
+        lines += [f"  More: pytest --hints {name}:2"]
+    return lines
+
+
+def hints(wanted):
+    """The hints of a task up to a level: "1.1a" is level 1, "1.1a:2" levels 1 and 2."""
+    _, tasks = all_tasks()
+    name, _, level = wanted.partition(":")
+    if name not in tasks or not (level.isdigit() or not level):
+        return f"There is no task {wanted!r}. Tasks: {', '.join(tasks)}; levels as in 1.1a:2."
+    task = tasks[name]
+    shown = max(1, min(int(level or 1), len(task.hints)))
+    lines = [f"{name}  {task.title}, in {task.file}"]
+    for number, hint in enumerate(task.hints[:shown], 1):
+        lines += textwrap.wrap(f"{number}. {hint}", WIDTH - 2, subsequent_indent="   ")
+    if shown < len(task.hints):
+        lines += [f"More: pytest --hints {name}:{shown + 1}"]
+    return "\n".join(lines)

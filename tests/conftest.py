@@ -1,0 +1,108 @@
+"""Options of the autograder, collection of graded tests, and the board at the end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests import board, harness
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("course")
+    group.addoption(
+        "--submission", metavar="DIR", help="test the modules in DIR/sde_todo instead of your own"
+    )
+    group.addoption("--solutions", action="store_true", help="short for --submission solutions")
+    group.addoption(
+        "--hints",
+        nargs="?",
+        const="next",
+        metavar="TASK[:LEVEL]",
+        help="show the hints of a task, such as 1.1a or 1.1a:2; alone: those of the next task",
+    )
+    group.addoption(
+        "--samples", metavar="FILE", help="mark the array `samples` of this .npz, without training"
+    )
+    group.addoption("--seed", type=int, default=0, help="seed of the inputs (default 0)")
+
+
+def pytest_configure(config):
+    submission = config.getoption("--submission")
+    if config.getoption("--solutions"):
+        submission = config.rootpath / "solutions"
+    if submission:
+        if not (Path(submission) / "sde_todo").is_dir():
+            raise pytest.UsageError(
+                f"--submission {submission}: there is no folder {Path(submission) / 'sde_todo'}."
+            )
+        os.environ["COURSE"] = str(Path(submission).resolve())
+    samples = config.getoption("--samples")
+    if samples:
+        os.environ["COURSE_SAMPLES"] = str(Path(samples).resolve())
+
+
+def pytest_cmdline_main(config):
+    wanted = config.getoption("--hints")
+    if wanted and wanted != "next":
+        print(board.hints(wanted))
+        return 0
+    return None
+
+
+def pytest_pycollect_makeitem(collector, name, obj):
+    if isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj):
+        return GradedItem.from_parent(collector, name=name, test=obj)
+    return None
+
+
+class GradedItem(pytest.Item):
+    """One graded test as pytest sees it."""
+
+    def __init__(self, *, test, **kwargs):
+        super().__init__(**kwargs)
+        self.test = test
+        self.add_marker(f"task{test.task[:-1].replace('.', '_')}")
+
+    def runtest(self):
+        self.result = harness.run(self.test, self.config.getoption("--seed"))
+        if self.result.verdict != "done":
+            raise harness.Wrong(self.result.message)
+
+    def repr_failure(self, excinfo, style=None):
+        if isinstance(excinfo.value, harness.Wrong):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        return self.path, 0, f"{self.test.task} {self.name}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if isinstance(item, GradedItem) and call.when == "call":
+        report = outcome.get_result()
+        report.graded = (item.test, getattr(item, "result", None))
+
+
+def pytest_report_teststatus(report):
+    test, result = getattr(report, "graded", (None, None))
+    if test is None or result is None:
+        return None
+    letter, word = {"done": (".", "DONE"), "wrong": ("W", "WRONG"), "todo": ("-", "TODO")}[
+        result.verdict
+    ]
+    return {"done": "passed"}.get(result.verdict, result.verdict), letter, word
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reports = [
+        report
+        for group in terminalreporter.stats.values()
+        for report in group
+        if getattr(report, "graded", None)
+    ]
+    if reports:
+        graded = [report.graded for report in reports]
+        terminalreporter.write_line(board.render(graded, all_hints=bool(config.option.hints)))

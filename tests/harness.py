@@ -1,0 +1,204 @@
+"""How a graded test works.
+
+A graded test is a class with three plain functions, and never an instance of it:
+
+    @graded("1.1a", points=2)
+    class OUMarginal:
+        '''One line: what is tested.'''
+
+        def inputs(rng): ...            # NumPy generator -> dict of arrays and numbers
+        def probe(t, x0): ...           # calls the student's code on tensors -> dict of arrays
+        def check(got, t, x0): ...      # sees the inputs and the arrays, never the student's code
+
+`probe` and `check` share nothing but arrays, so that an instructor can run the probe in a process
+of its own. In a `check`, `expect` compares and says what a wrong value looks like.
+"""
+
+import dataclasses
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Wrong(AssertionError):
+    """A wrong answer; the message is for the student."""
+
+
+class Open(Exception):
+    """A TODO that is not filled in yet; the message is its line."""
+
+
+@dataclasses.dataclass
+class Result:
+    """The outcome of one graded test: verdict is done, wrong or todo."""
+
+    verdict: str
+    message: str = ""
+
+
+def graded(task, points):
+    """Mark a class as a graded test of `task`, such as "1.1a", worth `points`."""
+
+    def mark(cls):
+        cls.task, cls.points = task, points
+        return cls
+
+    return mark
+
+
+def run(test, seed=0):
+    """Run inputs, probe and check of a graded test; return a `Result`."""
+    try:
+        inputs = test.inputs(np.random.default_rng(seed))
+        got = run_probe(test, inputs, seed)
+        test.check(got, **inputs)
+    except Open as error:
+        return Result("todo", str(error))
+    except Wrong as error:
+        return Result("wrong", str(error))
+    return Result("done")
+
+
+def run_probe(test, inputs, seed=0):
+    """Call the student's code and return what came back as a dict of arrays.
+
+    Raises:
+        Open: a TODO was met. Wrong: the code raised, or gave back something that is no number.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    tensors = {name: _to_tensor(value) for name, value in inputs.items()}
+    try:
+        raw = test.probe(**tensors)
+    except NotImplementedError as error:
+        if str(error).startswith("TODO "):
+            raise Open(f"{error}  ({_place(error)})") from None
+        raise Wrong(_crash(error)) from error
+    except Exception as error:
+        raise Wrong(_crash(error)) from error
+    return {name: _to_array(value, name) for name, value in raw.items()}
+
+
+def _to_tensor(value):
+    import torch
+
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return torch.from_numpy(value).float()
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _to_array(value, name):
+    import torch
+
+    if value is None:
+        raise Wrong(f"{name} is None: is a `return` missing?")
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise Wrong(f"{name} is a {type(value).__name__}; it must be a tensor of numbers.")
+    return array
+
+
+def _place(error):
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    path = Path(frame.filename)
+    return f"{path.parent.name}/{path.name}, line {frame.lineno}"
+
+
+def _crash(error):
+    """One line for an exception out of the student's code, with the place in their file."""
+    message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "_todo" in f.filename]
+    if frames:
+        path = Path(frames[-1].filename)
+        message += (
+            f"  ({path.parent.name}/{path.name}, line {frames[-1].lineno}: {frames[-1].line})"
+        )
+    if "must match the size of tensor" in message or "shapes cannot be" in message:
+        message += (
+            "\nThe shapes do not go together: t is (B,), x is (B, ...). Reshape what belongs to a "
+            "sample to (B, 1, ...), as per_sample does."
+        )
+    return message
+
+
+def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False):
+    """Compare a value with the truth; raise `Wrong` with the likeliest mistake.
+
+    Args:
+        got: array from a probe. want: the true array.
+        name: what it is, as the student calls it.
+        mistakes: dict from "what went wrong" to the value that this mistake would give.
+        rtol, atol: relative and absolute tolerance.
+        broadcast: whether a shape that broadcasts to the true one is right too.
+    """
+    got, want = np.asarray(got), np.asarray(want, dtype=float)
+    if got.dtype.kind != "f" and want.dtype.kind == "f" and got.dtype.kind != "b":
+        got = got.astype(float)
+    _expect_shape(got, want, name, broadcast)
+    if not np.isfinite(got).all():
+        kind = "NaN" if np.isnan(got).any() else "infinite"
+        raise Wrong(f"{name} is {kind} in {(~np.isfinite(got)).sum()} of {got.size} places.")
+    got = np.broadcast_to(got, want.shape)
+    if np.allclose(got, want, rtol=rtol, atol=atol):
+        return
+    for message, value in (mistakes or {}).items():
+        value = np.broadcast_to(np.asarray(value, dtype=float), want.shape)
+        if np.allclose(got, value, rtol=rtol, atol=atol):
+            raise Wrong(f"{name}: {message}.")
+    raise Wrong(f"{name}: {_diagnose(got, want, rtol, atol)}")
+
+
+def _expect_shape(got, want, name, broadcast):
+    if got.shape == want.shape:
+        return
+    if broadcast and got.ndim in (0, want.ndim):
+        try:
+            np.broadcast_to(got, want.shape)
+            return
+        except ValueError:
+            pass
+    raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}.")
+
+
+def _diagnose(got, want, rtol, atol):
+    """Say how a wrong value differs: by sign, factor, offset, in few places, or how much."""
+    if np.allclose(got, -want, rtol=rtol, atol=atol):
+        return "the sign is wrong everywhere."
+    scale = (got * want).sum() / max((want**2).sum(), 1e-30)
+    if np.allclose(got, scale * want, rtol=rtol, atol=atol) and abs(scale) > 1e-6:
+        return f"right but for a factor of {scale:.4g}."
+    offset = (got - want).mean()
+    if np.allclose(got - offset, want, rtol=rtol, atol=atol):
+        return f"right but for a constant: {offset:.4g} is added everywhere."
+    bad = ~np.isclose(got, want, rtol=rtol, atol=atol)
+    at = np.unravel_index(np.argmax(np.abs(got - want)), want.shape)
+    place = f" at index {tuple(int(i) for i in at)}" if at else ""
+    return (
+        f"expected {want[at]:.5g}, got {got[at]:.5g}{place} "
+        f"({bad.sum()} of {bad.size} values are off)."
+    )
+
+
+def expect_mean(draws, want, name, mistakes=None, sigmas=5.0, rtol=0.0):
+    """Compare the mean over axis 0 of independent draws with its true value.
+
+    The tolerance is `sigmas` standard errors, estimated from the draws, plus rtol * |want|.
+    """
+    draws, want = np.asarray(draws, dtype=float), np.asarray(want, dtype=float)
+    if not np.isfinite(draws).all():
+        raise Wrong(f"{name} has NaN or infinite values.")
+    error = draws.std(0) / np.sqrt(len(draws))
+    tolerance = float(np.max(sigmas * error + rtol * np.abs(want)))
+    expect(draws.mean(0), want, name, mistakes, rtol=0, atol=tolerance + 1e-6)
+
+
+def expect_that(condition, message):
+    """Raise `Wrong(message)` unless the condition holds."""
+    if not condition:
+        raise Wrong(message)

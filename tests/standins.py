@@ -1,0 +1,112 @@
+"""What a probe uses in the place of the tasks before it: toy processes, scores and networks.
+
+The toy forward process is none of the course's: X_t = alpha x_0 + std z with
+
+    alpha = 1/(1 + t),  std = c t/(1 + t),  so  f = -x/(1 + t),  g = c sqrt(2 t)/(1 + t).
+"""
+
+import contextlib
+
+import numpy as np
+import torch
+
+
+def alpha(t):
+    """alpha of the toy process, for tensors and arrays."""
+    return 1 / (1 + t)
+
+
+def std(t, c=1.5):
+    """Standard deviation of the toy process."""
+    return c * t / (1 + t)
+
+
+def g(t, c=1.5):
+    """Diffusion of the toy process."""
+    return c * (2 * t) ** 0.5 / (1 + t)
+
+
+class ToyProcess:
+    """The toy forward process. Mix it with a student's SDE to complete that, or use it alone."""
+
+    N, T, c = 20, 3.0, 1.5
+
+    def sde_coeff(self, t, x):
+        t = t.reshape(-1, *[1] * (x.ndim - 1))
+        return -x / (1 + t), g(t, self.c)
+
+    def marginal_prob(self, t, x0):
+        t = t.reshape(-1, *[1] * (x0.ndim - 1))
+        return alpha(t) * x0, std(t, self.c) * torch.ones_like(x0)
+
+
+def toy_forward(SDE, N=20, T=3.0, c=1.5):
+    """An instance of a student's SDE, completed by the toy process."""
+    process = type("Toy", (ToyProcess, SDE), {})(N, T)
+    process.c = c
+    return process
+
+
+class ToyReverse(ToyProcess):
+    """A reverse process for samplers: dx/ds = -.7 (1 + s) x, noise .3, and a log of all calls."""
+
+    def __init__(self, N=20, T=3.0):
+        self.N, self.T = N, T
+        self.dt = T / N
+        self.calls = []
+
+    def ode_coeff(self, s, x):
+        self.calls.append(("slope", float(s[0]), 0.0))
+        return -0.7 * (1 + s.reshape(-1, *[1] * (x.ndim - 1))) * x, 0.0
+
+    def sde_coeff(self, s, x):
+        return self.ode_coeff(s, x)[0], torch.full_like(x, 0.3)
+
+    def predict_fn(self, s, x, dt=None, ode=False):
+        dt = self.dt if dt is None else float(dt)
+        self.calls.append(("ode" if ode else "sde", float(s[0]), dt))
+        noise = 0.0 if ode else 0.3 * dt**0.5 * torch.randn_like(x)
+        return x - 0.7 * (1 + s.reshape(-1, *[1] * (x.ndim - 1))) * x * dt + noise
+
+    def correct_fn(self, s, x, snr=0.16):
+        self.calls.append(("correct", float(s[0]), float(snr)))
+        return x + 10 + s.reshape(-1, *[1] * (x.ndim - 1))
+
+    def score_fn(self, t, x):
+        return -(0.5 + t.reshape(-1, *[1] * (x.ndim - 1))) * x
+
+    def marginal_prob(self, s, x0):
+        return super().marginal_prob(self.T - s, x0)
+
+    def prior_sampling(self, x):
+        return 2.0 * torch.randn_like(x)
+
+
+def solution(s):
+    """x(s)/x(0) of the toy reverse ODE."""
+    return np.exp(-0.7 * (s + s**2 / 2))
+
+
+class LinearNet(torch.nn.Module):
+    """x A^T + b t, a network whose score-matching losses are known exactly."""
+
+    def __init__(self, A, b):
+        super().__init__()
+        self.A = torch.nn.Parameter(A.clone())
+        self.b = torch.nn.Parameter(b.clone())
+
+    def forward(self, t, x):
+        return x @ self.A.T + t[:, None] * self.b
+
+
+@contextlib.contextmanager
+def patched(module, **names):
+    """Replace names of a module for a while."""
+    before = {name: getattr(module, name) for name in names}
+    try:
+        for name, value in names.items():
+            setattr(module, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(module, name, value)

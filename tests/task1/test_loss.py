@@ -1,0 +1,435 @@
+"""Task 1.2, second part: targets, divergences, losses and times."""
+
+import numpy as np
+
+from tests import standins
+from tests.harness import expect, expect_mean, expect_that, graded
+
+B, D = 7, 3
+
+
+def linear_problem(rng):
+    """Inputs of a loss: a linear score x A^T + b t with a Jacobian that is not diagonal."""
+    return {
+        "t": rng.uniform(0.2, 2.0, B),
+        "x": rng.normal(size=(B, D)),
+        "y": rng.normal(size=(B, D)),
+        "weight": rng.uniform(0.5, 2.0, B),
+        "A": rng.normal(size=(D, D)),
+        "b": rng.normal(size=D),
+    }
+
+
+def score_of(t, x, A, b):
+    return x @ A.T + t[:, None] * b
+
+
+@graded("1.2e", points=2)
+class DSMTarget:
+    """The regression target -z/std, on points and images."""
+
+    def inputs(rng):
+        return {"z": rng.normal(size=(B, D)), "std": rng.uniform(0.3, 2.0, (B, 1))}
+
+    def probe(z, std):
+        from sde_todo.loss import dsm_target
+
+        return {"y": dsm_target(z, std), "wide": dsm_target(z, std.expand(B, D))}
+
+    def check(got, z, std):
+        mistakes = {
+            "it is divided by std^2; x - mean = std z leaves one std: -z/std": -z / std**2,
+            "the sign is wrong: the score points back to the mean": z / std,
+            "it is not divided by std": -z,
+            "it is multiplied by std; divide": -z * std,
+        }
+        expect(got["y"], -z / std, "target", mistakes)
+        expect(got["wide"], -z / std, "target, std of full shape", mistakes)
+
+
+@graded("1.2e", points=3)
+class DSM:
+    """Denoising score matching: value and weights."""
+
+    def inputs(rng):
+        return linear_problem(rng)
+
+    def probe(t, x, y, weight, A, b):
+        from sde_todo.loss import DSMLoss
+
+        net = standins.LinearNet(A, b)
+        loss = DSMLoss()
+        value = loss(t, x, net, y, weight)
+        value.backward()
+        return {"plain": loss(t, x, net, y), "weighted": value, "grad": net.A.grad}
+
+    def check(got, t, x, y, weight, A, b):
+        error = score_of(t, x, A, b) - y
+        per_sample = 0.5 * (error**2).sum(1)
+        for name, w in (("plain", np.ones(B)), ("weighted", weight)):
+            expect(
+                got[name],
+                (w * per_sample).mean(),
+                f"{name} loss",
+                {
+                    "the factor 1/2 is missing": (w * 2 * per_sample).mean(),
+                    "it is a mean over the coordinates; sum over them, mean over the batch": (
+                        w * per_sample
+                    ).mean()
+                    / D,
+                    "a mean over coordinates, and the factor 1/2 is missing": (
+                        w * 2 * per_sample
+                    ).mean()
+                    / D,
+                    "it is a sum over the batch": (w * per_sample).sum(),
+                    "the weight is not used": per_sample.mean(),
+                    "the weight is squared": (w**2 * per_sample).mean(),
+                    "it is the norm, not its square": (w * np.sqrt(2 * per_sample)).mean(),
+                },
+            )
+        expect(got["grad"], (weight[:, None] * error).T @ x / B, "gradient of the loss")
+
+
+@graded("1.2f", points=3)
+class ExactDivergence:
+    """The trace of a Jacobian that is not diagonal, on points and images, differentiable."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(B, D)),
+            "A": rng.normal(size=(D, D)),
+            "image": rng.normal(size=(5, 2, 2, 3)),
+        }
+
+    def probe(x, A, image):
+        import torch
+
+        from sde_todo.loss import get_div
+
+        x.requires_grad_()
+        image.requires_grad_()
+        div = get_div(torch.sin(x @ A.T), x, method="exact")
+        rolled = get_div(image**2 + 3 * image.roll(1, 1), image, method="exact")
+        grad = torch.autograd.grad(div.sum(), x)[0]
+        return {"div": div, "image": rolled, "grad": grad}
+
+    def check(got, x, A, image):
+        slope = np.cos(x @ A.T)  # (B, D); J_ij = slope_i A_ij
+        bend = -np.sin(x @ A.T)
+        expect(
+            got["div"],
+            slope @ np.diag(A),
+            "divergence",
+            {
+                "this is the sum of all entries of the Jacobian; the divergence is its trace": slope
+                @ A.sum(1),
+                "it is one number for the whole batch; each sample has its own": (
+                    slope @ np.diag(A)
+                ).sum(),
+                "only the first coordinate is there": slope[:, 0] * A[0, 0],
+                "it is a mean over the coordinates; a trace is a sum": slope @ np.diag(A) / D,
+            },
+        )
+        expect(got["image"], 2 * image.reshape(5, -1).sum(1), "divergence on images")
+        expect(
+            got["grad"],
+            (bend * np.diag(A)) @ A,
+            "gradient of the divergence",
+            {
+                "there is none: pass create_graph=True": 0.0,
+            },
+        )
+
+
+@graded("1.2f", points=3)
+class HutchinsonDivergence:
+    """Hutchinson's estimate: unbiased for both kinds of noise, with its own v for each sample."""
+
+    def inputs(rng):
+        return {"A": rng.normal(size=(D, D)), "n": 20_000}
+
+    def probe(A, n):
+        import torch
+
+        from sde_todo.loss import get_div
+
+        out = {}
+        for noise in ("rademacher", "gaussian"):
+            x = torch.ones(n, D, requires_grad=True)
+            div = get_div(x**2 @ A.T, x, method="hutchinson", noise=noise)
+            out[noise] = div
+            out[f"{noise} grad"] = torch.autograd.grad(div.sum(), x)[0]
+        return out
+
+    def check(got, A, n):
+        J = 2 * A
+        symmetric = (J + J.T) / 2
+        off_diagonal = 2 * ((symmetric**2).sum() - (np.diag(symmetric) ** 2).sum())
+        variances = {"rademacher": off_diagonal, "gaussian": 2 * (symmetric**2).sum()}
+        for noise, variance in variances.items():
+            expect(got[noise][:1] * 0, np.zeros(1), f"divergence ({noise})")
+            expect_mean(
+                got[noise],
+                np.trace(J),
+                f"mean of the divergence ({noise})",
+                {
+                    "this sums all entries of the Jacobian; multiply by v on both sides": J.sum(),
+                    "it is a mean over the coordinates; a trace is a sum": np.trace(J) / D,
+                    "it is 0: multiply v^T J by v again": 0.0,
+                },
+            )
+            expect(
+                got[noise].var(),
+                variance,
+                f"variance of the divergence ({noise})",
+                {
+                    "this is the variance with the other kind of noise": sum(variances.values())
+                    - variance,
+                    "it does not vary: this is the exact divergence": 0.0,
+                },
+                rtol=0.15,
+            )
+            expect_mean(
+                got[f"{noise} grad"],
+                2 * np.diag(A),
+                "gradient of the divergence",
+                {
+                    "there is none: pass create_graph=True": 0.0,
+                },
+            )
+
+
+@graded("1.2g", points=3)
+class ISM:
+    """Implicit score matching: half the squared score plus the divergence, per sample."""
+
+    def inputs(rng):
+        return linear_problem(rng)
+
+    def probe(t, x, y, weight, A, b):
+        from sde_todo import loss
+
+        net = standins.LinearNet(A, b)
+        with standins.patched(loss, get_div=given_div):
+            value = loss.ISMLoss()(t, x, net, None, weight)
+            value.backward()
+            return {"plain": loss.ISMLoss()(t, x, net), "weighted": value, "grad": net.A.grad}
+
+    def check(got, t, x, y, weight, A, b):
+        s = score_of(t, x, A, b)
+        square = (s**2).sum(1)
+        trace = np.trace(A)
+        for name, w in (("plain", np.ones(B)), ("weighted", weight)):
+            expect(
+                got[name],
+                (w * (square / 2 + trace)).mean(),
+                f"{name} loss",
+                {
+                    "the squared norm is that of the whole batch; take it per sample, or the "
+                    "minimiser shrinks with B": (w * (square.sum() / 2 + trace)).mean(),
+                    "the factor 1/2 of the squared score is missing": (w * (square + trace)).mean(),
+                    "the divergence has the wrong sign": (w * (square / 2 - trace)).mean(),
+                    "the divergence is missing": (w * square / 2).mean(),
+                    "the divergence is halved too": (w * (square + trace) / 2).mean(),
+                    "it is a mean over the coordinates": (w * (square / 2 + trace)).mean() / D,
+                    "only the squared score is a mean over the coordinates": (
+                        w * (square / 2 / D + trace)
+                    ).mean(),
+                    "it is a sum over the batch": (w * (square / 2 + trace)).sum(),
+                    "the weight is not used": (square / 2 + trace).mean(),
+                    "the norm is not squared": (w * (np.sqrt(square) / 2 + trace)).mean(),
+                },
+            )
+        grad = (weight[:, None] * s).T @ x / B + weight.mean() * np.eye(D)
+        expect(got["grad"], grad, "gradient of the loss")
+
+
+def given_div(y, x, method="exact", noise="rademacher"):
+    """A stand-in for get_div: the trace of the whole Jacobian."""
+    import torch
+
+    rows = [torch.autograd.grad(y[:, i].sum(), x, create_graph=True)[0] for i in range(y.shape[1])]
+    return torch.stack(rows, 1).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@graded("1.2h", points=3)
+class SSM:
+    """Sliced score matching: its mean over v is the implicit loss."""
+
+    def inputs(rng):
+        problem = linear_problem(rng)
+        return {name: problem[name] for name in ("A", "b")} | {"x": rng.normal(size=D), "n": 4000}
+
+    def probe(A, b, x, n):
+        import torch
+
+        from sde_todo.loss import SSMLoss
+
+        net = standins.LinearNet(A, b)
+        one, t, weight = x[None], torch.tensor([0.5]), torch.tensor([2.0])
+        out = {}
+        for noise in ("rademacher", "gaussian"):
+            loss = SSMLoss(noise)
+            draws = [loss(t, one, net, None, weight).item() for _ in range(n // 4)]
+            out[noise] = torch.tensor(draws)
+        value = loss(t.expand(n), x.expand(n, -1), net)
+        value.backward()
+        return out | {"batch": value, "grad": net.A.grad}
+
+    def check(got, A, b, x, n):
+        s = x @ A.T + 0.5 * b
+        square, trace = (s**2).sum(), np.trace(A)
+        for noise in ("rademacher", "gaussian"):
+            expect_mean(
+                got[noise],
+                2 * (square / 2 + trace),
+                f"mean of the loss ({noise})",
+                {
+                    "the weight is not used": square / 2 + trace,
+                    "the divergence part is missing: v must be on both sides of ds/dx": square,
+                    "the factor 1/2 of the squared score is missing": 2 * (square + trace),
+                    "the divergence has the wrong sign": 2 * (square / 2 - trace),
+                    "the divergence is the sum of all entries of the Jacobian": 2
+                    * (square / 2 + A.sum()),
+                },
+            )
+        spread = np.sqrt(2 * (A**2).sum() * 2 / n) * 5
+        expect(
+            got["batch"],
+            square / 2 + trace,
+            "loss of a batch",
+            {
+                "the squared score is that of the whole batch": n * square / 2 + trace,
+                "it is a sum over the batch": n * (square / 2 + trace),
+            },
+            atol=spread,
+        )
+        want = np.outer(s, x) + np.eye(D)
+        expect(got["grad"], want, "gradient of the loss", rtol=0, atol=8 / np.sqrt(n) + 0.01)
+
+
+@graded("1.2i", points=2)
+class UniformTimes:
+    """Times fill [eps, T] evenly and never touch 0."""
+
+    def inputs(rng):
+        return {"eps": float(rng.uniform(0.3, 0.5))}
+
+    def probe(eps):
+        from sde_todo.loss import sample_time
+
+        t, weight = sample_time(20_000, standins.ToyProcess(), eps)
+        return {"t": t, "weight": weight}
+
+    def check(got, eps):
+        t = got["t"]
+        expect(t[:0], np.zeros(0), "t")
+        expect_that(
+            t.min() >= eps - 1e-6,
+            f"The smallest time is {t.min():.3g}, below eps = {eps:.3g}: at t = 0 the target is "
+            f"infinite.",
+        )
+        expect_that(t.max() <= 3 + 1e-6, f"The largest time is {t.max():.3g}, above T = 3.")
+        expect_mean(
+            t,
+            (eps + 3) / 2,
+            "mean time",
+            {
+                "T is taken for 1; it is sde.T": (eps + 1) / 2,
+                "it is that of [eps, T + eps]": (2 * eps + 3) / 2,
+            },
+            rtol=0.005,
+        )
+        expect(t.var(), (3 - eps) ** 2 / 12, "variance of the times", rtol=0.03)
+        expect(got["weight"], np.ones(len(t)), "weight")
+
+
+@graded("1.2j", points=4)
+class DebiasedTimes:
+    """Times with density g^2/std^2, and the weights that undo it."""
+
+    def inputs(rng):
+        return {"eps": float(rng.uniform(0.02, 0.05))}
+
+    def probe(eps):
+        from sde_todo.loss import sample_time
+
+        t, weight = sample_time(20_000, standins.ToyProcess(), eps, density="debiased")
+        return {"t": t, "weight": weight}
+
+    def check(got, eps):
+        t, weight = got["t"].astype(float), got["weight"]
+        expect(t * 0, np.zeros(20_000), "t")
+        expect_that(eps - 1e-5 <= t.min() and t.max() <= 3 + 1e-5, "t leaves [eps, T].")
+        # std/alpha = c t here, so the density is 2/t over [eps, T].
+        u = np.log(t / eps) / np.log(3 / eps)
+        uniform = np.log(((eps + 3) / 2) / eps) / np.log(3 / eps)
+        expect_mean(
+            u,
+            0.5,
+            "mean of the log noise-to-signal ratio (scaled to [0, 1])",
+            {
+                "the times are uniform": uniform,
+            },
+            rtol=0.01,
+        )
+        expect(u.var(), 1 / 12, "its variance", rtol=0.05)
+        q = 1 / (t * np.log(3 / eps))
+        want = 1 / ((3 - eps) * q)
+        expect(
+            weight,
+            want,
+            "weight",
+            {
+                "this is q itself; the weight is the uniform density divided by q": q,
+                "the uniform density 1/(T - eps) is missing": 1 / q,
+                "it is 1: the loss would be biased": np.ones_like(t),
+            },
+            rtol=0.02,
+        )
+
+
+@graded("1.2l", points=3)
+class PosteriorMean:
+    """The stable target: E[x_0 | x_t] over weighted centres above a noise level, x_0 below."""
+
+    def inputs(rng):
+        points = rng.normal(size=(6, 2)) * 2
+        return {
+            "points": np.concatenate([points, points[:2]]),
+            "x": rng.normal(size=(7, 2)),
+            "x0": rng.normal(size=(7, 2)),
+            "t": np.array([0.1, 0.15, 0.5, 0.8, 1.0, 1.5, 2.0]),
+        }
+
+    def probe(points, x, x0, t):
+        from sde_todo.loss import StableTarget
+
+        target = StableTarget(points, cell=1e-3, above=0.3)
+        alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
+        return {"target": target(x, x0, alpha, std)}
+
+    def check(got, points, x, x0, t):
+        alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
+        c, weight = points[:6], np.array([2, 2, 1, 1, 1, 1])
+
+        def mean(alpha, std, weight=weight, square=0.5):
+            logits = (x / alpha @ c.T - square * (c**2).sum(1)) / (std / alpha) ** 2 + np.log(
+                weight
+            )
+            p = np.exp(logits - logits.max(1, keepdims=True))
+            return np.where(std / alpha > 0.3, p / p.sum(1, keepdims=True) @ c, x0)
+
+        want = mean(alpha, std)
+        expect(
+            got["target"],
+            want,
+            "target",
+            {
+                "the weights of the centres are not used": mean(alpha, std, np.ones(6)),
+                "the term |c|^2/2 is missing": mean(alpha, std, square=0.0),
+                "|c|^2 lacks its factor 1/2": mean(alpha, std, square=1.0),
+                "alpha is not used": mean(np.ones_like(alpha), std),
+                "x_0 is kept everywhere; that is the plain target": x0,
+            },
+        )

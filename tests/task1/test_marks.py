@@ -1,0 +1,132 @@
+"""Task 1.4: samples of a score that the student trained, against the marks of sde_todo.eval.
+
+`pytest --samples FILE.npz` marks the array `samples` (n >= 10,000, 2) of a file; else the recipe is
+run here, on 100,000 points of the Swiss roll with seed 1, and 10,000 samples are drawn.
+"""
+
+import functools
+import os
+
+import numpy as np
+
+from tests.harness import Wrong, graded
+
+N_SAMPLES, SEED = 10_000, 1
+
+
+def mark(samples, limits, name):
+    """Raise `Wrong` unless the mean of every metric over ten real sets is within its limit."""
+    from sde_todo import eval as metrics
+
+    try:
+        values = metrics.score(samples, metrics=tuple(limits))
+    except ValueError as error:
+        raise Wrong(f"{name}: {error}") from None
+    missed = [
+        f"{metric} is {values[metric]:.4g}, the mark {limit:.4g} (real points give "
+        f"{FLOOR[metric]:.2g}){reasons(metric)}"
+        for metric, limit in limits.items()
+        if not values[metric] <= limit
+    ]
+    if missed:
+        raise Wrong(f"{name} (N = {N_SAMPLES}, seed {SEED}):\n" + "\n".join(missed))
+
+
+FLOOR = {"CD 100x100": 0.0776, "sliced W2": 0.042, "CD": 8e-6}
+
+
+def reasons(metric):
+    return {
+        "CD 100x100": ": samples far from the roll, or a part of it is missing",
+        "sliced W2": ": the mass is not where it belongs",
+        "CD": ": samples lie beside the curve, blurred or shifted",
+    }[metric]
+
+
+@functools.lru_cache(maxsize=2)
+def train(recipe):
+    """Run a recipe of the student once for all tests of a process."""
+    from sde_todo import recipe as recipes
+    from sde_todo.dataset import make_points
+
+    points = make_points("swiss_roll", 100_000, SEED)
+    return points, *getattr(recipes, recipe)(points, seed=SEED)
+
+
+def draw(recipe, **options):
+    """10,000 samples of a recipe by a sampler with the given options."""
+    from sde_todo.sampling import Sampler
+
+    points, sde, score_fn = train(recipe)
+    steps = options.pop("N", sde.N)
+    reverse = sde.reverse(score_fn)
+    reverse.N = steps
+    return Sampler(**options).get_sampling_fn(reverse, points)(N_SAMPLES)
+
+
+def samples_file():
+    """The array of the file named by --samples, or None."""
+    path = os.environ.get("COURSE_SAMPLES")
+    if not path:
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["samples"]
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path}; --samples wants a .npz file.") from None
+    except KeyError:
+        raise ValueError(f"{path} has no array `samples`: np.savez(path, samples=x).") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is no .npz file of plain arrays ({error}).") from None
+
+
+@graded("1.4a", points=10)
+class SamplesBySDE:
+    """10,000 samples by Euler-Maruyama, or those of a file, meet every mark."""
+
+    def inputs(rng):
+        return {}
+
+    def probe():
+        given = samples_file()
+        return {"samples": draw("plain_recipe")[0] if given is None else given}
+
+    def check(got):
+        from sde_todo.eval import MARKS
+
+        mark(got["samples"], MARKS, "samples")
+
+
+@graded("1.4b", points=5)
+class SamplesByODE:
+    """10,000 samples of the same score by Heun with 50 evaluations meet every mark."""
+
+    def inputs(rng):
+        return {}
+
+    def probe():
+        given = samples_file()
+        if given is not None:
+            return {"samples": given}
+        options = {"method": "ode_heun", "rho": 2.0, "N": 25}
+        return {"samples": draw("plain_recipe", **options)[0]}
+
+    check = SamplesBySDE.check
+
+
+@graded("1.4c", points=10)
+class SamplesAtTheFloor:
+    """10,000 samples of floor_recipe with at most 20 evaluations, near the floor."""
+
+    def inputs(rng):
+        return {}
+
+    def probe():
+        options = {"eps": 1e-6, "method": "multistep", "start": "moments"}
+        out, ntot, _, _ = draw("floor_recipe", **options)
+        return {"samples": out, "evaluations": ntot}
+
+    def check(got):
+        if got["evaluations"] > 20:
+            raise Wrong(f"{got['evaluations']} evaluations; at most 20 are allowed.")
+        mark(got["samples"], {"CD 100x100": 0.085, "sliced W2": 0.06, "CD": 0.003}, "samples")

@@ -1,0 +1,470 @@
+"""Task 1.3: time grids, one step of each method, and the walk."""
+
+import numpy as np
+
+from tests import standins
+from tests.harness import expect, expect_mean, expect_that, graded
+
+B, D, T = 7, 3, 3.0
+
+
+@graded("1.3a", points=2)
+class Grid:
+    """From 0 to T - eps, uniform for rho = 1 and denser near the data for rho = 3."""
+
+    def inputs(rng):
+        return {"eps": float(rng.uniform(0.02, 0.1))}
+
+    def probe(eps):
+        from sde_todo.sampling import time_grid
+
+        return {"uniform": time_grid(T, eps, 6), "dense": time_grid(T, eps, 6, rho=3.0)}
+
+    def check(got, eps):
+        steps = np.linspace(0, 1, 7)
+        uniform = (T - eps) * steps
+        dense = (T ** (1 / 3) + steps * (eps ** (1 / 3) - T ** (1 / 3))) ** 3
+        expect(
+            got["uniform"],
+            uniform,
+            "grid for rho = 1",
+            {
+                "this is t; the clock s = T - t runs forward from 0": T - uniform,
+                "it ends at T; stop eps before the data": T * steps,
+            },
+        )
+        expect(
+            got["dense"],
+            T - dense,
+            "grid for rho = 3",
+            {
+                "this is t; return s = T - t": dense,
+                "rho is not used": uniform,
+                "the dense end lies at the noise; space t, not s": (T - eps) * steps ** (1 / 3),
+                "the dense end lies at the noise: t^(1/rho) is equally spaced, not s^(1/rho)": (
+                    steps * (T - eps) ** (1 / 3)
+                )
+                ** 3,
+                "the exponents 1/rho and rho are exchanged": T
+                - (T**3 + steps * (eps**3 - T**3)) ** (1 / 3),
+            },
+        )
+
+
+def call_step(name, sde, s, ds, x):
+    """A step function of the student's sampling module, and what it asked of the process."""
+    from sde_todo import sampling
+
+    out, evaluations = getattr(sampling, name)(sde, s, ds, x)
+    return {"out": out, "evaluations": evaluations}
+
+
+def step_inputs(rng):
+    return {
+        "x": rng.normal(size=(B, D)),
+        "s": np.full(B, float(rng.uniform(0.5, 1.0))),
+        "ds": float(rng.uniform(0.1, 0.3)),
+    }
+
+
+@graded("1.3b", points=1)
+class EulerMaruyama:
+    """One predict_fn of the reverse SDE with the given step, and one evaluation."""
+
+    def inputs(rng):
+        return step_inputs(rng) | {"n": 5000}
+
+    def probe(x, s, ds, n):
+        sde = standins.ToyReverse()
+        return call_step("euler_maruyama_step", sde, s[:1].expand(n), ds, x[:1].expand(n, -1))
+
+    def check(got, x, s, ds, n):
+        slope = -0.7 * (1 + s[0]) * x[0]
+        expect(got["evaluations"], 1, "evaluations")
+        expect_mean(
+            got["out"],
+            x[0] + slope * ds,
+            "mean of a step",
+            {
+                "sde.dt is used instead of ds": x[0] + slope * T / 20,
+            },
+        )
+        expect(
+            got["out"].var(0),
+            np.full(D, 0.09 * ds),
+            "variance of a step",
+            {
+                "there is no noise: that is the ODE": 0.0,
+                "sde.dt is used instead of ds": 0.09 * T / 20,
+            },
+            rtol=0.12,
+        )
+
+
+@graded("1.3b", points=4)
+class Walk:
+    """The walk stores the state after each step, hands over the right times, counts evaluations."""
+
+    def inputs(rng):
+        return {"x": rng.normal(size=(B, D)), "timesteps": np.array([0.0, 0.5, 0.7, 1.5, 2.9])}
+
+    def probe(x, timesteps):
+        import torch
+
+        from sde_todo.sampling import walk
+
+        seen = {"s": [], "ds": [], "shape": []}
+
+        def step(sde, s, ds, x):
+            seen["s"].append(float(s.flatten()[0]))
+            seen["ds"].append(float(ds))
+            seen["shape"].append(torch.tensor(s.shape + (0,))[:1])
+            return x + 1.0, 3
+
+        x_traj, ntot = walk(step, standins.ToyReverse(), timesteps, x)
+        return {
+            "traj": x_traj,
+            "ntot": ntot,
+            "s": torch.tensor(seen["s"]),
+            "ds": torch.tensor(seen["ds"]),
+            "s length": torch.cat(seen["shape"]) if seen["shape"] else torch.zeros(0),
+        }
+
+    def check(got, x, timesteps):
+        states = np.stack([x + k for k in range(5)])
+        before, last = states[[0, 0, 1, 2, 3]], states[[4, 4, 4, 4, 4]]
+        if got["traj"].shape == (4, B, D):
+            named = {"the state is stored before the step; out must equal x_traj[-1]": states[:4]}
+            expect(got["traj"], states[1:], "x_traj without the start", named)
+            expect_that(False, "x_traj lacks the start: x_traj[0] is the given x.")
+        expect(
+            got["traj"],
+            states,
+            "x_traj",
+            {
+                "the state is stored before the step; out must equal x_traj[-1]": before,
+                "all entries are the last state: one tensor is changed in place": last,
+            },
+        )
+        expect(
+            got["ntot"],
+            12,
+            "ntot for four steps of three evaluations",
+            {
+                "it counts steps, not evaluations": 4,
+                "it counts stored states": 5,
+            },
+        )
+        expect(
+            got["s"],
+            timesteps[:-1],
+            "time s given to each step",
+            {
+                "it is the time after the step; a step starts at s": timesteps[1:],
+            },
+        )
+        expect(
+            got["ds"],
+            np.diff(timesteps),
+            "length given to each step",
+            {
+                "it is sde.dt; the grid need not be uniform": T / 20,
+            },
+        )
+        expect(got["s length"], np.full(4, B), "length of s in each step")
+
+
+@graded("1.3c", points=2)
+class PredictorCorrector:
+    """A predictor step, then the corrector at the new time, two evaluations."""
+
+    def inputs(rng):
+        return step_inputs(rng)
+
+    def probe(x, s, ds):
+        from sde_todo import sampling
+
+        def predictor(sde, s, ds, x):
+            return x * 2, 1
+
+        sde = standins.ToyReverse()
+        with standins.patched(sampling, reverse_diffusion_step=predictor):
+            return call_step("predictor_corrector_step", sde, s, ds, x)
+
+    def check(got, x, s, ds):
+        s = s[0]
+        expect(
+            got["out"],
+            2 * x + 10 + s + ds,
+            "state after both",
+            {
+                "the corrector works at s; after the predictor the time is s + ds": 2 * x + 10 + s,
+                "the corrector comes first": 2 * (x + 10 + s),
+                "the corrector comes first, at s + ds": 2 * (x + 10 + s + ds),
+                "the corrector is missing": 2 * x,
+                "the corrector starts from the old state": x + 10 + s + ds,
+            },
+        )
+        expect(got["evaluations"], 2, "evaluations", {"the corrector's is not counted": 1})
+
+
+@graded("1.3d", points=1)
+class ODEEuler:
+    """An Euler step of the ODE."""
+
+    def inputs(rng):
+        return step_inputs(rng)
+
+    def probe(x, s, ds):
+        return call_step("ode_euler_step", standins.ToyReverse(), s, ds, x)
+
+    def check(got, x, s, ds):
+        slope = -0.7 * (1 + s[:, None]) * x
+        noise = got["out"] - (x + slope * ds)
+        expect_that(
+            np.abs(noise).max() < 1e-4 or np.allclose(noise / x, (noise / x)[0, 0], rtol=1e-2),
+            "There is noise in the step: ask predict_fn for the ODE.",
+        )
+        expect(
+            got["out"],
+            x + slope * ds,
+            "an Euler step",
+            {
+                "sde.dt is used instead of ds": x + slope * T / 20,
+            },
+        )
+        expect(got["evaluations"], 1, "evaluations")
+
+
+@graded("1.3d", points=3)
+class Heun:
+    """Heun's step: the mean of the slopes at both ends."""
+
+    def inputs(rng):
+        return step_inputs(rng)
+
+    def probe(x, s, ds):
+        return call_step("ode_heun_step", standins.ToyReverse(), s, ds, x)
+
+    def check(got, x, s, ds):
+        s = s[:, None]
+        k, k_next, k_mid = (-0.7 * (1 + time) for time in (s, s + ds, s + ds / 2))
+        euler = x + ds * k * x
+        expect(
+            got["out"],
+            x + ds * (k * x + k_next * euler) / 2,
+            "a Heun step",
+            {
+                "this is Euler": euler,
+                "the second slope is taken at s; it belongs to s + ds": x
+                + ds * (k * x + k * euler) / 2,
+                "the second slope is taken at the old state; it belongs to the Euler point": x
+                + ds * (k * x + k_next * x) / 2,
+                "the slopes are added, not averaged": x + ds * (k * x + k_next * euler),
+                "the mean slope is added to the Euler point; it starts from x": euler
+                + ds * (k * x + k_next * euler) / 2,
+                "only the slope at the end is used": x + ds * k_next * euler,
+                "this is the midpoint rule": x + ds * k_mid * (x + ds / 2 * k * x),
+            },
+        )
+        expect(got["evaluations"], 2, "evaluations", {"Heun asks twice": 1})
+
+
+@graded("1.3e", points=4)
+class ReverseDiffusion:
+    """Reverse diffusion of the toy process: mean and variance of a step."""
+
+    def inputs(rng):
+        return step_inputs(rng) | {"n": 40_000}
+
+    def probe(x, s, ds, n):
+        sde = standins.ToyReverse()
+        return call_step("reverse_diffusion_step", sde, s[:1].expand(n), ds, x[:1].expand(n, -1))
+
+    def check(got, x, s, ds, n):
+        x, t = x[0], T - s[0]
+        a = standins.alpha(t) / standins.alpha(t - ds)
+        b2 = standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2
+        score, stale = -(0.5 + t) * x, -(0.5 + s[0]) * x
+        expect(got["evaluations"], 1, "evaluations")
+        expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
+        expect_mean(
+            got["out"],
+            (2 - a) * x + b2 * score,
+            "mean of a step",
+            {
+                "the score is taken at s; it wants t = T - s": (2 - a) * x + b2 * stale,
+                "x is multiplied by a; going back it grows by 1 - a": a * x + b2 * score,
+                "the factor of the score is b; it is b^2": (2 - a) * x + np.sqrt(b2) * score,
+                "the change of x is missing": x + b2 * score,
+            },
+        )
+        expect(
+            got["out"].var(0),
+            np.full(D, b2),
+            "variance of a step",
+            {
+                "there is no noise": 0.0,
+                "the noise is multiplied by b^2; it is b": b2**2,
+            },
+            rtol=0.05,
+        )
+
+
+@graded("1.3f", points=3)
+class RK45:
+    """The adaptive solver follows the exact solution at every time of the grid."""
+
+    def inputs(rng):
+        return {"x": rng.normal(size=(B, D)), "timesteps": np.array([0.0, 0.3, 0.5, 1.1, 1.6])}
+
+    def probe(x, timesteps):
+        import torch
+
+        from sde_todo.sampling import solve_rk45
+
+        sde = standins.ToyReverse()
+        x_traj, ntot = solve_rk45(sde, timesteps, x, 1e-6)
+        image = torch.stack([x, x]).reshape(B, 2, D)
+        images, _ = solve_rk45(sde, timesteps, image, 1e-6)
+        return {"traj": x_traj, "ntot": ntot, "images": images, "calls": len(sde.calls)}
+
+    def check(got, x, timesteps):
+        want = standins.solution(timesteps)[:, None, None] * x
+        expect(
+            got["traj"],
+            want,
+            "x_traj",
+            {
+                "the clock runs backwards: s grows from 0": standins.solution(-timesteps)[
+                    :, None, None
+                ]
+                * x,
+            },
+            rtol=1e-3,
+            atol=1e-4,
+        )
+        expect(got["images"].shape[1:], np.array([B, 2, D]), "shape of (B, 2, D) states")
+        expect_that(
+            12 <= got["ntot"] <= got["calls"],
+            f"ntot is {got['ntot']}, but the slope was asked for at least 12 times: solution.nfev.",
+        )
+
+
+@graded("1.3g", points=3)
+class MultistepWeights:
+    """The weights integrate e^u times a polynomial exactly."""
+
+    def inputs(rng):
+        lams = np.cumsum(rng.uniform(0.2, 0.6, 4))
+        return {"lams": lams, "coefficients": rng.normal(size=3)}
+
+    def probe(lams, coefficients):
+        import torch
+
+        from sde_todo.sampling import multistep_weights
+
+        lams = lams.double().tolist()
+        return {
+            str(order): torch.tensor(multistep_weights(lams[3 - order : 3], lams[3]))
+            for order in (1, 2, 3)
+        }
+
+    def check(got, lams, coefficients):
+        h = lams[3] - lams[2]
+        nodes, quadrature = np.polynomial.legendre.leggauss(20)
+        u = h * (nodes + 1) / 2
+        for order in (1, 2, 3):
+            c = coefficients[:order]
+            want = (h / 2 * quadrature * np.exp(u) * np.polyval(c, u)).sum()
+            weights = got[str(order)]
+            expect(weights * 0, np.zeros(order), f"weights of order {order}")
+            values = np.polyval(c, lams[3 - order : 3] - lams[2])
+            expect(
+                weights @ values,
+                want,
+                f"integral of e^u p(u) by the weights of order {order}",
+                {
+                    "the factor e^u is missing": (h / 2 * quadrature * np.polyval(c, u)).sum(),
+                    "the weights are in the wrong order; the newest comes last": weights[::-1]
+                    @ values,
+                },
+            )
+
+
+@graded("1.3g", points=3)
+class Multistep:
+    """On Gaussian data, where the ODE has a known solution, order 3 is far better than order 1."""
+
+    def inputs(rng):
+        return {"x": rng.normal(size=(B, D)), "variance": 0.8}
+
+    def probe(x, variance):
+        import torch
+
+        from sde_todo import sampling
+
+        sde = standins.ToyReverse()
+
+        def score_fn(t, x):
+            t = t[:, None]
+            return -x / (standins.alpha(t) ** 2 * variance + standins.std(t) ** 2)
+
+        sde.score_fn = score_fn
+        timesteps = T - torch.logspace(np.log10(T), -1, 25)
+        out = {}
+        with standins.patched(sampling, multistep_weights=given_weights):
+            for order in (1, 3):
+                x_traj, ntot = sampling.multistep(sde, timesteps, x, order)
+                out[f"order {order}"] = x_traj
+        return out | {"ntot": ntot, "timesteps": timesteps}
+
+    def check(got, x, variance):
+        def deviation(t):
+            return np.sqrt(standins.alpha(t) ** 2 * variance + standins.std(t) ** 2)
+
+        t = (T - got["timesteps"].astype(float))[:, None, None]
+        exact = deviation(t) / deviation(T) * x
+        D_end = exact[-1] * standins.alpha(t[-1]) * variance / deviation(t[-1]) ** 2
+        expect(got["order 3"] * 0, np.zeros_like(exact), "x_traj")
+        expect(got["ntot"], 25, "evaluations for 25 times")
+        expect(
+            got["order 3"][-1],
+            D_end,
+            "output of order 3: D at the last time",
+            {
+                "this is the state x; the last entry is D": exact[-1],
+            },
+            rtol=4e-3,
+            atol=2e-3,
+        )
+        expect(
+            got["order 3"][:-1],
+            exact[:-1],
+            "states of order 3",
+            {
+                "this is y = x/alpha; multiply by alpha again": exact[:-1] / standins.alpha(t[:-1]),
+            },
+            rtol=0.01,
+            atol=0.005,
+        )
+        errors = [np.abs(got[f"order {order}"][5:-1] - exact[5:-1]).max() for order in (1, 3)]
+        expect_that(
+            errors[1] < errors[0] / 4,
+            f"Order 3 errs by {errors[1]:.2g}, order 1 by {errors[0]:.2g}: the older values of D "
+            f"do not help.",
+        )
+
+
+def given_weights(lams, lam_next):
+    """A stand-in for multistep_weights, by quadrature."""
+    lams = np.asarray(lams, dtype=float)
+    nodes, quadrature = np.polynomial.legendre.leggauss(20)
+    h = lam_next - lams[-1]
+    u = lams[-1] + h * (nodes + 1) / 2
+    weights = []
+    for j in range(len(lams)):
+        others = np.delete(lams, j)
+        basis = np.prod([(u - o) / (lams[j] - o) for o in others], axis=0) if len(others) else 1.0
+        weights.append(float((h / 2 * quadrature * np.exp(u - lams[-1]) * basis).sum()))
+    return weights

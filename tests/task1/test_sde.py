@@ -1,0 +1,652 @@
+"""Task 1.1: the processes, forward and in reverse."""
+
+import numpy as np
+
+from tests import standins
+from tests.harness import expect, expect_mean, expect_that, graded
+
+B, D = 7, 3
+
+
+def times_and_points(rng, T=1.0):
+    return {"t": rng.uniform(0.05 * T, T, B), "x": rng.normal(size=(B, D)), "image_seed": 3}
+
+
+def evaluate(sde, t, x, image_seed):
+    """Coefficients and marginals on points and on images, as arrays."""
+    import torch
+
+    image = torch.randn(len(t), 2, 3, 4, generator=torch.Generator().manual_seed(image_seed))
+    f, g = sde.sde_coeff(t, x)
+    mean, std = sde.marginal_prob(t, x)
+    image_mean, image_std = sde.marginal_prob(t, image)
+    return {"f": f, "g": g, "mean": mean, "std": std, "image": image} | {
+        "image_mean": image_mean,
+        "image_std": image_std,
+    }
+
+
+def check_images(got, t, alpha, std):
+    """The marginals on (B, C, H, W): alpha and std are (B, 1)."""
+    image = got["image"]
+    shape = (len(t), 1, 1, 1)
+    expect(got["image_mean"], alpha.reshape(shape) * image, "mean of images (B, C, H, W)")
+    want = np.broadcast_to(std.reshape(shape), image.shape)
+    expect(got["image_std"], want, "std of images (B, C, H, W)", broadcast=True)
+
+
+@graded("1.1a", points=2)
+class OUCoefficients:
+    """Drift and diffusion of the OU process."""
+
+    def inputs(rng):
+        return times_and_points(rng)
+
+    def probe(t, x, image_seed):
+        from sde_todo.sde import OU
+
+        f, g = OU().sde_coeff(t, x)
+        return {"f": f, "g": g}
+
+    def check(got, t, x, image_seed):
+        drifts = {
+            "this is -x, but the drift is -x/2": -x,
+            "the sign is wrong: the drift pulls towards 0": x / 2,
+        }
+        expect(got["f"], -x / 2, "drift f", drifts)
+        expect(got["g"], np.ones_like(x), "diffusion g", broadcast=True)
+
+
+@graded("1.1a", points=3)
+class OUMarginal:
+    """Mean and standard deviation of the OU process, on points and images."""
+
+    def inputs(rng):
+        return times_and_points(rng, T=3.0)
+
+    def probe(t, x, image_seed):
+        from sde_todo.sde import OU
+
+        return evaluate(OU(), t, x, image_seed)
+
+    def check(got, t, x, image_seed):
+        t = t[:, None]
+        means = {
+            "it decays too fast: this is exp(-t) x0, the mean is exp(-t/2) x0": np.exp(-t) * x,
+            "it grows: the mean is exp(-t/2) x0": np.exp(t / 2) * x,
+            "this is x0: the drift shrinks it by exp(-t/2)": x,
+        }
+        expect(got["mean"], np.exp(-t / 2) * x, "mean", means)
+        variance = 1 - np.exp(-t)
+        check_std(
+            got["std"],
+            variance,
+            x,
+            {
+                "the exponent is half of what it should be: var = 1 - exp(-t)": 1 - np.exp(-t / 2),
+                "the exponent is twice what it should be: var = 1 - exp(-t)": 1 - np.exp(-2 * t),
+                "this is Brownian motion, var = t; the drift keeps it below 1": t,
+            },
+        )
+        check_images(got, t, np.exp(-t / 2), np.sqrt(variance))
+
+
+def check_std(got, variance, x, variances):
+    """Check a standard deviation (B, 1); `variances` maps mistakes to the variance they give."""
+    mistakes = {"this is the variance; the standard deviation is its square root": variance}
+    for message, value in variances.items():
+        mistakes[message] = np.sqrt(value)
+        mistakes[message + ", and a square root is missing"] = value
+    mistakes = {message: np.broadcast_to(v, x.shape) for message, v in mistakes.items()}
+    want = np.broadcast_to(np.sqrt(variance), x.shape)
+    expect(got, want, "standard deviation", mistakes, broadcast=True)
+
+
+@graded("1.1b", points=4)
+class VP:
+    """Coefficients and marginals of the VP process, with beta_min and beta_max of its own."""
+
+    def inputs(rng):
+        betas = {"beta_min": float(rng.uniform(0.2, 1)), "beta_max": float(rng.uniform(8, 15))}
+        return times_and_points(rng) | betas
+
+    def probe(t, x, image_seed, beta_min, beta_max):
+        from sde_todo.sde import VPSDE
+
+        return evaluate(VPSDE(beta_min=beta_min, beta_max=beta_max), t, x, image_seed)
+
+    def check(got, t, x, image_seed, beta_min, beta_max):
+        t = t[:, None]
+        beta = beta_min + (beta_max - beta_min) * t
+        integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
+        check_vp_drift(got["f"], beta, x)
+        roots = {"this is beta; g is its square root": beta * np.ones_like(x)}
+        expect(got["g"], np.sqrt(beta) * np.ones_like(x), "diffusion g", roots, broadcast=True)
+        check_vp_mean(got["mean"], integral, beta * t, t, beta_min, beta_max, x)
+        check_std(
+            got["std"],
+            1 - np.exp(-integral),
+            x,
+            {
+                "beta(t) t stands for the integral of beta": 1 - np.exp(-beta * t),
+                "the exponent is half of what it should be": 1 - np.exp(-integral / 2),
+                "that is the sub-VP process: VP has var = 1 - exp(-B)": (1 - np.exp(-integral))
+                ** 2,
+            },
+        )
+        check_images(got, t, np.exp(-integral / 2), np.sqrt(1 - np.exp(-integral)))
+
+
+def check_vp_drift(got, beta, x):
+    mistakes = {
+        "this is -beta x; the drift is -beta x / 2, or the variance settles at 1/2": -beta * x,
+        "the sign is wrong: the drift pulls towards 0": beta * x / 2,
+    }
+    expect(got, -beta * x / 2, "drift f", mistakes)
+
+
+def check_vp_mean(got, integral, product, t, beta_min, beta_max, x):
+    whole = beta_min * t + (beta_max - beta_min) * t**2
+    mistakes = {
+        "it decays too fast: this is exp(-B) x0, the mean is exp(-B/2) x0": np.exp(-integral) * x,
+        "beta(t) t stands for the integral of beta": np.exp(-product / 2) * x,
+        "the integral of t is t^2/2, the half is missing": np.exp(-whole / 2) * x,
+        "this is x0: the drift shrinks it": x,
+    }
+    expect(got, np.exp(-integral / 2) * x, "mean", mistakes)
+
+
+@graded("1.1c", points=4)
+class VE:
+    """Coefficients, marginals and prior of the VE process."""
+
+    def inputs(rng):
+        sigmas = {
+            "sigma_min": float(rng.uniform(0.02, 0.1)),
+            "sigma_max": float(rng.uniform(5, 20)),
+        }
+        return times_and_points(rng) | sigmas
+
+    def probe(t, x, image_seed, sigma_min, sigma_max):
+        from sde_todo.sde import VESDE
+
+        sde = VESDE(sigma_min=sigma_min, sigma_max=sigma_max)
+        return evaluate(sde, t, x, image_seed) | {"prior_std": sde.prior_std()}
+
+    def check(got, t, x, image_seed, sigma_min, sigma_max):
+        t = t[:, None]
+        one = np.ones_like(x)
+        log_ratio = np.log(sigma_max / sigma_min)
+        sigma = sigma_min * (sigma_max / sigma_min) ** t
+        expect(got["f"], 0 * x, "drift f")
+        expect(
+            got["g"],
+            sigma * np.sqrt(2 * log_ratio) * one,
+            "diffusion g",
+            {
+                "a factor of 2 is missing under the root: g^2 is the derivative of sigma^2, "
+                "not sigma times that of sigma": sigma * np.sqrt(log_ratio) * one,
+                "this is sigma(t), the marginal's deviation; g is the rate at which it grows": sigma
+                * one,
+                "the root of 2 log(sigma_max/sigma_min) is missing": sigma * 2 * log_ratio * one,
+                "this is g^2": sigma**2 * 2 * log_ratio * one,
+            },
+            broadcast=True,
+        )
+        expect(
+            got["mean"],
+            x,
+            "mean",
+            {
+                "VE does not shrink the data: the mean is x0": np.exp(-t / 2) * x,
+            },
+        )
+        linear = sigma_min + (sigma_max - sigma_min) * t
+        check_std(
+            got["std"],
+            sigma**2,
+            x,
+            {
+                "sigma grows in a straight line; it is its logarithm that does": linear**2,
+                "here X_0 already carries the noise sigma_min: std is sigma(t) itself": sigma**2
+                - sigma_min**2,
+            },
+        )
+        expect(
+            got["prior_std"],
+            sigma_max,
+            "prior_std",
+            {
+                "the prior is the law at T, N(0, sigma_max^2 I), not a standard normal": 1.0,
+                "this is the variance": sigma_max**2,
+            },
+        )
+        check_images(got, t, np.ones_like(t), sigma)
+
+
+@graded("1.1d", points=3)
+class SubVP:
+    """Coefficients and marginals of the sub-VP process."""
+
+    inputs = VP.inputs
+
+    def probe(t, x, image_seed, beta_min, beta_max):
+        import torch
+
+        from sde_todo.sde import SubVPSDE
+
+        sde = SubVPSDE(beta_min=beta_min, beta_max=beta_max)
+        sde.beta = lambda t: beta_min + (beta_max - beta_min) * t
+        sde.beta_integral = lambda t: beta_min * t + (beta_max - beta_min) * torch.square(t) / 2
+        return evaluate(sde, t, x, image_seed)
+
+    def check(got, t, x, image_seed, beta_min, beta_max):
+        t, one = t[:, None], np.ones_like(x)
+        beta = beta_min + (beta_max - beta_min) * t
+        integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
+        variance_rate, vp = beta * (1 - np.exp(-2 * integral)), np.sqrt(beta)
+        check_vp_drift(got["f"], beta, x)
+        expect(
+            got["g"],
+            np.sqrt(variance_rate) * one,
+            "diffusion g",
+            {
+                "this is g^2; take its root": variance_rate * one,
+                "this is VP; sub-VP has the factor 1 - exp(-2 B) under the root": vp * one,
+                "the exponent is -2 B, not -B": np.sqrt(beta * (1 - np.exp(-integral))) * one,
+            },
+            broadcast=True,
+        )
+        check_vp_mean(got["mean"], integral, beta * t, t, beta_min, beta_max, x)
+        check_std(
+            got["std"],
+            (1 - np.exp(-integral)) ** 2,
+            x,
+            {
+                "this is the VP process; sub-VP has var = (1 - exp(-B))^2": 1 - np.exp(-integral),
+            },
+        )
+        check_images(got, t, np.exp(-integral / 2), 1 - np.exp(-integral))
+
+
+@graded("1.1e", points=2)
+class PriorSampling:
+    """Draws from N(0, s^2 I): mean, deviation, and nothing taken from x."""
+
+    def inputs(rng):
+        return {"s": float(rng.uniform(2, 4))}
+
+    def probe(s):
+        import torch
+
+        from sde_todo.sde import SDE
+
+        sde = standins.toy_forward(SDE)
+        sde.prior_std = lambda: s
+        like = torch.full((20_000, D), 100.0, dtype=torch.float64)
+        draws = sde.prior_sampling(like)
+        return {"draws": draws, "double": draws.dtype == torch.float64}
+
+    def check(got, s):
+        expect(got["draws"][:1] * 0, np.zeros((1, D)), "one draw")
+        expect_that(got["double"], "The draws do not have the dtype of x; torch.randn_like does.")
+        expect_mean(
+            got["draws"],
+            np.zeros(D),
+            "mean of the prior",
+            {
+                "it moves with x; only the shape of x counts": 100.0,
+            },
+        )
+        expect_mean(
+            got["draws"] ** 2,
+            np.full(D, s**2),
+            "variance of the prior",
+            {
+                "it is 1: multiply by self.prior_std()": 1.0,
+                "it is s, so the noise was multiplied by the root of the deviation": s,
+                "it is s^4, so the noise was multiplied by the variance": s**4,
+            },
+        )
+
+
+@graded("1.1e", points=2)
+class PriorLogDensity:
+    """log N(x; 0, s^2 I) on points and on images."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(B, D)),
+            "image": rng.normal(size=(5, 2, 3, 4)),
+            "s": float(rng.uniform(2, 4)),
+        }
+
+    def probe(x, image, s):
+        from sde_todo.sde import SDE
+
+        sde = standins.toy_forward(SDE)
+        sde.prior_std = lambda: s
+        return {"points": sde.prior_logp(x), "images": sde.prior_logp(image)}
+
+    def check(got, x, image, s):
+        for name, samples in (("points", x), ("images", image)):
+            flat = samples.reshape(len(samples), -1)
+            n = flat.shape[1]
+            energy = (flat**2).sum(1) / 2
+            constant = n / 2 * np.log(2 * np.pi * s**2)
+            expect(
+                got[name],
+                -energy / s**2 - constant,
+                f"log density of {name}",
+                {
+                    "the constant -(D/2) log(2 pi s^2) is missing": -energy / s**2,
+                    "the constant counts one number a sample; each sample has D": -energy / s**2
+                    - constant / n,
+                    "s is taken for 1: use self.prior_std()": -energy - n / 2 * np.log(2 * np.pi),
+                    "the constant holds log(2 pi s); it must be log(2 pi s^2)": -energy / s**2
+                    - n / 2 * np.log(2 * np.pi * s),
+                    "|x|^2 is divided by s; it must be s^2": -energy / s - constant,
+                    "it is a mean over the D numbers; a log density is their sum": (
+                        -energy / s**2 - constant
+                    )
+                    / n,
+                    "the sign is wrong": energy / s**2 + constant,
+                },
+            )
+
+
+@graded("1.1f", points=2)
+class BrownianIncrement:
+    """dw has variance dt, for the dt that is passed and for self.dt."""
+
+    def inputs(rng):
+        return {"dt": float(rng.uniform(0.02, 0.06))}
+
+    def probe(dt):
+        import torch
+
+        from sde_todo.sde import SDE
+
+        sde = standins.toy_forward(SDE, N=5, T=3.0)
+        x = torch.full((20_000, D), 100.0)
+        return {"passed": sde.dw(x, dt), "default": sde.dw(x)}
+
+    def check(got, dt):
+        for name, step in (("passed", dt), ("default", 0.6)):
+            expect(got[name][:1] * 0, np.zeros((1, D)), "one increment")
+            expect_mean(got[name], np.zeros(D), "mean of dw", {"it contains x": 100.0})
+            expect_mean(
+                got[name] ** 2,
+                np.full(D, step),
+                f"variance of dw ({name} dt = {step:.3g})",
+                {
+                    "it is dt^2: the noise is sqrt(dt) z, not dt z, which is too smooth": step**2,
+                    "it is 1: multiply the noise by sqrt(dt)": 1.0,
+                    "it is self.dt although a dt was passed": 0.6,
+                    "it is sqrt(dt): the noise was multiplied by dt^(1/4)": step**0.5,
+                },
+            )
+
+
+@graded("1.1f", points=2)
+class ForwardStep:
+    """One Euler-Maruyama step of a toy process: mean x + f dt, variance g^2 dt."""
+
+    def inputs(rng):
+        return {"x": rng.normal(size=D), "t": 0.8, "dt": float(rng.uniform(0.02, 0.06))}
+
+    def probe(x, t, dt):
+        from sde_todo.sde import SDE
+
+        return step_many(standins.toy_forward(SDE, N=5, T=3.0), t, x, dt)
+
+    def check(got, x, t, dt):
+        f, g = -x / (1 + t), standins.g(t)
+        check_step(got["passed"], x, f, g, dt, "a step of the dt that is passed")
+        check_step(got["default"], x, f, g, 0.6, "a step of self.dt")
+
+
+def step_many(sde, t, x, dt, **options):
+    """The same step for 20,000 copies of one point, with the dt passed and without."""
+    import torch
+
+    def dw(x, dt=None):
+        return torch.randn_like(x) * (sde.dt if dt is None else dt) ** 0.5
+
+    sde.dw = dw  # an open or wrong dw is not punished again here
+    many = x.expand(20_000, -1)
+    times = torch.full((20_000,), t)
+    return {
+        "passed": sde.predict_fn(times, many, dt, **options),
+        "default": sde.predict_fn(times, many, **options),
+    }
+
+
+def check_step(got, x, f, g, dt, name):
+    expect(got[:1] * 0, np.zeros((1, len(x))), "one step")
+    expect_mean(
+        got,
+        x + f * dt,
+        f"mean of {name}",
+        {
+            "the drift is not multiplied by dt": x + f,
+            "self.dt is used for the drift although a dt was passed": x + f * 0.6,
+            "x itself is missing: a step is x plus the change": f * dt,
+            "the drift has the wrong sign": x - f * dt,
+            "the drift is missing": x,
+        },
+    )
+    centred = got - got.mean(0)
+    expect_mean(
+        centred**2,
+        np.full(len(x), g**2 * dt),
+        f"variance of {name}",
+        {
+            "there is no noise": 0.0,
+            "g is missing before the noise": dt,
+            "it is g dt: the noise is multiplied by the root of g": g * dt,
+            "self.dt is used for the noise although a dt was passed": g**2 * 0.6,
+            "dt enters twice: dw already has the factor sqrt(dt)": g**2 * dt**2,
+            "dt enters twice: dw already has the factor sqrt(dt), which must stand alone": g**2
+            * dt**3,
+        },
+    )
+
+
+def toy_score(t, x):
+    """A score for the toy process that depends on t and x."""
+    return -(0.4 + t.reshape(-1, *[1] * (x.ndim - 1))) * x + 0.3
+
+
+@graded("1.1g", points=5)
+class ReverseCoefficients:
+    """Drift and diffusion of the reverse SDE, of the ODE, and of the family between them."""
+
+    def inputs(rng):
+        return {
+            "s": rng.uniform(0.2, 1.3, B),
+            "x": rng.normal(size=(B, D)),
+            "lam": float(rng.uniform(0.3, 0.7)),
+        }
+
+    def probe(s, x, lam):
+        from sde_todo.sde import SDE
+
+        forward = standins.toy_forward(SDE, N=17, T=3.0, c=2.0)
+        out = {}
+        for name, process in (
+            ("sde", forward.reverse(toy_score)),
+            ("between", forward.reverse(toy_score, lam)),
+        ):
+            out[f"{name} drift"], out[f"{name} g"] = process.sde_coeff(s, x)
+        reverse = forward.reverse(toy_score)
+        out["ode drift"], out["ode g"] = reverse.ode_coeff(s, x)
+        return out | {"T": reverse.T, "N": reverse.N}
+
+    def check(got, s, x, lam):
+        expect(got["T"], 3.0, "T of the reverse process", {"it was lost": 1.0})
+        expect(got["N"], 17, "N of the reverse process")
+        check_reverse_drift(got["sde drift"], s, x, 0.0, "drift of the reverse SDE")
+        check_reverse_drift(got["ode drift"], s, x, 1.0, "drift of the ODE")
+        check_reverse_drift(got["between drift"], s, x, lam, f"drift for lam = {lam:.2f}")
+        g = standins.g(3.0 - s[:, None], 2.0) * np.ones_like(x)
+        stale = {
+            "g is taken at s; the forward process wants t = T - s": standins.g(s[:, None], 2.0)
+            * np.ones_like(x)
+        }
+        expect(got["sde g"], g, "diffusion of the reverse SDE", stale, broadcast=True)
+        expect(
+            got["ode g"], 0 * x, "diffusion of the ODE", {"an ODE has no noise": g}, broadcast=True
+        )
+        expect(
+            got["between g"],
+            np.sqrt(1 - lam) * g,
+            f"diffusion for lam = {lam:.2f}",
+            {
+                "the variance shrinks by 1 - lam, so g by its root": (1 - lam) * g,
+                "lam is not used": g,
+                "the roles of lam = 0 and 1 are exchanged": np.sqrt(lam) * g,
+            },
+            broadcast=True,
+        )
+
+
+def check_reverse_drift(got, s, x, lam, name):
+    def drift(t, f_sign=-1.0, half=1 - lam / 2, power=2, t_score=None, s_sign=1.0):
+        score = -(0.4 + (t if t_score is None else t_score)) * x + 0.3
+        return f_sign * (-x / (1 + t)) + s_sign * half * standins.g(t, 2.0) ** power * score
+
+    s = s[:, None]
+    t = 3.0 - s
+    mistakes = {
+        "the score is multiplied by g; it must be g^2": drift(t, power=1),
+        "the forward drift keeps its sign; time runs backwards, so it is -f": drift(t, f_sign=1.0),
+        "the score pulls the wrong way: the drift is -f + ... score": drift(t, s_sign=-1.0),
+        "everything is evaluated at s; the forward process and the score want t = T - s": drift(s),
+        "the score is evaluated at s, it wants t = T - s": drift(t, t_score=s),
+        "f and g are evaluated at s, they want t = T - s": drift(s, t_score=t),
+        "the forward drift -f is missing": drift(t, f_sign=0.0),
+    }
+    if lam == 1.0:
+        mistakes["the factor 1/2 is missing: the ODE has g^2 score / 2"] = drift(t, half=1.0)
+    if lam == 0.0:
+        mistakes["a factor 1/2 too many: that is the ODE; the SDE has g^2 score"] = drift(
+            t, half=0.5
+        )
+    if 0 < lam < 1:
+        mistakes["the factor of the score is 1 - lam; it must be 1 - lam/2"] = drift(
+            t, half=1 - lam
+        )
+        mistakes["lam is not used"] = drift(t, half=1.0)
+    expect(got, drift(t), name, mistakes)
+
+
+@graded("1.1g", points=3)
+class ReverseStep:
+    """One step of the reverse SDE and one of the ODE, with the dt that is passed."""
+
+    def inputs(rng):
+        return {"x": rng.normal(size=D), "s": 1.1, "dt": float(rng.uniform(0.02, 0.06))}
+
+    def probe(x, s, dt):
+        import torch
+
+        from sde_todo.sde import SDE
+
+        reverse = standins.toy_forward(SDE, N=5, T=3.0).reverse(toy_score)
+        g = standins.g(torch.tensor(1.9))
+
+        def sde_coeff(s, x):
+            return -x - 0.5, g.expand_as(x)
+
+        def ode_coeff(s, x):
+            return 0.7 * x + 1.0, 0.0 * x
+
+        reverse.sde_coeff, reverse.ode_coeff = sde_coeff, ode_coeff
+        out = step_many(reverse, s, x, dt)
+        ode = step_many(reverse, s, x, dt, ode=True)
+        return out | {"ode": ode["passed"][:2], "ode default": ode["default"][:2]}
+
+    def check(got, x, s, dt):
+        g = standins.g(1.9)
+        check_step(got["passed"], x, -x - 0.5, g, dt, "a reverse SDE step of the dt that is passed")
+        check_step(got["default"], x, -x - 0.5, g, 0.6, "a reverse SDE step of self.dt")
+        for name, step in (("ode", dt), ("ode default", 0.6)):
+            expect_that(
+                np.allclose(got[name][0], got[name][1]),
+                "Two equal points part in an ODE step: there must be no noise.",
+            )
+            expect(
+                got[name][0],
+                x + (0.7 * x + 1.0) * step,
+                f"an ODE step of dt = {step:.3g}",
+                {
+                    "it uses the drift of the SDE": x + (-x - 0.5) * step,
+                    "self.dt is used although a dt was passed": x + (0.7 * x + 1.0) * 0.6,
+                },
+            )
+
+
+@graded("1.3c", points=4)
+class Langevin:
+    """One Langevin step: its mean moves by eps score, its variance is 2 eps."""
+
+    def inputs(rng):
+        return {"score": rng.normal(size=D) + 1.0, "snr": float(rng.uniform(0.2, 0.3))}
+
+    def probe(score, snr):
+        import torch
+
+        from sde_todo.sde import SDE
+
+        sde = standins.toy_forward(SDE)
+        n = 40_000
+        # Half of the samples have a score twice as long: a mean over the batch is 1.5 |score|.
+        scores = score * (1 + (torch.arange(n) % 2)[:, None])
+        x = torch.full((n, D), 0.5)
+        out = sde.correct_fn(torch.full((n,), 0.7), x, lambda t, x: scores + 0 * x, snr)
+        return {"out": out}
+
+    def check(got, score, snr):
+        expect(got["out"][:1] * 0, np.zeros((1, D)), "one corrected sample")
+        z_norm = 2 * np.sqrt(2 / np.pi)  # mean length of a normal vector in three dimensions
+        score_norm = 1.5 * np.linalg.norm(score)
+        eps = 2 * (snr * z_norm / score_norm) ** 2
+        per_sample = 2 * (snr / np.linalg.norm(score)) ** 2 * 3
+        variance = got["out"][::2].var(0).mean()
+        expect(
+            variance,
+            2 * eps,
+            "variance of the step",
+            {
+                "it is eps: Langevin noise is sqrt(2 eps) z, or the variance settles at 1/2": eps,
+                "it is (2 eps)^2: the root is missing": (2 * eps) ** 2,
+                "there is no noise": 0.0,
+                "eps is half of 2 (snr |z|/|score|)^2": eps,
+                "the ratio snr |z|/|score| is not squared": 4 * snr * z_norm / score_norm,
+                "the norms belong to the whole batch; take them per sample, then their mean": 2
+                * 2
+                * snr**2
+                * 3
+                / (2.5 * np.linalg.norm(score) ** 2),
+                "eps differs from sample to sample; take the mean of both norms over the batch": 2
+                * per_sample,
+            },
+            rtol=0.03,
+        )
+        moved = got["out"][::2].mean(0) - 0.5
+        expect(
+            moved,
+            eps * score,
+            "mean of the step",
+            {
+                "the score has the wrong sign": -eps * score,
+                "the mean moves by 2 eps score; it must be eps score": 2 * eps * score,
+                "the mean moves by eps/2 score; here noise is sqrt(2 eps) and the move eps": eps
+                / 2
+                * score,
+                "the score is missing": 0 * score,
+            },
+            rtol=0.05,
+            atol=6 * np.sqrt(2 * eps / 20_000),
+        )
