@@ -170,6 +170,8 @@ def _diagnose(got, want, rtol, atol):
     """Say how a wrong value differs: by sign, factor, offset, in few places, or how much."""
     if np.allclose(got, -want, rtol=rtol, atol=atol):
         return "the sign is wrong everywhere."
+    if want.size == 1:
+        return f"expected {want.item():.5g}, got {got.item():.5g}."
     scale = (got * want).sum() / max((want**2).sum(), 1e-30)
     if np.allclose(got, scale * want, rtol=rtol, atol=atol) and abs(scale) > 1e-6:
         return f"right but for a factor of {scale:.4g}."
