@@ -1,4 +1,8 @@
-"""Options of the autograder, collection of graded tests, and the board at the end."""
+"""Options of the autograder, collection of graded tests, and the board at the end.
+
+A pytest plugin (an entry point of the installed course), not a conftest.py: the options must be
+known before pytest looks for tests, or it takes the folder after --submission for one of them.
+"""
 
 import os
 from pathlib import Path
@@ -27,7 +31,20 @@ def pytest_addoption(parser):
     group.addoption("--seed", type=int, default=0, help="seed of the inputs (default 0)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config, args):
+    """Refuse `--samples FILE` with FILE outside the course: pytest would look for tests there."""
+    settings = harness.ROOT / "pyproject.toml"
+    here = early_config.invocation_params.dir
+    if here.is_relative_to(harness.ROOT) and early_config.inipath != settings:
+        for name in ("--submission", "--samples"):
+            if name in args:
+                raise pytest.UsageError(f"Write {name}=PATH, with = and no space.")
+
+
 def pytest_configure(config):
+    if config.inipath != harness.ROOT / "pyproject.toml":
+        return
     submission = config.getoption("--submission")
     if config.getoption("--solutions"):
         submission = config.rootpath / "solutions"
