@@ -270,7 +270,7 @@ class Heun:
         expect(got["evaluations"], 2, "evaluations", {"Heun asks twice": 1})
 
 
-@graded("1.3e", points=4)
+@graded("1.3e", points=3)
 class ReverseDiffusion:
     """Reverse diffusion of the toy process: mean and variance of a step."""
 

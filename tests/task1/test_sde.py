@@ -456,7 +456,7 @@ def toy_score(t, x):
     return -(0.4 + t.reshape(-1, *[1] * (x.ndim - 1))) * x + 0.3
 
 
-@graded("1.1g", points=5)
+@graded("1.1g", points=4)
 class ReverseCoefficients:
     """Drift and diffusion of the reverse SDE, of the ODE, and of the family between them."""
 
@@ -539,7 +539,7 @@ def check_reverse_drift(got, s, x, lam, name):
     expect(got, drift(t), name, mistakes)
 
 
-@graded("1.1g", points=3)
+@graded("1.1g", points=2)
 class ReverseStep:
     """One step of the reverse SDE and one of the ODE, with the dt that is passed."""
 
@@ -585,7 +585,7 @@ class ReverseStep:
             )
 
 
-@graded("1.3c", points=4)
+@graded("1.3c", points=3)
 class Langevin:
     """One Langevin step: its mean moves by eps score, its variance is 2 eps."""
 

@@ -1,0 +1,53 @@
+# Everything here is also in README.md as plain commands.
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+RUN := $(BIN)/python
+
+.PHONY: help demo test grade stubs lab bench clean
+
+help:
+	@echo "make demo    train, sample and score with the solutions; writes results/demo/index.html"
+	@echo "make test    the tests of the course itself"
+	@echo "make grade   the autograder on your own modules: what is done, what comes next"
+	@echo "make lab     open the notebooks"
+	@echo "make stubs   rewrite the student's modules from solutions/ (overwrites your work)"
+	@echo "make bench   the tables of benchmarks/"
+
+# Installed once; again only when a requirement changes. Done when .venv/installed is written.
+.venv/installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(RUN) -m sde_todo.check
+	@touch .venv/installed
+
+demo: export COURSE := solutions
+demo: .venv/installed
+	$(RUN) -m sde_todo.demo
+
+test: .venv/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m grading.stubs --check
+	$(RUN) -m pytest --solutions
+	COURSE=solutions $(RUN) -m pytest --nbval-lax notebooks
+	$(RUN) -m pytest tests/project
+
+grade: .venv/installed
+	$(RUN) -m pytest
+
+stubs: .venv/installed
+	$(RUN) -m grading.stubs
+
+lab: .venv/installed
+	$(RUN) -m jupyter lab notebooks
+
+bench: .venv/installed
+	$(RUN) benchmarks/plane.py
+
+clean:
+	rm -rf .venv results *.egg-info
