@@ -7,8 +7,6 @@ MINIMUM = (2, 4)
 
 def problem():
     """One sentence about what is wrong with the installation, or None."""
-    if sys.version_info < (3, 10):
-        return f"Python {sys.version.split()[0]} is too old; install Python 3.10 to 3.13."
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -22,7 +20,7 @@ def problem():
 def _torchvision_problem(torch_version):
     """torchvision is compiled against one build of torch and fails on import with another."""
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except ImportError as error:
         return f"torchvision cannot be imported ({error}); install it with pip install torchvision."
     except (RuntimeError, OSError, AttributeError) as error:

@@ -143,7 +143,7 @@ def passes(values):
 
 
 def _clouds(a, b):
-    a, b = (torch.as_tensor(x).double() for x in (a, b))
+    a, b = (torch.as_tensor(x).cpu().double() for x in (a, b))
     if a.ndim != 3 or b.ndim != 3 or len(a) != len(b) or a.shape[2] != b.shape[2]:
         raise ValueError(
             f"Clouds have shapes {tuple(a.shape)} and {tuple(b.shape)}: pass (B, N, D) and "

@@ -44,13 +44,13 @@ class GaussianMixture:
             x: (B, D). alpha, std: numbers or (B, 1) tensors.
         """
         log_joint, _, _ = self._components(x, alpha, std)
-        return log_joint.logsumexp(1).to(x.dtype)
+        return log_joint.logsumexp(1).to(x)
 
     def score(self, x, alpha=1.0, std=0.0):
         """grad_x log p_t(x), (B, D), where X_t = alpha X_0 + std z."""
         log_joint, y, variance = self._components(x, alpha, std)
-        pull = -torch.einsum("kij,bkj->bki", self.axes.to(x.device), y / variance)  # (B, K, D)
-        return torch.einsum("bk,bki->bi", log_joint.softmax(1), pull).to(x.dtype)
+        pull = -torch.einsum("kij,bkj->bki", self.axes, y / variance)  # (B, K, D)
+        return torch.einsum("bk,bki->bi", log_joint.softmax(1), pull).to(x)
 
     def denoiser(self, x, alpha=1.0, std=0.0):
         """E[X_0 | X_t = x], (B, D), by Tweedie: (x + std^2 score) / alpha."""
@@ -66,14 +66,16 @@ class GaussianMixture:
         return exact_score
 
     def _components(self, x, alpha, std):
-        means, axes, variances = (m.to(x.device) for m in (self.means, self.axes, self.variances))
-        alpha, std = (torch.as_tensor(v, device=x.device).double() for v in (alpha, std))
-        alpha, std = (v.reshape(-1, 1, 1) for v in (alpha, std))
-        centred = x.double()[:, None, :] - alpha * means  # (B, K, D)
-        y = torch.einsum("kij,bki->bkj", axes, centred)  # along the axes of each component
-        variance = alpha**2 * variances + std**2
+        """Log of weight times density (B, K), and position and variance along each axis (B, K, D).
+
+        In float64 on the CPU, wherever x is: it is the truth that other numbers are held against.
+        """
+        alpha, std = (torch.as_tensor(v).cpu().double().reshape(-1, 1, 1) for v in (alpha, std))
+        centred = x.cpu().double()[:, None, :] - alpha * self.means  # (B, K, D)
+        y = torch.einsum("kij,bki->bkj", self.axes, centred)
+        variance = alpha**2 * self.variances + std**2
         log_prob = -0.5 * (y**2 / variance + variance.log() + math.log(2 * math.pi)).sum(2)
-        return self.weights.to(x.device).log() + log_prob, y, variance
+        return self.weights.log() + log_prob, y, variance
 
 
 def alpha_std(sde, t, x):

@@ -45,15 +45,17 @@ def pytest_load_initial_conftests(early_config, args):
 def pytest_configure(config):
     if config.inipath != harness.ROOT / "pyproject.toml":
         return
-    submission = config.getoption("--submission")
+    submission = config.getoption("--submission") or os.environ.get("COURSE")
     if config.getoption("--solutions"):
         submission = config.rootpath / "solutions"
     if submission:
-        if not (Path(submission) / "sde_todo").is_dir():
+        folders = [base / submission for base in (Path.cwd(), config.rootpath)]
+        found = [folder for folder in folders if (folder / "sde_todo").is_dir()]
+        if not found:
             raise pytest.UsageError(
-                f"--submission {submission}: there is no folder {Path(submission) / 'sde_todo'}."
+                f"--submission={submission}: there is no folder {folders[0] / 'sde_todo'}."
             )
-        os.environ["COURSE"] = str(Path(submission).resolve())
+        os.environ["COURSE"] = str(found[0].resolve())
     samples = config.getoption("--samples")
     if samples:
         os.environ["COURSE_SAMPLES"] = str(Path(samples).resolve())

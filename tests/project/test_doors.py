@@ -1,0 +1,80 @@
+"""What a newcomer opens first: the notebook, the demo, and how they meet an open TODO."""
+
+import json
+import os
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from sde_todo.todo import todo_line
+from tests.harness import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def run_demo(*arguments, course=None):
+    environment = {k: v for k, v in os.environ.items() if k != "COURSE"}
+    if course:
+        environment["COURSE"] = course
+    return subprocess.run(
+        [sys.executable, "-m", "sde_todo.demo", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_committed_without_outputs(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_on_the_stubs_the_notebook_names_the_first_todo_in_one_line(monkeypatch):
+    monkeypatch.delenv("COURSE", raising=False)
+    notebook = nbformat.read(ROOT / "notebooks" / "HelloScore.ipynb", as_version=4)
+    client = NotebookClient(notebook, resources={"metadata": {"path": ROOT / "notebooks"}})
+    with pytest.raises(CellExecutionError):
+        client.execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    errors = [output for output in outputs if output.output_type == "error"]
+    assert len(errors) == 1
+    shown = errors[0].traceback
+    assert len(shown) == 1 and "\n" not in shown[0]
+    assert (
+        "TODO 1.1a: OU.marginal_prob is still open: write it in sde_todo/sde.py, line" in shown[0]
+    )
+    assert any(output.output_type == "display_data" or "data" in output for output in outputs)
+
+
+def test_on_the_stubs_the_demo_names_the_first_todo_in_one_line(tmp_path):
+    done = run_demo("--out", str(tmp_path))
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert "TODO" in line and "sde_todo/" in line and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "course", "said"),
+    [
+        (["--device", "warp"], "solutions", "The device 'warp' cannot be used here"),
+        (["--out", "/proc/nowhere"], "solutions", "Cannot write to"),
+        ([], "nowhere", "there is no folder"),
+    ],
+)
+def test_bad_options_of_the_demo_are_one_clear_sentence(arguments, course, said):
+    done = run_demo(*arguments, course=course)
+    assert done.returncode != 0 and said in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_other_errors_are_no_todo():
+    assert todo_line(ValueError("TODO 1.1a: x")) is None
+    assert todo_line(NotImplementedError("abstract")) is None
