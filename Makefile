@@ -34,7 +34,7 @@ test: .venv/installed
 	$(RUN) -m ruff format --check .
 	$(RUN) -m grading.stubs --check
 	$(RUN) -m pytest --solutions
-	COURSE=solutions $(RUN) -m pytest --nbval-lax notebooks
+	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks
 	$(RUN) -m pytest tests/project
 
 grade: .venv/installed

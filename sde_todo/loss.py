@@ -170,9 +170,11 @@ class StableTarget:
     """
 
     def __init__(self, points, cell=0.1, above=0.3):
-        bins, member = torch.unique((points / cell).round(), dim=0, return_inverse=True)
-        count = torch.bincount(member, minlength=len(bins))
-        total = torch.zeros(len(bins), points.shape[1]).to(points).index_add_(0, member, points)
+        bins = ((points - points.amin(0)) / cell).long()  # (n, D), whole numbers from 0 on
+        digits = (bins.max() + 1) ** torch.arange(points.shape[1]).to(bins)
+        member = (bins * digits).sum(1).unique(return_inverse=True)[1]  # one number per bin: fast
+        count = member.bincount()
+        total = torch.zeros(len(count), points.shape[1]).to(points).index_add_(0, member, points)
         self.centres = total / count[:, None]  # (K, D)
         self.log_weight = count.double().log().to(points)  # (K,)
         self.above = above

@@ -11,8 +11,6 @@ import math
 
 import torch
 
-from sde_todo.dataset import make_points
-
 
 class GaussianMixture:
     """A mixture of K Gaussians in D dimensions.
@@ -92,7 +90,7 @@ def demo_mixture():
     return GaussianMixture(means, covs, [0.5, 0.3, 0.2])
 
 
-def matched_gaussian(name, n=100_000):
-    """The single Gaussian with mean and covariance of a data set: what a score of degree 1 sees."""
-    points = make_points(name, n).double()
+def matched_gaussian(points):
+    """The Gaussian with mean and covariance of points (n, D): all that a linear score can see."""
+    points = points.double()
     return GaussianMixture(points.mean(0)[None], points.T.cov()[None])

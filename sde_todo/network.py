@@ -141,7 +141,7 @@ def get_score_fn(sde, model, predicts="score"):
         predicts: "score", "noise", "data" or "v".
 
     Returns:
-        score_fn(t, x) -> (B, D).
+        score_fn(t, x) -> (B, D); the network is score_fn.model.
     """
     if predicts not in ("score", "noise", "data", "v"):
         raise ValueError(f"predicts = {predicts!r}: choose score, noise, data or v.")
@@ -155,4 +155,5 @@ def get_score_fn(sde, model, predicts="score"):
         # Hint: three cases are left. alpha and std are (B, 1).
         raise NotImplementedError("TODO 1.2d: get_score_fn.score_fn")
 
+    score_fn.model = model
     return score_fn

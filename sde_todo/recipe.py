@@ -30,10 +30,10 @@ def plain_recipe(points, sde=None, loss_fn=None, N_steps=2000, seed=0, checkpoin
     raise NotImplementedError("TODO 1.4a: plain_recipe")
 
 
-def floor_recipe(points, N_steps=1700, seed=0, checkpoint=None):
+def floor_recipe(points, N_steps=1200, seed=0, checkpoint=None):
     """The reference recipe: as near to the floor as two sets of real points are to each other.
 
-    A preconditioned denoiser, noise levels log-uniform on [.02, 12], the stable target and a
+    A preconditioned denoiser, noise levels log-uniform on [.03, 8], the stable target and a
     large learning rate. Sample it with Sampler(1e-6, "multistep", start="moments").
 
     Args and returns as for `plain_recipe`.

@@ -36,11 +36,11 @@ class EMA:
         self.decay = decay
         self.updates = 0
 
-    @torch.no_grad()
     def update(self):
         """Move the average towards the weights that the trained model has now."""
         # TODO 1.2m: write this part in the place of the line that raises.
-        # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d).
+        # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d),
+        #   under torch.no_grad().
         raise NotImplementedError("TODO 1.2m: EMA.update")
 
     def state_dict(self):
@@ -164,9 +164,9 @@ def train_diffusion(
             raise KeyboardInterrupt
         print(f"Stopped after {len(losses)} steps; run again to go on from {checkpoint}.")
     if plot:
-        from sde_todo.plot import plot_loss
+        from sde_todo.plot import plot_loss, show
 
-        plot_loss(losses)
+        show(plot_loss(losses), "loss")
     return losses
 
 

@@ -163,7 +163,7 @@ def get_score_fn(sde, model, predicts="score"):
         predicts: "score", "noise", "data" or "v".
 
     Returns:
-        score_fn(t, x) -> (B, D).
+        score_fn(t, x) -> (B, D); the network is score_fn.model.
     """
     if predicts not in ("score", "noise", "data", "v"):
         raise ValueError(f"predicts = {predicts!r}: choose score, noise, data or v.")
@@ -182,4 +182,5 @@ def get_score_fn(sde, model, predicts="score"):
         return -(std * x + alpha * prediction) / std
         # END SOLUTION
 
+    score_fn.model = model
     return score_fn

@@ -210,10 +210,10 @@ def solve_rk45(sde, timesteps, x, tol):
     def slope(s, flat):
         state = torch.from_numpy(flat).to(x).reshape(x.shape)
         drift, _ = sde.ode_coeff(torch.full((len(x),), s).to(x), state)
-        return drift.double().cpu().numpy().ravel()
+        return drift.cpu().double().numpy().ravel()
 
-    clock = timesteps.double().cpu().numpy()
-    start = x.double().cpu().numpy().ravel()
+    clock = timesteps.cpu().double().numpy()
+    start = x.cpu().double().numpy().ravel()
     solution = solve_ivp(slope, clock[[0, -1]], start, "RK45", clock, rtol=tol, atol=tol)
     x_traj = torch.from_numpy(solution.y.T.copy()).to(x).reshape(len(clock), *x.shape)
     return x_traj, solution.nfev
@@ -236,23 +236,20 @@ def multistep(sde, timesteps, x, order=3, box=None):
     # BEGIN SOLUTION 1.3g
     # Hint: multistep_weights below gives the weights of the last values of D. Keep the last
     #   `order` pairs (lambda, D) in a list. D = (x + std^2 score)/alpha.
+    alphas, stds = (v[:, 0].tolist() for v in alpha_std(sde, timesteps, timesteps[:, None]))
+    sigmas = [std / alpha for alpha, std in zip(alphas, stds, strict=True)]
     x_traj, memory = [x], []
     for k, s in enumerate(timesteps):
-        s = s.expand(len(x))
-        alpha, std = (v[0, 0].double().item() for v in alpha_std(sde, s, x))
-        D = (x + std**2 * sde.score_fn(sde.T - s, x)) / alpha
+        score = sde.score_fn(sde.T - s.expand(len(x)), x)
+        D = (x + stds[k] ** 2 * score) / alphas[k]
         D = D if box is None else D.clamp(*box)
         if k == len(timesteps) - 1:
             break
-        memory = [*memory, (-math.log(std / alpha), D)][-order:]
-        next_alpha, next_std = (
-            v[0, 0].double().item() for v in alpha_std(sde, timesteps[k + 1].expand(len(x)), x)
-        )
+        memory = [*memory, (-math.log(sigmas[k]), D)][-order:]
         lams, Ds = zip(*memory, strict=True)
-        r = (next_std / next_alpha) / (std / alpha)
-        weights = multistep_weights(lams, -math.log(next_std / next_alpha))
-        y = r * x / alpha + r * sum(w * D for w, D in zip(weights, Ds, strict=True))
-        x = next_alpha * y
+        weights = multistep_weights(lams, -math.log(sigmas[k + 1]))
+        y = x / alphas[k] + sum(w * D for w, D in zip(weights, Ds, strict=True))
+        x = alphas[k + 1] * sigmas[k + 1] / sigmas[k] * y
         x_traj.append(x)
     return torch.stack([*x_traj[:-1], D]), len(timesteps)
     # END SOLUTION

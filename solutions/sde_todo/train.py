@@ -36,15 +36,17 @@ class EMA:
         self.decay = decay
         self.updates = 0
 
-    @torch.no_grad()
     def update(self):
         """Move the average towards the weights that the trained model has now."""
         # BEGIN SOLUTION 1.2m
-        # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d).
+        # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d),
+        #   under torch.no_grad().
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for average, p in zip(self.model.parameters(), self.source.parameters(), strict=True):
-            average.lerp_(p, 1 - d)
+        pairs = zip(self.model.parameters(), self.source.parameters(), strict=True)
+        with torch.no_grad():
+            for average, p in pairs:
+                average.lerp_(p, 1 - d)
         # END SOLUTION
 
     def state_dict(self):
@@ -123,7 +125,8 @@ def get_sde_step_fn(
             y = dsm_target(z, std)
         else:
             y = (alpha * stable_target(x_t, batch, alpha, std) - x_t) / std**2
-        w = time_weight * weight_fn(alpha, std, g.expand_as(batch)[:, :1])[:, 0]  # (B,)
+        g = torch.as_tensor(g).to(batch).expand_as(batch)[:, :1]
+        w = time_weight * weight_fn(alpha, std, g)[:, 0]  # (B,)
 
         opt.zero_grad()
         loss = loss_fn(t, x_t, score_fn, y, w)
@@ -188,9 +191,9 @@ def train_diffusion(
             raise KeyboardInterrupt
         print(f"Stopped after {len(losses)} steps; run again to go on from {checkpoint}.")
     if plot:
-        from sde_todo.plot import plot_loss
+        from sde_todo.plot import plot_loss, show
 
-        plot_loss(losses)
+        show(plot_loss(losses), "loss")
     return losses
 
 

@@ -134,8 +134,8 @@ ALTERNATIVES = {
          "t = eps + (sde.T - eps) * torch.rand(B, generator=generator)\n"),
     ],
     "ema by an explicit sum": [
-        ("train", "strict=True):\n            average.lerp_(p, 1 - d)",
-         "strict=True):\n            average.copy_(d * average + (1 - d) * p)"),
+        ("train", "            for average, p in pairs:\n                average.lerp_(p, 1 - d)",
+         "            for average, p in pairs:\n                average.copy_(d * average + (1 - d) * p)"),
     ],
     "step with zero_grad at its end": [
         ("train", "        opt.zero_grad()\n        loss = loss_fn", "        loss = loss_fn"),

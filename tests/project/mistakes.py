@@ -97,7 +97,7 @@ MISTAKES = {
     "denoiser forgets alpha": ("1.2k", "network", "y = c_in * x / alpha\n", "y = c_in * x\n", "alpha"),
     "stable target without weights": ("1.2l", "loss", "/ sigma**2 + self.log_weight  # (B, K)", "/ sigma**2  # (B, K)", "weights of the centres"),
     "stable target without square": ("1.2l", "loss", "(y @ c.T - c.pow(2).sum(1) / 2)", "(y @ c.T)", "|c|^2"),
-    "ema swapped": ("1.2m", "train", "strict=True):\n            average.lerp_(p, 1 - d)", "strict=True):\n            average.lerp_(p, d)", "exchanged"),
+    "ema swapped": ("1.2m", "train", "            for average, p in pairs:\n                average.lerp_(p, 1 - d)", "            for average, p in pairs:\n                average.lerp_(p, d)", "exchanged"),
     "ema without warm-up": ("1.2m", "train", "d = min(self.decay, (1 + self.updates) / (10 + self.updates))", "d = self.decay", "no warm-up"),
     "ema forgets to count": ("1.2m", "train", "        self.updates += 1\n", "", "stays 0"),
     "step uses fresh noise": ("1.2n", "train", "y = dsm_target(z, std)", "y = dsm_target(torch.randn_like(z), std)", "target y"),

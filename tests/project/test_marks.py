@@ -25,7 +25,7 @@ def fakes():
         "100 memorised points": (real[pick], False),
         "shifted by .1": (real + 0.1, False),
         "half a roll": (torch.cat([real[real[:, 0] > 0]] * 3)[:N], False),
-        "matched Gaussian": (matched_gaussian("swiss_roll").sample(N), False),
+        "matched Gaussian": (matched_gaussian(real).sample(N), False),
         "standard normal": (z, False),
         "one point": (real[:1].expand(N, 2), False),
     }
