@@ -95,7 +95,7 @@ MISTAKES = {
     # 1.2k-n
     "denoiser without c_skip": ("1.2k", "network", "return s**2 * c_in * y + sigma * s * c_in * F", "return x / alpha + sigma * s * c_in * F", "c_skip"),
     "denoiser forgets alpha": ("1.2k", "network", "y = c_in * x / alpha\n", "y = c_in * x\n", "alpha"),
-    "stable target without weights": ("1.2l", "loss", "/ sigma**2 + self.log_weight  # (B, K)", "/ sigma**2  # (B, K)", "weights of the centres"),
+    "stable target without weights": ("1.2l", "loss", "/ sigma**2 + self.log_weight  # (rows, K)", "/ sigma**2  # (rows, K)", "weights of the centres"),
     "stable target without square": ("1.2l", "loss", "(y @ c.T - c.pow(2).sum(1) / 2)", "(y @ c.T)", "|c|^2"),
     "ema swapped": ("1.2m", "train", "            for average, p in pairs:\n                average.lerp_(p, 1 - d)", "            for average, p in pairs:\n                average.lerp_(p, d)", "exchanged"),
     "ema without warm-up": ("1.2m", "train", "d = min(self.decay, (1 + self.updates) / (10 + self.updates))", "d = self.decay", "no warm-up"),
@@ -126,7 +126,7 @@ MISTAKES = {
     "reverse diffusion shrinks": ("1.3e", "sampling", "return (2 - a) * x + b_squared * score", "return a * x + b_squared * score", "grows by"),
     "reverse diffusion noise b squared": ("1.3e", "sampling", "b_squared.sqrt() * torch.randn_like(x), 1", "b_squared * torch.randn_like(x), 1", "b^2"),
     "reverse diffusion score at s": ("1.3e", "sampling", "    score = sde.score_fn(sde.T - s, x)\n    return (2 - a)", "    score = sde.score_fn(s, x)\n    return (2 - a)", "T - s"),
-    "rk45 backwards": ("1.3f", "sampling", "return drift.double().cpu().numpy().ravel()", "return -drift.double().cpu().numpy().ravel()", ""),
+    "rk45 backwards": ("1.3f", "sampling", "return drift.cpu().double().numpy().ravel()", "return -drift.cpu().double().numpy().ravel()", ""),
     "rk45 counts the grid": ("1.3f", "sampling", "return x_traj, solution.nfev", "return x_traj, len(clock)", "nfev"),
     "multistep weights reversed": ("1.3g", "sampling", "return np.linalg.solve(powers, moments).tolist()", "return np.linalg.solve(powers, moments).tolist()[::-1]", "wrong order"),
     "multistep returns the state": ("1.3g", "sampling", "torch.stack([*x_traj[:-1], D]), len(timesteps)", "torch.stack(x_traj), len(timesteps)", "the last entry"),

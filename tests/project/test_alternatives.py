@@ -6,7 +6,7 @@ from tests.project import trees
 from tests.project.alternatives import ALTERNATIVES
 
 
-@pytest.mark.parametrize(("seed", "name"), enumerate(ALTERNATIVES))
+@pytest.mark.parametrize(("seed", "name"), list(enumerate(ALTERNATIVES)))
 def test_alternative_is_accepted(seed, name, tmp_path):
     with trees.alterations(tmp_path, ALTERNATIVES[name]):
         results = trees.run_all(seed)
