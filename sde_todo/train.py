@@ -103,12 +103,14 @@ def get_sde_step_fn(
     The tensors of the state that a resumed run needs are in step_fn.parts.
     """
     score_fn = get_score_fn(sde, model, predicts)
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight = {weight!r}: choose {', '.join(WEIGHTS)}.")
     weight_fn = WEIGHTS[weight]
 
     def step_fn(batch):
         t, time_weight = sample_time(len(batch), sde, eps, density, batch.device)
         # TODO 1.2n: write this part in the place of the line that raises.
-        # Hint: diffuse the batch to x_t = mean + std z, form the target and the weight, then
+        # Hint: diffuse the batch to x_t = alpha x_0 + std z, form the target and the weight, then
         #   zero_grad, loss, backward and three kinds of step. time_weight is a factor of w.
         raise NotImplementedError("TODO 1.2n: get_sde_step_fn.step_fn")
 

@@ -109,24 +109,25 @@ def get_sde_step_fn(
     The tensors of the state that a resumed run needs are in step_fn.parts.
     """
     score_fn = get_score_fn(sde, model, predicts)
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight = {weight!r}: choose {', '.join(WEIGHTS)}.")
     weight_fn = WEIGHTS[weight]
 
     def step_fn(batch):
         t, time_weight = sample_time(len(batch), sde, eps, density, batch.device)
         # BEGIN SOLUTION 1.2n
-        # Hint: diffuse the batch to x_t = mean + std z, form the target and the weight, then
+        # Hint: diffuse the batch to x_t = alpha x_0 + std z, form the target and the weight, then
         #   zero_grad, loss, backward and three kinds of step. time_weight is a factor of w.
-        mean, std = sde.marginal_prob(t, batch)
+        alpha, std = alpha_std(sde, t, batch)  # (B, 1)
         _, g = sde.sde_coeff(t, batch)
         z = torch.randn_like(batch)
-        x_t = mean + std * z
-        alpha, std = alpha_std(sde, t, batch)  # (B, 1)
+        x_t = alpha * batch + std * z
         if stable_target is None:
             y = dsm_target(z, std)
         else:
             y = (alpha * stable_target(x_t, batch, alpha, std) - x_t) / std**2
-        g = torch.as_tensor(g).to(batch).expand_as(batch)[:, :1]
-        w = time_weight * weight_fn(alpha, std, g)[:, 0]  # (B,)
+        g = torch.as_tensor(g).to(batch).expand_as(batch).flatten(1)[:, 0]
+        w = time_weight * weight_fn(alpha.flatten(), std.flatten(), g)  # (B,)
 
         opt.zero_grad()
         loss = loss_fn(t, x_t, score_fn, y, w)

@@ -142,7 +142,7 @@ ALTERNATIVES = {
         ("train", "        opt.step()\n", "        opt.step()\n        opt.zero_grad()\n"),
     ],
     "target by the residual": [
-        ("train", "y = dsm_target(z, std)", "y = (mean - x_t) / std**2"),
+        ("train", "y = dsm_target(z, std)", "y = (alpha * batch - x_t) / std**2"),
     ],
     "grid in numpy": [
         ("sampling", "    t = torch.linspace(T ** (1 / rho), eps ** (1 / rho), N + 1, dtype=torch.float64)"

@@ -101,7 +101,7 @@ MISTAKES = {
     "ema without warm-up": ("1.2m", "train", "d = min(self.decay, (1 + self.updates) / (10 + self.updates))", "d = self.decay", "no warm-up"),
     "ema forgets to count": ("1.2m", "train", "        self.updates += 1\n", "", "stays 0"),
     "step uses fresh noise": ("1.2n", "train", "y = dsm_target(z, std)", "y = dsm_target(torch.randn_like(z), std)", "target y"),
-    "step multiplies noise by the variance": ("1.2n", "train", "x_t = mean + std * z", "x_t = mean + std**2 * z", "std^2"),
+    "step multiplies noise by the variance": ("1.2n", "train", "x_t = alpha * batch + std * z", "x_t = alpha * batch + std**2 * z", "std^2"),
     "step never clears the gradient": ("1.2n", "train", "        opt.zero_grad()\n", "", "add up"),
     "step averages before it steps": ("1.2n", "train", "        opt.step()\n        if ema is not None:\n            ema.update()\n", "        if ema is not None:\n            ema.update()\n        opt.step()\n", "before the optimiser"),
     "step forgets the time weight": ("1.2n", "train", "w = time_weight * weight_fn(", "w = weight_fn(", "time_weight"),

@@ -117,6 +117,23 @@ def test_images_go_through_every_process_and_sampler(name):
         assert out.shape == (3, 2, 3, 4), method
 
 
+@pytest.mark.parametrize(
+    "method", ["reverse_diffusion", "predictor_corrector", "multistep", "rk45"]
+)
+def test_images_are_sampled_like_their_pixels(method):
+    """(B, C, H, W) and (B, C H W) with the same noise end in the same numbers."""
+    from sde_todo.sampling import Sampler
+
+    process = build("VPSDE", 20)
+    reverse = process.reverse(lambda t, x: -x * (1 + t.reshape(-1, *[1] * (x.ndim - 1))))
+    ends = []
+    for shape in ((2, 2, 3, 4), (2, 24)):
+        torch.manual_seed(0)
+        data = torch.tensor([-9.0, 9.0]).repeat_interleave(24).reshape(shape)
+        ends.append(Sampler(1e-2, method).get_sampling_fn(reverse, data)(5)[0].reshape(5, 24))
+    assert torch.allclose(ends[0], ends[1], atol=1e-3)
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 def test_float64_stays_float64(name):
     process = build(name)

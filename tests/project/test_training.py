@@ -103,6 +103,23 @@ def small_run(checkpoint=None, steps=60, seed=0, loader=None):
     return losses, [p.clone() for p in (*model.parameters(), *ema.model.parameters())]
 
 
+def test_a_step_on_images_is_the_step_on_their_pixels():
+    """(B, C, H, W) and (B, C H W) with the same noise give the same loss: nothing mixes samples."""
+    from sde_todo import loss, sde, train
+
+    values = []
+    for shape in ((6, 2, 3, 4), (6, 24)):
+        torch.manual_seed(0)
+        batch = torch.randn(6, 24).reshape(shape)
+        scale = torch.nn.Parameter(torch.ones(()))
+        opt = torch.optim.SGD([scale], lr=0.1)
+        step = train.get_sde_step_fn(
+            lambda t, x, scale=scale: scale * x, None, opt, loss.DSMLoss(), sde.VPSDE(), "noise"
+        )
+        values.append(step(batch))
+    assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
 def test_resumed_training_is_the_same_bit_for_bit(tmp_path):
     path = tmp_path / "run.pt"
     whole, weights = small_run()
@@ -199,6 +216,10 @@ def test_ten_thousand_vp_steps_never_see_a_time_of_zero():
         (lambda m: m["loss"].random_probe(torch.zeros(1), "cauchy"), "rademacher or gaussian"),
         (lambda m: m["network"].get_score_fn(None, None, "x0"), "score, noise, data or v"),
         (lambda m: m["network"].TimeEmbedding(7), "even number"),
+        (
+            lambda m: m["train"].get_sde_step_fn(None, None, None, None, None, weight="snr"),
+            "choose denoising, likelihood, edm",
+        ),
         (lambda m: m["train"].EMA(torch.nn.Linear(1, 1), 1.5), "decay = 1.5"),
     ],
 )
