@@ -1,17 +1,21 @@
 """How near the samples of Task 1 come to the floor, and in what time: `python benchmarks/plane.py`.
 
-Five tables: the recipes, the processes, the losses, what the marks refuse, and threads. Every
-figure is a mean over seeds, each over ten fresh real sets of 10,000 Swiss-roll points (2,000 for
-EMD, 4,000 for the energy distance), and stands beside the floor: the same figure for real points in
-the place of samples. Writes results/plane.json.
+Five parts: the recipes, the processes, the losses, what the marks refuse, and threads. Every figure
+is a mean over seeds; each seed is scored against ten fresh real sets of 10,000 Swiss-roll points
+(the first 2,000 for EMD, the first 4,000 for the energy distance). Beside it stands the floor, the
+same figure for real points in the place of the samples. Writes results/plane.json.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
+from unittest import mock
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("COURSE", "solutions")
 
 import numpy as np
@@ -19,207 +23,334 @@ import torch
 from tqdm.auto import tqdm
 
 from sde_todo import eval as judge
+from sde_todo import recipe as recipe_module
 from sde_todo.dataset import make_points
 from sde_todo.loss import DSMLoss, ISMLoss, SSMLoss
 from sde_todo.mixture import matched_gaussian
 from sde_todo.recipe import floor_recipe, plain_recipe
 from sde_todo.sampling import Sampler
 from sde_todo.sde import OU, VESDE, VPSDE, SubVPSDE
+from sde_todo.todo import one_line_todos
 
-DATASET, TRAIN_SIZE = "swiss_roll", 100_000
+ROOT = Path(__file__).resolve().parents[1]
+DATASET, TRAIN_SIZE = "swiss_roll", 200_000
+CHUNK = 2000  # points sampled together: few enough that a layer's output stays in the cache
 METRICS = ("CD 100x100", "EMD 2000", "sliced W2", "CD", "energy")
 MARKED = tuple(judge.MARKS)
+REAL_SEED = 40_000  # of the real sets, far from those of training and of the floor
 
-# name: recipe, its options, and how its score is sampled
+# Ways to sample: label, options of `Sampler`, steps.
 SDE = ("SDE", {"method": "euler_maruyama"}, 200)
 ODE = ("ODE", {"method": "ode_heun", "rho": 2.0}, 25)
 MULTISTEP = ("multistep", {"eps": 1e-6, "method": "multistep", "start": "moments"}, 15)
+
+# Part 1. Name: recipe, its options, ways to sample.
 RECIPES = {"floor": (floor_recipe, {}, [MULTISTEP]), "plain": (plain_recipe, {}, [SDE, ODE])}
 
-# VE starts from the moments of the data, because sigma_max = 12 is small; OU spends most of its
-# ten units of time at pure noise, so its times are debiased and its grid is dense near the data.
-LATE = {"method": "euler_maruyama", "rho": 3.0}, {"method": "ode_heun", "rho": 3.0}
-WIDE = {"start": "moments"}, {"method": "ode_heun", "start": "moments"}
+# Part 2, options of `plain_recipe`. VP and sub-VP need nothing. VE ends at sigma_max = 12, six
+# deviations of the data: the ODE, which forgets nothing, must start from their moments. OU rests at
+# pure noise for most of its time: times are drawn evenly in log noise, every noise level counts the
+# same, and the sampler's grid is dense near the data; T = 5 leaves a mean of .08 x_0, see VE.
 PROCESSES = {
-    "OU": (
-        {"sde": OU(N=200), "weight": "likelihood", "density": "debiased"},
-        [("SDE", LATE[0], 200), ("ODE", LATE[1], 25)],
-    ),
-    "VP": ({"sde": VPSDE(N=200)}, [SDE, ODE]),
-    "sub-VP": ({"sde": SubVPSDE(N=200)}, [SDE, ODE]),
+    "VP": ({"sde": VPSDE()}, [SDE, ODE]),
+    "sub-VP": ({"sde": SubVPSDE()}, [SDE, ODE]),
     "VE": (
-        {"sde": VESDE(N=200, sigma_min=0.02, sigma_max=12.0)},
-        [("SDE", WIDE[0], 200), ("ODE", WIDE[1], 25)],
+        {"sde": VESDE(sigma_min=0.02, sigma_max=12.0)},
+        [
+            ("SDE", {"start": "moments"}, 200),
+            ("ODE", {"method": "ode_heun", "start": "moments"}, 25),
+        ],
+    ),
+    "OU": (
+        {"sde": OU(T=5.0), "weight": "likelihood", "density": "debiased"},
+        [
+            ("SDE", {"rho": 3.0, "start": "moments"}, 200),
+            ("ODE", {"method": "ode_heun", "rho": 3.0, "start": "moments"}, 25),
+        ],
     ),
 }
 
-# Marks of the losses without a target: their gradient carries the noise of a divergence, and a
-# network of the same size and steps ends further out. Between the worst reference run and the best
-# fake that they must refuse (real points with noise .2: CD .040, CD 100x100 .140).
-LOSS_MARKS = {"CD 100x100": 0.125, "sliced W2": 0.10, "CD": 0.03}
+# Part 3.
 LOSSES = {"DSM": DSMLoss(), "ISM": ISMLoss(), "SSM": SSMLoss()}
+LOSS_PROCESSES = ("VE", "VP")
+LOSS_MARKS = {"CD 100x100": 0.125, "sliced W2": 0.10, "CD": 0.03}
+
+
+@contextlib.contextmanager
+def watched():
+    """Yield a dict that learns milliseconds a step and threads from the training run inside."""
+    seen = {}
+
+    def train(dataloader, step_fn, N_steps, **options):
+        def step(batch):
+            seen["threads"] = torch.get_num_threads()
+            return step_fn(batch)
+
+        step.parts = step_fn.parts
+        start = time.perf_counter()
+        losses = recipe_module.train_diffusion.plain(dataloader, step, N_steps, **options)
+        seen["ms_a_step"] = 1e3 * (time.perf_counter() - start) / N_steps
+        return losses
+
+    train.plain = recipe_module.train_diffusion
+    with mock.patch.object(recipe_module, "train_diffusion", train):
+        yield seen
 
 
 def train(recipe, options, seed):
-    """Run a recipe; return points, process, score and the seconds that it took."""
+    """Run a recipe; return points, process, score and what the training cost."""
     points = make_points(DATASET, TRAIN_SIZE, seed)
     start = time.perf_counter()
-    sde, score_fn = recipe(points, seed=seed, **options)
-    return points, sde, score_fn, time.perf_counter() - start
+    with watched() as cost:
+        sde, score_fn = recipe(points, seed=seed, **options)
+    return points, sde, score_fn, cost | {"seconds": time.perf_counter() - start}
 
 
-def draw(points, sde, score_fn, sampler, N, seed):
-    """10,000 samples and the number of evaluations that each took."""
-    torch.manual_seed(1000 + seed)
+def draw(points, sde, score_fn, way):
+    """10,000 samples, and the number of evaluations that each took."""
+    _, options, N = way
     reverse = sde.reverse(score_fn)
     reverse.N = N
-    out, ntot, _, _ = Sampler(**sampler).get_sampling_fn(reverse, points)(judge.MARK_SIZE)
-    return out, ntot
+    sampling_fn = Sampler(**options).get_sampling_fn(reverse, points)
+    chunks = [sampling_fn(CHUNK)[:2] for _ in range(judge.MARK_SIZE // CHUNK)]
+    return torch.cat([out for out, _ in chunks]), chunks[0][1]
 
 
-def run(label, recipe, options, samplers, seeds, metrics):
-    """Rows for one recipe, one for each way to sample it: dicts with a list of values a metric."""
+def score_draws(points, sde, score_fn, way, seed, metrics, draws):
+    """Metrics of several draws, averaged: each meets its share of the seed's ten real sets."""
+    torch.manual_seed(1000 + seed)
+    share = judge.SETS // draws
+    values = []
+    for k in range(draws):
+        samples, evaluations = draw(points, sde, score_fn, way)
+        first = REAL_SEED + judge.SETS * seed + share * k
+        values.append(judge.score(samples, DATASET, metrics, share, first))
+    return {m: float(np.mean([value[m] for value in values])) for m in metrics}, evaluations
+
+
+def run(name, recipe, options, ways, args, metrics=MARKED, draws=2):
+    """Train once a seed, sample in every way; return a row (a dict) for each way."""
     rows = [
-        {"name": f"{label}, {name}", "values": {m: [] for m in metrics}} for name, *_ in samplers
+        {"name": f"{name}, {way[0]}", "values": {m: [] for m in metrics}, "training": []}
+        for way in ways
     ]
-    seconds = []
-    for seed in tqdm(range(seeds), desc=label, disable=None, leave=False):
-        points, sde, score_fn, taken = train(recipe, options, seed)
-        seconds.append(taken)
-        for row, (_, sampler, N) in zip(rows, samplers, strict=True):
-            out, row["evaluations"] = draw(points, sde, score_fn, sampler, N, seed)
-            for metric, value in judge.score(out, DATASET, metrics).items():
+    for seed in tqdm(range(args.seeds), desc=name, disable=None, leave=False):
+        *trained, cost = train(recipe, options, seed)
+        for row, way in zip(rows, ways, strict=True):
+            values, row["evaluations"] = score_draws(*trained, way, seed, metrics, draws)
+            row["training"].append(cost)
+            for metric, value in values.items():
                 row["values"][metric].append(value)
-    return [row | {"seconds": seconds} for row in rows]
+    return rows
 
 
-def print_table(title, rows, floor, marks):
-    """Three lines a run: mean over seeds, spread over seeds, and ratio of the mean to the floor."""
-    metrics = list(floor)
-    print(f"\n{title}\n{'':<22}{cells(metrics)}   evals  seconds  marks")
-    print(f"{'floor':<22}{cells(f'{floor[m]:.3g}' for m in metrics)}")
+def measure_floor(pairs):
+    """For every metric its values for pairs of real sets."""
+    values = {metric: [] for metric in METRICS}
+    for i in tqdm(range(pairs), desc="floor", disable=None, leave=False):
+        one = judge.floor(DATASET, METRICS, sets=1, seed=20_000 + i)
+        for metric in METRICS:
+            values[metric].append(one[metric])
+    return values
+
+
+def mean_error(values):
+    """Mean and its standard error; the latter is NaN for a single value."""
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return float(np.mean(values)), float(error)
+
+
+def ratio_to_floor(values, floor):
+    """Ratio of the means with its standard error, as text; energy has a floor of 0 and no ratio."""
+    (mean, error), (base, base_error) = mean_error(values), mean_error(floor)
+    if abs(base) < 3 * base_error:
+        return "floor is 0"
+    ratio = mean / base
+    error = ratio * np.hypot(error / mean, base_error / base)
+    return f"{ratio:.3f} ± {error:.3f}" if ratio < 100 else f"{ratio:.0f}"
+
+
+def passed(row, marks):
+    """How many seeds meet all marks, as text such as 5/5."""
+    seeds = range(len(row["training"]))
+    met = [all(row["values"][m][seed] <= mark for m, mark in marks.items()) for seed in seeds]
+    return f"{sum(met)}/{len(met)}"
+
+
+def print_table(title, header, lines):
+    """Print rows of texts in aligned columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    print(f"\n{title}")
+    for line in (header, *lines):
+        first, *others = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join([first.strip().ljust(widths[0]), *others]))
+
+
+def print_values(title, rows, floor):
+    """A line a row and metric: mean, spread over seeds, worst seed, floor, ratio."""
+    lines = []
     for row in rows:
-        means = {m: float(np.mean(row["values"][m])) for m in metrics}
-        verdict = "pass" if all(means[m] <= mark for m, mark in marks.items()) else "FAIL"
-        tail = f"{row['evaluations']:>8}{np.mean(row['seconds']):>9.1f}  {verdict}"
-        print(f"{row['name']:<22}{cells(f'{means[m]:.3g}' for m in metrics)}{tail}")
-        spread = (f"±{np.std(row['values'][m]):.1g}" for m in metrics)
-        print(f"{'  over seeds':<22}{cells(spread)}")
-        # The energy distance is unbiased: its floor is 0 up to noise, and a ratio says nothing.
-        ratios = (f"{means[m] / floor[m]:.3g} x" if m != "energy" else "" for m in metrics)
-        print(f"{'  over the floor':<22}{cells(ratios)}")
+        for metric, values in row["values"].items():
+            base, error = mean_error(floor[metric])
+            numbers = (np.mean(values), np.std(values), max(values))
+            texts = [f"{number:.3g}" for number in numbers]
+            base = f"{base:.3g} ± {error:.1g}"
+            lines.append((row["name"], metric, *texts, base, ratio_to_floor(values, floor[metric])))
+    print_table(title, ("", "metric", "mean", "spread", "worst", "floor", "ratio"), lines)
 
 
-def cells(texts):
-    """Texts in columns of one width."""
-    return "".join(f"{text:>12}" for text in texts)
+def print_costs(rows, marks=judge.MARKS):
+    """A line a row: what training and sampling cost, and how many seeds pass."""
+    lines = []
+    for row in rows:
+        cost = {k: np.median([c[k] for c in row["training"]]) for k in row["training"][0]}
+        verdicts = passed(row, marks), passed(row, judge.SEED_MARK)
+        texts = [f"{cost['seconds']:.1f}", f"{cost['ms_a_step']:.2f}", f"{cost['threads']:.0f}"]
+        lines.append((row["name"], *texts, str(row["evaluations"]), *verdicts))
+    header = ("", "train s", "ms a step", "threads", "evaluations", "marks", "seed course's mark")
+    text = ", ".join(f"{metric} <= {mark:g}" for metric, mark in marks.items())
+    print_table(f"Cost (medians) and seeds that pass. Marks: {text}", header, lines)
 
 
-def recipes(seeds, floor):
-    """Table 1: the recipes, with every metric."""
-    rows = [r for name, (f, o, s) in RECIPES.items() for r in run(name, f, o, s, seeds, METRICS)]
-    print_table(f"Recipes, {seeds} seeds", rows, floor, judge.MARKS)
-    return rows
-
-
-def processes(seeds, floor):
-    """Table 2: denoising score matching under every process."""
-    rows = [
-        row
-        for name, (options, samplers) in PROCESSES.items()
-        for row in run(name, plain_recipe, options, samplers, seeds, MARKED)
-    ]
-    print_table(f"Processes, {seeds} seeds", rows, {m: floor[m] for m in MARKED}, judge.MARKS)
-    return rows
-
-
-def losses(seeds, floor):
-    """Table 3: every loss under VP and under VE, against marks of their own."""
+def recipes(args, floor):
+    """Part 1: the recipes, with every metric."""
     rows = []
-    for process in ("VP", "VE"):
-        options, samplers = PROCESSES[process]
+    for name, (recipe, options, ways) in RECIPES.items():
+        rows += run(name, recipe, options, ways, args, METRICS, draws=5)
+    print_values(f"Recipes, {args.seeds} seeds of five draws each", rows, floor)
+    print_costs(rows)
+    return rows
+
+
+def processes(args, floor):
+    """Part 2: denoising score matching by the plain recipe under every process."""
+    rows = []
+    for name, (options, ways) in PROCESSES.items():
+        rows += run(name, plain_recipe, options, ways, args)
+    print_values(f"Processes, {args.seeds} seeds of two draws each", rows, floor)
+    print_costs(rows)
+    return rows
+
+
+def losses(args, floor):
+    """Part 3: the plain recipe with every loss, against the marks of the losses."""
+    rows = []
+    for process in LOSS_PROCESSES:
+        options, ways = PROCESSES[process]
         for name, loss_fn in LOSSES.items():
             both = options | {"loss_fn": loss_fn}
-            rows += run(f"{process}, {name}", plain_recipe, both, samplers, seeds, MARKED)
-    print_table(f"Losses, {seeds} seeds", rows, {m: floor[m] for m in MARKED}, LOSS_MARKS)
+            rows += run(f"{name}, {process}", plain_recipe, both, ways, args)
+    print_values(f"Losses, {args.seeds} seeds of two draws each", rows, floor)
+    print_costs(rows, LOSS_MARKS)
     return rows
 
 
-def forgeries():
-    """Samples that are not honest good ones, and some that are, by name."""
+def forgeries(seed):
+    """Samples that are not honest good ones, and real ones, by name."""
     n = judge.MARK_SIZE
-    real = make_points(DATASET, n, 5)
-    z = torch.randn(n, 2, generator=torch.Generator().manual_seed(0))
-
-    def memorised(k):
-        return real[torch.randint(k, (n,), generator=torch.Generator().manual_seed(1))]
-
-    noisy = {f"real + noise {s:g}": real + s * z for s in (0.05, 0.1, 0.2, 0.3)}
+    generator = torch.Generator().manual_seed(seed)
+    real = make_points(DATASET, n, 50_000 + seed)
+    z = torch.randn(n, 2, generator=generator)
+    stray = torch.rand(n, 1, generator=generator) < 0.05
+    memorised = {
+        f"{k} memorised": real[torch.randint(k, (n,), generator=generator)] for k in (100, 1000)
+    }
     return {
         "real": real,
-        **noisy,
-        "100 memorised": memorised(100),
-        "1000 memorised": memorised(1000),
-        "shifted by .05": real + 0.05,
-        "shifted by .1": real + 0.1,
+        **{f"noise {s:g}": real + s * z for s in (0.02, 0.05, 0.1, 0.2, 0.3)},
+        **memorised,
+        "shift .05, .05": real + 0.05,
+        "shift .1, .1": real + 0.1,
         "scaled by 1.05": real * 1.05,
+        "5% stray": torch.where(stray, 2 * z, real),
         "half a roll": torch.cat([real[real[:, 0] > 0]] * 3)[:n],
-        "matched Gaussian": matched_gaussian(real).sample(n),
+        "matched Gaussian": matched_gaussian(real).sample(n, seed),
     }
 
 
-def fakes(seeds, floor):
-    """Table 4: forgeries against the marks of the course that this grew from, and ours."""
-    rows = []
-    print(f"\nForgeries against the marks\n{'':<22}{cells(METRICS)}  seed mark  ours")
-    for name, samples in forgeries().items():
-        values = judge.score(samples, DATASET, METRICS, sets=3)
-        old = "pass" if values["CD 100x100"] <= judge.SEED_MARK["CD 100x100"] else "-"
-        ours = "pass" if judge.passes(values) else "-"
-        print(f"{name:<22}{cells(f'{values[m]:.3g}' for m in METRICS)}  {old:<11}{ours}")
-        rows.append({"name": name, "values": values, "seed_mark": old, "ours": ours})
-    return rows
+def fakes(args, floor):
+    """Part 4: what the marks let pass, ours and the seed course's."""
+    rows = {}
+    for seed in tqdm(range(args.seeds), desc="fakes", disable=None, leave=False):
+        for name, samples in forgeries(seed).items():
+            row = rows.setdefault(name, {"name": name, "values": {m: [] for m in METRICS}})
+            values = judge.score(samples, DATASET, METRICS, 2, REAL_SEED + 2 * seed)
+            for metric, value in values.items():
+                row["values"][metric].append(value)
+    lines = []
+    for row in rows.values():
+        row["training"] = [None] * args.seeds
+        verdicts = passed(row, judge.MARKS), passed(row, judge.SEED_MARK)
+        means = [f"{np.mean(row['values'][m]):.3g}" for m in METRICS]
+        lines.append((row["name"], *means, *verdicts))
+    header = ("", *METRICS, "marks", "seed course's")
+    print_table(f"Fakes: means over {args.seeds} sets, and how many pass", header, lines)
+    return [{k: row[k] for k in ("name", "values")} for row in rows.values()]
 
 
-def threads(seeds, floor):
-    """Table 5: a training step on one thread, and on as many as `train_diffusion` chose."""
-    rows, available = [], torch.get_num_threads()
-    print(f"\nThreads: milliseconds a step on one, and as chosen out of {available}")
+def threads(args, floor):
+    """Part 5: a training step on one thread, and on what `train_diffusion` chose."""
+    available = torch.get_num_threads()
+    rows, lines = [], []
     for name, (recipe, options, _) in RECIPES.items():
-        cost = {1: [], available: []}
+        costs = {1: [], available: []}
         for count in 3 * (1, available):
             torch.set_num_threads(count)
-            *_, taken = train(recipe, options | {"N_steps": 300}, 0)
-            cost[count].append(taken * 1000 / 300)
-        one, chosen = (float(np.median(cost[count])) for count in (1, available))
-        print(f"{name:<22}{one:8.2f}{chosen:8.2f}   ratio {chosen / one:.2f}")
-        rows.append({"name": name, "one": one, "chosen": chosen})
+            costs[count].append(train(recipe, options | {"N_steps": 300}, 0)[-1])
+        one, free = (np.median([c["ms_a_step"] for c in costs[n]]) for n in (1, available))
+        chosen = [c["threads"] for c in costs[available]]
+        rows.append({"name": name, "one_ms": one, "free_ms": free, "chosen": chosen})
+        lines.append((name, f"{one:.2f}", f"{free:.2f}", f"{free / one:.2f}", str(chosen)))
     torch.set_num_threads(available)
+    header = ("", "one thread", f"{available} allowed", "ratio", "chosen in three runs")
+    print_table("Milliseconds a step over 300 steps, the choice of threads included", header, lines)
     return rows
 
 
-PARTS = {f.__name__: f for f in (recipes, processes, losses, fakes, threads)}
+PARTS = {part.__name__: part for part in (recipes, processes, losses, fakes, threads)}
+
+
+def options():
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated names of parts")
+    parser.add_argument("--quick", action="store_true", help="one seed, five pairs for the floor")
+    parser.add_argument("--threads", type=int, help="torch's threads; its own choice if left out")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "plane.json")
+    args = parser.parse_args()
+    args.parts = args.parts.split(",")
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"unknown part {unknown.pop()!r}; known: {', '.join(PARTS)}")
+    if args.seeds < 1:
+        parser.error("--seeds must be at least 1")
+    if args.quick:
+        args.seeds = 1
+    return args
 
 
 def main():
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated part names")
-    parser.add_argument("--out", type=Path, default=Path("results/plane.json"))
-    args = parser.parse_args()
-    unknown = [part for part in args.parts.split(",") if part not in PARTS]
-    if unknown:
-        parser.error(f"unknown part {unknown[0]!r}; known: {', '.join(PARTS)}")
-    floor = judge.floor(DATASET, METRICS, sets=30)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    report = {"torch": torch.__version__, "seeds": args.seeds, "floor": floor}
-    for part in args.parts.split(","):
-        report[part] = PARTS[part](args.seeds, floor)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1))
+    """Run the parts that were asked for; parts of an earlier file are kept."""
+    args = options()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    report = json.loads(args.out.read_text()) if args.out.exists() else {}
+    pairs = 5 if args.quick else 40
+    floor = measure_floor(pairs)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads allowed, {pairs} pairs")
+    report |= {"torch": torch.__version__, "marks": judge.MARKS, "loss_marks": LOSS_MARKS}
+    report |= {"seed_course_mark": judge.SEED_MARK, "floor": floor}
+    for part in args.parts:
+        rows = PARTS[part](args, floor)
+        report[part] = {"seeds": args.seeds, "load": os.getloadavg()[0], "rows": rows}
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
     print(f"\nNumbers: {args.out}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        with one_line_todos():
+            main()
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -73,6 +74,44 @@ def test_bad_options_of_the_demo_are_one_clear_sentence(arguments, course, said)
     done = run_demo(*arguments, course=course)
     assert done.returncode != 0 and said in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+EDITED = """
+import os, shutil, sys, time
+from pathlib import Path
+from IPython.core.interactiveshell import InteractiveShell
+
+root, tree = Path(sys.argv[1]), Path(sys.argv[2])
+shell = InteractiveShell.instance()
+
+def run(code):
+    shell.run_cell(code).raise_error() if "marginal" not in code else shell.run_cell(code)
+
+run("import torch")
+run("from sde_todo.todo import friendly_todos; friendly_todos()")
+run("from sde_todo.sde import OU; from sde_todo.train import EMA; process = OU()")
+run("print(process.marginal_prob(torch.ones(1), torch.ones(1, 1)))")
+for name in ("sde", "train"):  # the student writes both files and saves them
+    shutil.copy(root / "solutions/sde_todo" / (name + ".py"), tree / "sde_todo" / (name + ".py"))
+    later = time.time() + 10
+    os.utime(tree / "sde_todo" / (name + ".py"), (later, later))
+run("print('mean', process.marginal_prob(torch.ones(1), torch.ones(1, 1))[0].item())")
+run("EMA(torch.nn.Linear(1, 1)).update(); print('updated')")
+"""
+
+
+def test_edits_are_seen_by_objects_that_exist_without_a_restart(tmp_path):
+    shutil.copytree(ROOT / "sde_todo", tmp_path / "sde_todo")
+    done = subprocess.run(
+        [sys.executable, "-c", EDITED, str(ROOT), str(tmp_path)],
+        env=os.environ | {"COURSE": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    output = done.stdout + done.stderr
+    assert "TODO 1.1a: OU.marginal_prob is still open" in output
+    assert "mean 0.606" in output and "updated" in output, output
 
 
 def test_other_errors_are_no_todo():
