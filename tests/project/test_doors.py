@@ -13,22 +13,13 @@ from nbclient.exceptions import CellExecutionError
 
 from sde_todo.todo import todo_line
 from tests.harness import ROOT
+from tests.project.trees import run_module
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def run_demo(*arguments, course=None):
-    environment = {k: v for k, v in os.environ.items() if k != "COURSE"}
-    if course:
-        environment["COURSE"] = course
-    return subprocess.run(
-        [sys.executable, "-m", "sde_todo.demo", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_module("sde_todo.demo", *arguments, course=course)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

@@ -7,7 +7,7 @@ import torch
 from sde_todo import eval as metrics
 from sde_todo.dataset import make_points
 from sde_todo.mixture import matched_gaussian
-from tests.project.test_stubs import run_pytest
+from tests.project.trees import run_pytest
 
 N = metrics.MARK_SIZE
 

@@ -213,3 +213,14 @@ def test_no_samples_are_refused():
     process = build("VPSDE", 5)
     with pytest.raises(ValueError, match="N_samples = 0"):
         Sampler().get_sampling_fn(process.reverse(lambda t, x: -x), torch.zeros(5, 2))(0)
+
+
+def test_hyper_parameters_survive_reverse():
+    from sde_todo.sde import VESDE, VPSDE
+
+    reverse = VPSDE(N=17, beta_min=0.3, beta_max=7.0).reverse(lambda t, x: -x)
+    assert (reverse.N, reverse.beta_min, reverse.beta_max) == (17, 0.3, 7.0)
+    assert VESDE(sigma_max=5.0).reverse(lambda t, x: -x).prior_std() == 5.0
+    x, s = torch.ones(1, 1), torch.zeros(1)
+    drift, _ = reverse.ode_coeff(s, x)  # at t = 1: -f + g^2 score / 2 = beta/2 - beta/2
+    assert drift.item() == pytest.approx(0, abs=1e-6)

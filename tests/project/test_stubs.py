@@ -2,29 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from grading.stubs import ROOT, stub_source, stubs
 from tests.board import all_tasks
-
-
-def run_pytest(*arguments, course=None):
-    """Run the autograder in a process of its own; return status and output."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COURSE", "PYTEST"))}
-    if course:
-        environment["COURSE"] = str(course)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    return done.returncode, done.stdout + done.stderr
+from tests.project.trees import run_pytest
 
 
 def test_committed_stubs_are_those_of_the_solutions():
@@ -34,7 +17,7 @@ def test_committed_stubs_are_those_of_the_solutions():
 
 @pytest.mark.skipif("COURSE" in os.environ, reason="looks at the stubs, not at a submission")
 def test_on_the_stubs_every_graded_test_is_open_and_none_passes():
-    status, output = run_pytest("-v", course=None)
+    status, output = run_pytest("-v")
     results = re.findall(r"::(\w+) +(DONE|WRONG|TODO|PASSED|FAILED|ERROR)", output)
     assert len(results) > 40
     assert {word for _, word in results} == {"TODO"}, output

@@ -1,13 +1,34 @@
-"""Run the graded tests on altered copies of the solutions, all in one process."""
+"""Run the graded tests on altered copies of the solutions, here or in a process of their own."""
 
 import contextlib
 import importlib
+import os
+import subprocess
 import sys
 
 from tests import harness
 
 TODO_MODULES = ("sde", "network", "loss", "train", "sampling", "recipe")
 TEST_FILES = ("test_sde", "test_network", "test_loss", "test_train", "test_sampling")
+
+
+def run_module(module, *arguments, course=None):
+    """Run `python -m module` in the course's folder, on the stubs or on a course tree."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COURSE", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=harness.ROOT,
+        env=environment | ({"COURSE": course} if course else {}),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def run_pytest(*arguments):
+    """Run the autograder on the stubs; return status and output."""
+    done = run_module("pytest", *arguments)
+    return done.returncode, done.stdout + done.stderr
 
 
 def graded_tests():
