@@ -70,9 +70,16 @@ PROCESSES = {
     ),
 }
 
-# Part 3.
-LOSSES = {"DSM": DSMLoss(), "ISM": ISMLoss(), "SSM": SSMLoss()}
-LOSS_PROCESSES = ("VE", "VP")
+# Part 3. A divergence makes gradients noisy: half the learning rate. Sampled by the SDE, whose
+# fresh noise forgives errors of the score; by the ODE, both miss even the marks below.
+# Their own marks lie between the worst reference run and real points with noise .2, which are
+# refused: CD 100x100 .14, CD .04.
+LOSSES = {
+    "DSM": {"loss_fn": DSMLoss()},
+    "ISM": {"loss_fn": ISMLoss(), "lr": 4e-3},
+    "SSM": {"loss_fn": SSMLoss(), "lr": 4e-3},
+}
+LOSS_PROCESSES = ("VP", "VE")
 LOSS_MARKS = {"CD 100x100": 0.125, "sliced W2": 0.10, "CD": 0.03}
 
 
@@ -80,6 +87,7 @@ LOSS_MARKS = {"CD 100x100": 0.125, "sliced W2": 0.10, "CD": 0.03}
 def watched():
     """Yield a dict that learns milliseconds a step and threads from the training run inside."""
     seen = {}
+    train_diffusion = recipe_module.train_diffusion
 
     def train(dataloader, step_fn, N_steps, **options):
         def step(batch):
@@ -88,11 +96,10 @@ def watched():
 
         step.parts = step_fn.parts
         start = time.perf_counter()
-        losses = recipe_module.train_diffusion.plain(dataloader, step, N_steps, **options)
+        losses = train_diffusion(dataloader, step, N_steps, **options)
         seen["ms_a_step"] = 1e3 * (time.perf_counter() - start) / N_steps
         return losses
 
-    train.plain = recipe_module.train_diffusion
     with mock.patch.object(recipe_module, "train_diffusion", train):
         yield seen
 
@@ -194,7 +201,7 @@ def print_values(title, rows, floor):
             base, error = mean_error(floor[metric])
             numbers = (np.mean(values), np.std(values), max(values))
             texts = [f"{number:.3g}" for number in numbers]
-            base = f"{base:.3g} ± {error:.1g}"
+            base = f"{base:.3g} ± {error:.1g}"  # standard errors, here and of the ratio
             lines.append((row["name"], metric, *texts, base, ratio_to_floor(values, floor[metric])))
     print_table(title, ("", "metric", "mean", "spread", "worst", "floor", "ratio"), lines)
 
@@ -237,9 +244,8 @@ def losses(args, floor):
     rows = []
     for process in LOSS_PROCESSES:
         options, ways = PROCESSES[process]
-        for name, loss_fn in LOSSES.items():
-            both = options | {"loss_fn": loss_fn}
-            rows += run(f"{name}, {process}", plain_recipe, both, ways, args)
+        for name, loss in LOSSES.items():
+            rows += run(f"{name}, {process}", plain_recipe, options | loss, ways[:1], args)
     print_values(f"Losses, {args.seeds} seeds of two draws each", rows, floor)
     print_costs(rows, LOSS_MARKS)
     return rows
@@ -337,10 +343,10 @@ def main():
     args.out.parent.mkdir(parents=True, exist_ok=True)
     report = json.loads(args.out.read_text()) if args.out.exists() else {}
     pairs = 5 if args.quick else 40
-    floor = measure_floor(pairs)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads allowed, {pairs} pairs")
+    floor = measure_floor(pairs) if set(args.parts) - {"fakes", "threads"} else {}
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads allowed")
     report |= {"torch": torch.__version__, "marks": judge.MARKS, "loss_marks": LOSS_MARKS}
-    report |= {"seed_course_mark": judge.SEED_MARK, "floor": floor}
+    report |= {"seed_course_mark": judge.SEED_MARK} | ({"floor": floor} if floor else {})
     for part in args.parts:
         rows = PARTS[part](args, floor)
         report[part] = {"seeds": args.seeds, "load": os.getloadavg()[0], "rows": rows}

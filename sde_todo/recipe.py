@@ -22,6 +22,7 @@ def plain_recipe(
     checkpoint=None,
     weight="denoising",
     density="uniform",
+    lr=8e-3,
 ):
     """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
 
@@ -31,6 +32,7 @@ def plain_recipe(
         seed: of weights, noise and order. checkpoint: file to go on from, or None.
         weight, density: of the loss over time, see `sde_todo.train.get_sde_step_fn`; OU spends most
             of its time at pure noise and wants "likelihood" and "debiased".
+        lr: learning rate; half of it suits ISM and SSM, whose gradients are noisier.
 
     Returns:
         sde, and score_fn(t, x) with the averaged weights.
