@@ -71,7 +71,7 @@ PROCESSES = {
 }
 
 # Part 3. A divergence makes gradients noisy: half the learning rate. Sampled by the SDE, whose
-# fresh noise forgives errors of the score; by the ODE, both miss even the marks below.
+# fresh noise forgives errors of the score; by the ODE, both often miss the marks below.
 # Their own marks lie between the worst reference run and real points with noise .2, which are
 # refused: CD 100x100 .14, CD .04.
 LOSSES = {
