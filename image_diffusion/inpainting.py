@@ -1,0 +1,171 @@
+"""Task 2.3: fill a hole in an image with a model that was never trained for it.
+
+A mask has shape (B, 1, H, W) and is 1 in the hole and 0 where the image is known. Three ways to
+make the sampler respect what is known:
+
+replacement   after every step, what is known is pasted in, noised to the level of that step
+RePaint       every step is repeated: back up by adding noise, down again, so that hole and
+              surroundings agree (Lugmayr et al. 2022)
+MCG           after every step, also the gradient of the misfit that the denoised estimate has in
+              the known part (Chung et al. 2022); optional
+
+    python image_diffusion/inpainting.py --ckpt_path … --save_dir results/inpainting
+"""
+
+import torch
+from tqdm import tqdm
+
+from image_diffusion.noise import noise_like
+
+
+class Inpainter:
+    """Images, their holes, and the model that fills them.
+
+    Args:
+        model: a DiffusionModule whose scheduler is DDPM or DDIM; its timesteps say which steps are
+            made.
+        x0: the images (B, C, H, W); what stands in the hole is never used.
+        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole, 0 where x0 is known.
+        class_label, guidance_scale: see DiffusionModule.predict_noise.
+
+    Raises:
+        ValueError: a mask that does not fit, or holds other numbers than 0 and 1.
+    """
+
+    def __init__(self, model, x0, mask, class_label=None, guidance_scale=0.0):
+        if mask.shape[-2:] != x0.shape[-2:] or mask.shape[:2] not in ((1, 1), (len(x0), 1)):
+            raise ValueError(
+                f"A mask of shape {tuple(mask.shape)} does not fit images of shape "
+                f"{tuple(x0.shape)}; it needs {(len(x0), 1, *x0.shape[2:])}."
+            )
+        if not ((mask == 0) | (mask == 1)).all():
+            raise ValueError("A mask holds 1 in the hole and 0 elsewhere, and nothing between.")
+        self.model, self.scheduler = model, model.var_scheduler
+        self.x0, self.mask = x0 * (1 - mask), mask  # the hole is blank: no answer leaks
+        self.class_label, self.guidance_scale = class_label, guidance_scale
+
+    def predict_noise(self, x, timestep):
+        """The model's noise in x_t, guided where there is a class; like x."""
+        return self.model.predict_noise(x, timestep, self.class_label, self.guidance_scale)
+
+    def start(self):
+        """x_T from N(0, I), like x0."""
+        return noise_like(self.x0)
+
+    def paste_known(self, x, timestep):
+        """Put what is known into x_t, at the noise level of x_t.
+
+            mask x_t + (1 - mask) (sqrt(abar_t) x0 + sqrt(1 - abar_t) noise)
+
+        with fresh noise; behind the last step, at timestep -1, abar is 1 and x0 stays clean.
+
+        Args:
+            x: (B, C, H, W), at this timestep. timestep: t, or -1.
+
+        Returns:
+            like x.
+        """
+        abar = self.scheduler.abar(timestep)
+        # TODO 2.3a: write this part in the place of the line that raises.
+        # Hint: noise_like(x) for the noise; abar says how much of it.
+        raise NotImplementedError("TODO 2.3a: Inpainter.paste_known")
+
+    @torch.no_grad()
+    def replacement(self):
+        """Sample as ever, and paste what is known after every step (Song et al. 2021, I.2).
+
+        Returns:
+            (B, C, H, W), equal to x0 where the mask is 0.
+        """
+        x = self.start()
+        # TODO 2.3b: write this part in the place of the line that raises.
+        # Hint: for each t: predict_noise, scheduler.step, paste_known.
+        # Hint: after the step x stands at scheduler.previous(t): paste at that timestep.
+        raise NotImplementedError("TODO 2.3b: Inpainter.replacement")
+
+    def renoise(self, x, s, t):
+        """Go back up from x_s to x_t, t > s, by the forward process.
+
+            x_t = sqrt(abar_t / abar_s) x_s + sqrt(1 - abar_t / abar_s) noise
+
+        (Lugmayr et al. 2022, algorithm 1, line 10; for steps of any length.)
+
+        Args:
+            x: x_s (B, C, H, W). s, t: timesteps; s may be -1.
+
+        Returns:
+            x_t, like x.
+        """
+        abar_s, abar_t = self.scheduler.abar(s), self.scheduler.abar(t)
+        # TODO 2.3c: write this part in the place of the line that raises.
+        # Hint: as add_noise, with the ratio abar_t / abar_s in the place of abar.
+        raise NotImplementedError("TODO 2.3c: Inpainter.renoise")
+
+    @torch.no_grad()
+    def repaint(self, resamplings=5):
+        """Replacement, with every step made `resamplings` times (Lugmayr et al. 2022, algorithm 1).
+
+        Between two tries of a step x goes back up by `renoise`; after the last one it stays down.
+        The step to the data is made once.
+
+        Args:
+            resamplings: U, at least 1; 1 is `replacement`.
+
+        Returns:
+            (B, C, H, W), equal to x0 where the mask is 0.
+        """
+        x = self.start()
+        # TODO 2.3d: write this part in the place of the line that raises.
+        # Hint: an inner loop around the two lines of `replacement`.
+        # Hint: renoise after every try but the last.
+        raise NotImplementedError("TODO 2.3d: Inpainter.repaint")
+
+    def mcg_gradient(self, x, timestep):
+        """The noise in x_t, and the pull of what is known on x_t. Optional.
+
+        With x0_hat = (x_t - sqrt(1 - abar_t) noise(x_t)) / sqrt(abar_t), which depends on x_t also
+        through the network, and the misfit r = (1 - mask) (x0 - x0_hat) of each image:
+
+            gradient of ||r||_2 with respect to x_t
+
+        (Chung et al. 2022, equation 14; the norm in the place of its square makes the step size
+        fit every noise level, as in Chung et al. 2023.)
+
+        Args:
+            x: x_t (B, C, H, W). timestep: t.
+
+        Returns:
+            the noise and the gradient, like x both, without a graph behind them.
+        """
+        abar = self.scheduler.abar(timestep)
+        # TODO 2.3e: write this part in the place of the line that raises.
+        # Hint: torch.enable_grad(), x.detach().requires_grad_(), torch.autograd.grad.
+        # Hint: one norm for each image, and their sum: the images do not mix.
+        raise NotImplementedError("TODO 2.3e: Inpainter.mcg_gradient")
+
+    @torch.no_grad()
+    def mcg(self, step_size=0.5):
+        """Replacement, with a gradient step before what is known is pasted. Optional.
+
+            x_s = paste_known(step(x_t) - step_size gradient)
+
+        Args:
+            step_size: in units of the images.
+
+        Returns:
+            (B, C, H, W), equal to x0 where the mask is 0.
+        """
+        x = self.start()
+        # TODO 2.3f: write this part in the place of the line that raises.
+        # Hint: mcg_gradient gives the noise for the step as well.
+        raise NotImplementedError("TODO 2.3f: Inpainter.mcg")
+
+    def steps(self, name):
+        """The scheduler's timesteps, with a progress bar."""
+        return tqdm(self.scheduler.timesteps.tolist(), name, leave=False, disable=None)
+
+
+if __name__ == "__main__":
+    from image_diffusion.inpaint import run
+
+    run()

@@ -1,0 +1,183 @@
+"""Given: draw images from a checkpoint and save them as PNG files.
+
+    python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
+        --save_dir results/samples --num_samples 500 --guidance_scale 1.5
+
+Image i belongs to seed + i: the same seed gives the same images at any --batch_size (up to the
+rounding of the device). Images of a class go to a folder with the class's name, as in the eval
+folder of dataset.py.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from image_diffusion.checkpoint import load_model
+from image_diffusion.dataset import to_uint8
+from image_diffusion.noise import noise_per_image
+from sde_todo.todo import one_line_todos
+
+SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
+
+
+def pick_device(name="auto"):
+    """The torch device of a name; "auto" takes CUDA, else MPS, else the CPU."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f"The device {name!r} is not here; use --device auto.") from None
+    return device
+
+
+def draw_images(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
+    """Draw images, the i-th from seed + i.
+
+    Args:
+        model: a DiffusionModule whose scheduler's timesteps are set. num: number of images.
+        labels: (num,) classes from 1, or None. guidance_scale: see DiffusionModule.
+        seed: of the first image. batch_size: images at a time.
+
+    Returns:
+        (num, H, W, C) uint8 array.
+    """
+    parts = []
+    with tqdm(total=num, desc="images", disable=None, leave=False) as bar:
+        for start in range(0, num, batch_size):
+            index = np.arange(start, min(start + batch_size, num))
+            chosen = None if labels is None else torch.as_tensor(labels)[index].to(model.device)
+            with noise_per_image(seed + index):
+                x = model.sample(len(index), chosen, guidance_scale)
+            parts.append(to_uint8(x))
+            bar.update(len(index))
+    return np.concatenate(parts)
+
+
+def balanced_labels(num, num_classes):
+    """(num,) labels 1 .. num_classes in turn."""
+    return np.arange(num) % num_classes + 1
+
+
+def save_images(images, folder, names=None):
+    """Save (N, H, W, C) uint8 images as 00000.png and on.
+
+    Args:
+        images: the array. folder: made where missing. names: (N,) of the subfolders, or None.
+    """
+    for i, image in enumerate(images):
+        place = Path(folder) / (names[i] if names is not None else "")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.squeeze()).save(place / f"{i:05d}.png")
+
+
+def image_grid(images, columns):
+    """Lay (N, H, W, C) images out in rows on a white ground, a pixel between two.
+
+    Returns:
+        (rows (H + 1) + 1, columns (W + 1) + 1, C) uint8 array.
+    """
+    N, H, W, C = images.shape
+    rows = -(-N // columns)
+    grid = np.full((rows * (H + 1) + 1, columns * (W + 1) + 1, C), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (H + 1) + 1, (i % columns) * (W + 1) + 1
+        grid[top : top + H, left : left + W] = image
+    return grid
+
+
+def save_grid(images, path, columns=10, scale=2):
+    """Save a grid of images as one PNG, every pixel `scale` pixels wide."""
+    grid = image_grid(images, columns)
+    grid = grid.repeat(scale, axis=0).repeat(scale, axis=1)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grid.squeeze()).save(path)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ckpt_path", required=True, help="a checkpoint that train.py wrote")
+    parser.add_argument("--save_dir", required=True, help="folder of the images")
+    parser.add_argument("--num_samples", type=int, default=500)
+    parser.add_argument("--batch_size", type=int, default=100)
+    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddim")
+    parser.add_argument("--steps", type=int, help="network evaluations (DDPM: all; DDIM: 50)")
+    parser.add_argument("--eta", type=float, default=0.0, help="noise of DDIM, 0 to 1")
+    parser.add_argument("--sigma_type", choices=("small", "large"), default="small")
+    parser.add_argument("--guidance_scale", type=float, default=0.0, help="0: no class")
+    parser.add_argument("--class_label", help="a number from 1, or a name; all in turn if left out")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    if args.num_samples < 1 or args.batch_size < 1:
+        raise ValueError("--num_samples and --batch_size must be at least 1.")
+    model, config = load_sampler(args)
+    labels = choose_labels(args, config)
+    images = draw_images(
+        model, args.num_samples, labels, args.guidance_scale, args.seed, args.batch_size
+    )
+    names = None
+    if labels is not None:
+        names = [config["classes"][label - 1] for label in labels]
+    save_images(images, args.save_dir, names)
+    save_grid(images[:100], Path(args.save_dir).with_suffix(".grid.png"))
+    print(f"{len(images)} images in {args.save_dir}")
+
+
+def load_sampler(args):
+    from image_diffusion import scheduler
+
+    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta}, "dpmpp": {}}
+    scheduler_class = getattr(scheduler, SCHEDULERS[args.scheduler])
+    device = pick_device(args.device)
+    model, config = load_model(args.ckpt_path, scheduler_class, device, **options[args.scheduler])
+    T = model.var_scheduler.num_train_timesteps
+    default = {"ddpm": T, "ddim": min(50, T), "dpmpp": min(10, T)}[args.scheduler]
+    model.var_scheduler.set_timesteps(default if args.steps is None else args.steps)
+    return model, config
+
+
+def choose_labels(args, config):
+    """(num_samples,) labels, or None where no class was asked for."""
+    if args.guidance_scale == 0 and args.class_label is None:
+        return None
+    if not config["network"]["use_cfg"]:
+        raise ValueError(
+            f"{args.ckpt_path} was trained without classes; leave --guidance_scale and "
+            f"--class_label out, or train with --use_cfg."
+        )
+    classes = config["classes"]
+    if args.class_label is None:
+        return balanced_labels(args.num_samples, len(classes))
+    if args.guidance_scale == 0:
+        raise ValueError("--class_label needs a --guidance_scale; 1 is the plain conditional one.")
+    if args.class_label in classes:
+        return np.full(args.num_samples, classes.index(args.class_label) + 1)
+    if not args.class_label.isdigit() or not 1 <= int(args.class_label) <= len(classes):
+        raise ValueError(
+            f"Unknown class {args.class_label!r}; use 1 to {len(classes)} or one of "
+            f"{', '.join(classes)}."
+        )
+    return np.full(args.num_samples, int(args.class_label))
+
+
+if __name__ == "__main__":
+    try:
+        with one_line_todos():
+            main()
+    except ValueError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped; no image was saved.")
