@@ -1,0 +1,276 @@
+"""Tasks 2.1 and 2.2: the loss, sampling, the score, dropped labels and guidance."""
+
+import numpy as np
+
+from tests import standins
+from tests import standins_images as toy
+from tests.harness import expect, expect_mean, expect_that, graded
+
+B, SHAPE = 5, (2, 4, 4)
+
+
+def toy_model(timesteps=(37, 20, 9, 3), cfg_dropout=0.1):
+    """A student's DiffusionModule around the toy network and the toy scheduler."""
+    from image_diffusion.ddpm import DiffusionModule
+
+    return DiffusionModule(toy.ToyNetwork(cfg_dropout), toy.ToySteps(list(timesteps)))
+
+
+@graded("2.1e", points=5)
+class SimpleLoss:
+    """The loss for a given noise and given timesteps, and the law of those that are drawn."""
+
+    def inputs(rng):
+        return {
+            "x0": rng.normal(size=(B, *SHAPE)),
+            "noise": rng.normal(size=(B, *SHAPE)),
+            "timestep": rng.permutation(toy.T)[:B],
+        }
+
+    def probe(x0, noise, timestep):
+        model = toy_model()
+        loss = model.get_loss(x0, None, noise, timestep)
+        model.zero_grad()
+        loss.backward()
+        drawn = toy_model()
+        many = [drawn.get_loss(x0.repeat(60, 1, 1, 1)) for _ in range(20)]
+        return {
+            "loss": loss,
+            "gradient": model.network.weight.grad,
+            "many": [value.item() for value in many],
+            "timesteps": np.concatenate([t.numpy() for t in drawn.network.timesteps]),
+        }
+
+    def check(got, x0, noise, timestep):
+        abar = toy.abar(timestep).reshape(-1, 1, 1, 1)
+        x_t = np.sqrt(abar) * x0 + np.sqrt(1 - abar) * noise
+        error = noise - toy.toy_network(x_t, timestep)
+        mistakes = {
+            "the prediction is compared with x_0; it predicts the noise": np.mean(
+                (x0 - toy.toy_network(x_t, timestep)) ** 2
+            ),
+            "the prediction is compared with x_t; it predicts the noise": np.mean(
+                (x_t - toy.toy_network(x_t, timestep)) ** 2
+            ),
+            "the network gets x_0; it gets x_t": np.mean(
+                (noise - toy.toy_network(x0, timestep)) ** 2
+            ),
+            "this is the mean of absolute errors": np.mean(np.abs(error)),
+            "this is the sum over pixels; take the mean": np.mean((error**2).sum((1, 2, 3))),
+            "this is a sum; take the mean": np.sum(error**2),
+            "a factor of 1/2 stands before it": np.mean(error**2) / 2,
+        }
+        expect(got["loss"], np.mean(error**2), "loss", mistakes)
+        expect(got["gradient"], np.mean(-2 * error * x_t), "gradient of the loss", rtol=1e-2)
+        check_uniform(got["timesteps"])
+        check_drawn_loss(got["many"], x0)
+
+
+def check_uniform(timesteps):
+    expect_that(
+        timesteps.size >= 6000,
+        f"the network saw {timesteps.size} timesteps for 6,000 images: one for each image.",
+    )
+    counts = np.bincount(timesteps.astype(int), minlength=toy.T)
+    per_call = timesteps.reshape(20, -1)
+    expect_that(
+        (per_call != per_call[:, :1]).any(),
+        "all images of a batch share one timestep; draw one for each.",
+    )
+    missing = np.flatnonzero(counts[: toy.T] == 0)
+    expect_that(
+        len(counts) == toy.T and not missing.size,
+        f"drawn timesteps never are {missing.tolist()}, or lie outside 0 .. {toy.T - 1}.",
+    )
+
+
+def check_drawn_loss(losses, x0):
+    """The expectation over t and noise, in closed form for the toy network."""
+    t = np.arange(toy.T)
+    a2 = toy.abar(t)
+    noise_part = (1 - 0.5 * np.sqrt(1 - a2)) ** 2
+    rest = [np.mean((0.5 * np.sqrt(a) * x0 + 0.02 * k) ** 2) for k, a in zip(t, a2, strict=True)]
+    want = np.mean(noise_part + rest)
+    other = np.mean(1 + 0.25 * (1 - a2) + rest)
+    mistakes = {
+        "the prediction is compared with noise that is not in x_t; use what add_noise returns": (
+            other
+        )
+    }
+    expect_mean(np.array(losses), want, "mean of the loss over drawn noise and times", mistakes)
+
+
+@graded("2.1i", points=4)
+class Sample:
+    """From N(0, I) through all timesteps, each state from the one before."""
+
+    def inputs(rng):
+        return {"timesteps": np.array([36, int(rng.integers(20, 30)), 9, 3])}
+
+    def probe(timesteps):
+        model = toy_model(timesteps.tolist())
+        traj = model.sample(600, return_traj=True)
+        out = model.sample(600)
+        seen = model.var_scheduler.seen
+        asked = [int(t[0]) for t in model.network.timesteps]
+        return {
+            "traj": np.stack([x.numpy() for x in traj]),
+            "out": out,
+            "seen": seen,
+            "asked": asked,
+        }
+
+    def check(got, timesteps):
+        n = len(timesteps)
+        traj = got["traj"]
+        expect_that(
+            len(traj) == n + 1, f"the trajectory has {len(traj)} states for {n} steps; n + 1."
+        )
+        expect_mean(traj[0].mean((1, 2, 3)), 0.0, "mean of x_T")
+        expect_mean((traj[0] ** 2).mean((1, 2, 3)), 1.0, "variance of x_T")
+        twice = np.tile(timesteps, 2)
+        backwards = {"they run upwards; sampling runs down": np.tile(timesteps[::-1], 2)}
+        expect(got["seen"], twice, "timesteps of the steps", backwards)
+        expect(got["asked"], twice, "timesteps that the network is asked for", backwards)
+        for i, t in enumerate(timesteps):
+            x, e = traj[i], toy.toy_network(traj[i], t)
+            expect(traj[i + 1], 0.9 * x + 0.01 * (t + 1) + 0.2 * e, f"state {i + 1}")
+        size = got["out"].shape
+        expect_that(size == traj[0].shape, f"sample returns {size}; expected {traj[0].shape}.")
+
+
+@graded("2.1j", points=4)
+class ScoreFunction:
+    """The score of a Gaussian image law under a process of Task 1, from the network's noise."""
+
+    def inputs(rng):
+        return {"t": rng.uniform(0.2, 3, size=B), "x": rng.normal(size=(B, *SHAPE))}
+
+    def probe(t, x):
+        from image_diffusion.ddpm import DiffusionModule
+
+        sde = standins.ToyProcess()
+        with toy.toy_scheduler("DDIMScheduler") as scheduler:
+            model = DiffusionModule(toy.GaussianNoise(), scheduler)
+            return {"score": model.score_fn(sde)(t, x)}
+
+    def check(got, t, x):
+        a = standins.alpha(t).reshape(-1, 1, 1, 1)
+        b = standins.std(t).reshape(-1, 1, 1, 1)
+
+        def noise(x, ratio):  # what the network answers at abar = ratio
+            want = (x - np.sqrt(ratio) * 0.4) / (ratio * 0.3**2 + 1 - ratio)
+            return np.sqrt(1 - ratio) * want
+
+        size = np.sqrt(a**2 + b**2)
+        ratio = (a / size) ** 2
+        score = -noise(x / size, ratio) / b
+        mistakes = {
+            "x is not divided by sqrt(a^2 + b^2) before the network sees it": -noise(x, ratio) / b,
+            "the noise is divided by b^2": score / b,
+            "this is the noise; the score is -noise / b": -score * b,
+            "the division by b is missing": score * b,
+            "abar is a^2 / (a^2 + b^2): the process may be larger than 1": -noise(
+                x / size, np.minimum(a**2, 1)
+            )
+            / b,
+        }
+        expect(got["score"], score, "score", mistakes, rtol=5e-3, atol=1e-4)
+
+
+@graded("2.2a", points=3)
+class DropLabels:
+    """In training every label falls on its own with probability p; else none does."""
+
+    def inputs(rng):
+        return {"labels": rng.integers(1, 7, size=20_000), "p": float(rng.uniform(0.15, 0.35))}
+
+    def probe(labels, p):
+        model = toy_model(cfg_dropout=p)
+        given = labels.clone()
+        trained = model.train().drop_labels(given)
+        batches = [float((model.drop_labels(labels[:20]) == 0).float().mean()) for _ in range(40)]
+        out = {"trained": trained, "given": given, "batches": batches}
+        return out | {"evaluated": model.eval().drop_labels(labels)}
+
+    def check(got, labels, p):
+        expect(got["evaluated"], labels, "labels in evaluation mode (none may fall)")
+        expect(got["given"], labels, "the argument (it must stay as it is)")
+        dropped = got["trained"] == 0
+        expect_that(
+            (got["trained"][~dropped] == labels[~dropped]).all(), "labels that stay are changed."
+        )
+        share = np.array(got["batches"])
+        expect_that(
+            not np.isin(share, (0.0, 1.0)).all(),
+            "all labels of a batch fall together; every image decides on its own.",
+        )
+        mistakes = {
+            "labels stay with this probability; they fall with it": 1 - p,
+            "no label falls in training": 0.0,
+            "the default .1 is used; take network.cfg_dropout": 0.1,
+        }
+        expect_mean(dropped.astype(float), p, "share of labels that fall", mistakes)
+
+
+@graded("2.2b", points=4)
+class Guidance:
+    """e_u + s (e_c - e_u) for several s, with labels that differ along the batch."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(B, *SHAPE)),
+            "labels": rng.permutation(6)[:B] + 1,
+            "scale": float(rng.uniform(1.5, 4)),
+            "t": int(rng.integers(5, 35)),
+        }
+
+    def probe(x, labels, scale, t):
+        model = toy_model().eval()
+        out = {"guided": model.guided_noise(x, t, labels, scale)}
+        for s in (0.0, 1.0):
+            out[f"s = {s:g}"] = model.guided_noise(x, t, labels, s)
+        return out
+
+    def check(got, x, labels, scale, t):
+        e_u, e_c = toy.toy_network(x, t), toy.toy_network(x, t, labels)
+        for name, s in (("guided", scale), ("s = 0", 0.0), ("s = 1", 1.0)):
+            want = e_u + s * (e_c - e_u)
+            mistakes = {
+                "e_u and e_c are exchanged: this guides away from the class": e_c + s * (e_u - e_c),
+                "this is e_c + s (e_c - e_u): a scale of 1 + s": e_c + s * (e_c - e_u),
+                "the class is not used": e_u,
+                "the scale is not used": e_c,
+                "e_u is missing": s * (e_c - e_u),
+                "this is s e_c + (1 + s) e_u": s * e_c + (1 + s) * e_u,
+                "the null class is 0, not another class": e_c
+                + 0 * e_u
+                + (s - 1) * (e_c - toy.toy_network(x, t, 1)),
+            }
+            mistakes = {m: v for m, v in mistakes.items() if not np.allclose(v, want)}
+            expect(got[name], want, f"guided noise, {name}", mistakes)
+
+
+@graded("2.2b", points=2)
+class NullClass:
+    """The network is asked for the class of every image, and for the null class 0."""
+
+    def inputs(rng):
+        return {"labels": rng.permutation(6)[:B] + 1, "scale": float(rng.uniform(1.5, 4))}
+
+    def probe(labels, scale):
+        model = toy_model().eval()
+        out = model.guided_noise(
+            0 * labels.reshape(-1, 1, 1, 1).float().expand(-1, *SHAPE), 7, labels, scale
+        )
+        seen = [sorted(set(row.tolist())) for row in model.network.labels]
+        asked = np.unique(np.concatenate([row.numpy() for row in model.network.labels]))
+        return {"out": out, "asked": asked, "calls": len(seen)}
+
+    def check(got, labels, scale):
+        want = np.unique(np.append(labels, 0))
+        expect_that(
+            np.array_equal(got["asked"], want),
+            f"the network was asked for the classes {got['asked'].tolist()}; "
+            f"expected {want.tolist()}, with 0 as the null class.",
+        )

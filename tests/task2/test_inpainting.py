@@ -1,0 +1,309 @@
+"""Task 2.3: what is known, at the right noise level, at every step."""
+
+import numpy as np
+
+from tests import standins_images as toy
+from tests.harness import expect, expect_mean, expect_that, graded
+from tests.task2.test_scheduler import check_spread
+
+B, SHAPE, MANY = 3, (2, 4, 5), 4000
+
+
+def images(rng):
+    mask = (rng.random((B, 1, *SHAPE[1:])) < 0.4).astype(float)
+    mask[:, :, 0, 0], mask[:, :, 0, 1] = 0, 1  # something is known, something is not
+    return {"x0": rng.normal(size=(B, *SHAPE)), "mask": mask, "x": rng.normal(size=(B, *SHAPE))}
+
+
+def toy_inpainter(x0, mask, timesteps=(37, 20, 9, 3), **methods):
+    """A student's Inpainter over toy steps and a toy model, with some methods replaced."""
+    from image_diffusion.inpainting import Inpainter
+
+    model = toy.ToyModel(toy.ToySteps(list(timesteps)))
+    return type("Toy", (Inpainter,), methods)(model, x0, mask)
+
+
+@graded("2.3a", points=4)
+class PasteKnown:
+    """The hole stays, what is known comes at the noise level of the timestep; clean at -1."""
+
+    def inputs(rng):
+        return images(rng) | {"t": int(rng.integers(18, 25))}
+
+    def probe(x0, mask, x, t):
+        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x0, mask, x)]
+        return {
+            "noised": toy_inpainter(many[0], many[1]).paste_known(many[2], t),
+            "last": toy_inpainter(x0, mask).paste_known(x, -1),
+            "one mask": toy_inpainter(x0, mask[:1]).paste_known(x, -1),
+        }
+
+    def check(got, x0, mask, x, t):
+        pasted = mask * x + (1 - mask) * x0
+        inverted = {"the hole is where the mask is 1; here it is 0": mask * x0 + (1 - mask) * x}
+        expect(got["last"], pasted, "x_0 behind the last step (what is known is clean)", inverted)
+        expect(got["one mask"], mask[:1] * x + (1 - mask[:1]) * x0, "one mask for all", inverted)
+        hole, draws = np.broadcast_to(mask[0] == 1, SHAPE), got["noised"]
+        expect_that(
+            not np.allclose(draws[0][~hole], x[0][~hole])
+            or np.allclose(draws[0][hole], x[0][hole]),
+            "the hole is where the mask is 1; here x_t stays where it is 0.",
+        )
+        expect(draws[0][hole], x[0][hole], "x_t in the hole (it must stay)")
+        a = toy.abar(t)
+        known = x0[0][~hole]
+        expect_mean(
+            draws[:, ~hole],
+            np.sqrt(a) * known,
+            f"mean of the known part at timestep {t}",
+            {
+                "it is left clean: scale it by sqrt(abar), and add noise": known,
+                "it is scaled by abar; take the root": a * known,
+                "it is noised to the level of timestep t + 1": np.sqrt(toy.abar(t + 1)) * known,
+            },
+        )
+        check_spread(
+            draws[:, ~hole],
+            1 - a,
+            f"noise of the known part at timestep {t}",
+            {
+                "there is none, so that seams appear": 0.0,
+                "its standard deviation is 1 - abar; take the root": (1 - a) ** 2,
+                "its variance is 1": 1.0,
+            },
+        )
+
+
+def paste(self, x, timestep):
+    """Stands for paste_known: marks the known part by the timestep that it was pasted for."""
+    return self.mask * x + (1 - self.mask) * (self.x0 + 0.1 * (int(timestep) + 1))
+
+
+def up(self, x, s, t):
+    """Stands for renoise."""
+    return 0.7 * x + 0.03 * (int(t) - int(s))
+
+
+def down(x, t):
+    """A step of the toy sampler with the toy prediction."""
+    return 0.9 * x + 0.01 * (t + 1) + 0.2 * (0.5 * x + 0.02 * t)
+
+
+def pasted(x, x0, mask, s):
+    return mask * x + (1 - mask) * (x0 * (1 - mask) + 0.1 * (s + 1))
+
+
+def start(x):
+    """A method that stands for Inpainter.start."""
+    return lambda self: x.clone()
+
+
+@graded("2.3b", points=4)
+class Replacement:
+    """Predict, step, paste at the level that the step has reached."""
+
+    def inputs(rng):
+        return images(rng) | {"timesteps": np.array([36, int(rng.integers(20, 30)), 9, 3])}
+
+    def probe(x0, mask, x, timesteps):
+        steps = timesteps.tolist()
+        inpainter = toy_inpainter(x0, mask, steps, paste_known=paste, start=start(x))
+        out = inpainter.replacement()
+        return {"out": out, "asked": inpainter.model.asked}
+
+    def check(got, x0, mask, x, timesteps):
+        expect(got["asked"], timesteps, "timesteps that the model is asked for")
+        expect(
+            got["out"],
+            run(x, x0, mask, timesteps),
+            "the image",
+            {
+                "what is known is pasted at the level of t; after the step x stands at the next "
+                "timestep": run(x, x0, mask, timesteps, level=lambda t, s: t),
+                "what is known is pasted before the step, and not behind the last": run(
+                    x, x0, mask, timesteps, before=True
+                ),
+                "what is known is pasted at t - 1; a step may be longer": run(
+                    x, x0, mask, timesteps, level=lambda t, s: t - 1
+                ),
+                "nothing is pasted": run(x, x0, mask, timesteps, level=None),
+                "it is pasted only at the end": pasted(
+                    run(x, x0, mask, timesteps, level=None), x0, mask, -1
+                ),
+            },
+        )
+
+
+def run(x, x0, mask, timesteps, level=lambda t, s: s, before=False):
+    for t in timesteps:
+        s = toy.previous(t, timesteps)
+        if before:
+            x = pasted(x, x0, mask, t)
+        x = down(x, t)
+        if level and not before:
+            x = pasted(x, x0, mask, level(t, s))
+    return x
+
+
+@graded("2.3c", points=3)
+class Renoise:
+    """Up from s to t by the forward process, also over several timesteps and from the data."""
+
+    def inputs(rng):
+        return images(rng) | {"s": int(rng.integers(10, 14)), "t": int(rng.integers(18, 22))}
+
+    def probe(x0, mask, x, s, t):
+        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x0, mask, x)]
+        inpainter = toy_inpainter(many[0], many[1])
+        out = {"up": inpainter.renoise(many[2], s, t)}
+        return out | {"from data": inpainter.renoise(many[2], -1, t)}
+
+    def check(got, x0, mask, x, s, t):
+        for name, start_at in (("up", s), ("from data", -1)):
+            ratio = toy.abar(t) / toy.abar(start_at)
+            single = toy.abar(t) / toy.abar(t - 1)
+            mistakes = {
+                "x keeps its size; scale it by sqrt(abar_t / abar_s)": x[0],
+                "this is abar_t in the place of abar_t / abar_s": np.sqrt(toy.abar(t)) * x[0],
+                "this goes up one timestep; from s to t the factor is abar_t / abar_s": np.sqrt(
+                    single
+                )
+                * x[0],
+                "the root of abar_t / abar_s is missing": ratio * x[0],
+            }
+            want = np.sqrt(ratio) * x[0]
+            mistakes = {m: v for m, v in mistakes.items() if not np.allclose(v, want, rtol=0.02)}
+            expect_mean(got[name], want, f"mean of x_{t} from x_{start_at}", mistakes)
+            others = {
+                "there is none": 0.0,
+                "it is that of x_t from the data, 1 - abar_t": 1 - toy.abar(t),
+                "its standard deviation is 1 - abar_t / abar_s; take the root": (1 - ratio) ** 2,
+                "it is that of a single timestep": 1 - single,
+            }
+            others = {m: v for m, v in others.items() if not np.isclose(v, 1 - ratio, rtol=0.02)}
+            check_spread(got[name], 1 - ratio, f"noise of x_{t} from x_{start_at}", others)
+
+
+@graded("2.3d", points=5)
+class RePaint:
+    """Every step several times, up again between two tries, the step to the data once."""
+
+    def inputs(rng):
+        return images(rng) | {"timesteps": np.array([30, 19, 8]), "tries": int(rng.integers(2, 5))}
+
+    def probe(x0, mask, x, timesteps, tries):
+        methods = {"paste_known": paste, "renoise": up, "start": start(x)}
+        inpainter = toy_inpainter(x0, mask, timesteps.tolist(), **methods)
+        out = inpainter.repaint(tries)
+        asked = list(inpainter.model.asked)
+        return {"out": out, "asked": asked, "once": inpainter.repaint(1)}
+
+    def check(got, x0, mask, x, timesteps, tries):
+        counts = {int(t): int((got["asked"] == t).sum()) for t in timesteps}
+        want = {int(t): 1 if t == timesteps[-1] else tries for t in timesteps}
+        expect_that(
+            counts == want,
+            f"steps per timestep: {counts}; expected {want} for resamplings = {tries}.",
+        )
+        true = repaint(x, x0, mask, timesteps, tries)
+        mistakes = {
+            "x goes up after the last try as well; it must stay down": repaint(
+                x, x0, mask, timesteps, tries, stay=False
+            ),
+            "x does not go up between two tries": repaint(
+                x, x0, mask, timesteps, tries, renoise=False
+            ),
+            "what is known is pasted at the level of t": repaint(
+                x, x0, mask, timesteps, tries, level=lambda t, s: t
+            ),
+        }
+        expect(got["out"], true, "the image", mistakes)
+        expect(got["once"], run(x, x0, mask, timesteps), "resamplings = 1, plain replacement")
+
+
+def repaint(x, x0, mask, timesteps, tries, level=lambda t, s: s, stay=True, renoise=True):
+    for t in timesteps:
+        s = toy.previous(t, timesteps)
+        n = tries if s >= 0 else 1
+        for i in range(n):
+            low = pasted(down(x, t), x0, mask, level(t, s))
+            again = i < n - 1 or (not stay and s >= 0)
+            x = up(None, low, s, t) if again and renoise else low
+    return x
+
+
+@graded("2.3e", points=5)
+class MCGGradient:
+    """The gradient of the misfit through the denoised estimate, and the noise, for each image."""
+
+    def inputs(rng):
+        return images(rng) | {"t": int(rng.integers(8, 14))}
+
+    def probe(x0, mask, x, t):
+        inpainter = toy_inpainter(x0, mask)
+        noise, gradient = inpainter.mcg_gradient(x, t)
+        graph = noise.requires_grad or gradient.requires_grad
+        return {"noise": noise, "gradient": gradient, "graph": graph}
+
+    def check(got, x0, mask, x, t):
+        a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
+        noise = 0.5 * x + 0.02 * t
+        expect(got["noise"], noise, "noise")
+        slope = (1 - 0.5 * b) / a
+        misfit = (1 - mask) * (x0 - (x - b * noise) / a)
+        norm = np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
+        true = -slope * misfit / norm
+        mistakes = {
+            "the network is detached: x0_hat depends on x_t through it as well": -misfit / norm / a,
+            "this is the gradient of the squared norm": -2 * slope * misfit,
+            "the norm is taken over the batch; take one for each image": -slope
+            * misfit
+            / np.sqrt((misfit**2).sum()),
+            "the misfit is that of the hole; it is that of what is known": hole_gradient(
+                x0, mask, x, noise, a, b, slope
+            ),
+            "the misfit compares x_t with x_0, not the estimate of x_0": np.nan * x,
+        }
+        expect(got["gradient"], true, "gradient", mistakes)
+        expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
+
+
+def hole_gradient(x0, mask, x, noise, a, b, slope):
+    misfit = mask * (0 * x0 - (x - b * noise) / a)
+    return -slope * misfit / np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
+
+
+@graded("2.3f", points=3)
+class MCG:
+    """Step, minus step size times gradient, then what is known is pasted."""
+
+    def inputs(rng):
+        return images(rng) | {"size": float(rng.uniform(0.3, 0.8))}
+
+    def probe(x0, mask, x, size):
+        def pull(self, x, timestep):
+            return self.model.predict_noise(x, timestep), 0.4 * x + 0.05 * int(timestep)
+
+        methods = {"paste_known": paste, "mcg_gradient": pull, "start": start(x)}
+        return {"out": toy_inpainter(x0, mask, (30, 19, 8), **methods).mcg(size)}
+
+    def check(got, x0, mask, x, size):
+        def mcg(factor, at_new=False):
+            state = x
+            for t in (30, 19, 8):
+                low = down(state, t)
+                pull = 0.4 * (low if at_new else state) + 0.05 * t
+                state = pasted(low - factor * pull, x0, mask, toy.previous(t, (30, 19, 8)))
+            return state
+
+        expect(
+            got["out"],
+            mcg(size),
+            "the image",
+            {
+                "the gradient is added; it is taken away": mcg(-size),
+                "the gradient is not used": mcg(0.0),
+                "step_size is not used": mcg(1.0),
+                "the gradient is taken at x_s, not at x_t": mcg(size, at_new=True),
+            },
+        )

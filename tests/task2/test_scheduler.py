@@ -1,0 +1,429 @@
+"""Task 2.1: noise schedules, timesteps, and one step of each sampler."""
+
+import numpy as np
+
+from tests import standins_images as toy
+from tests.harness import expect, expect_mean, expect_that, graded
+
+B, SHAPE, MANY = 5, (2, 3, 3), 4000
+
+
+@graded("2.1a", points=3)
+class Betas:
+    """The linear, quadratic and cosine schedule, with ends of their own."""
+
+    def inputs(rng):
+        ends = {"beta_1": float(rng.uniform(1e-4, 5e-4)), "beta_T": float(rng.uniform(0.02, 0.05))}
+        return {"T": int(rng.integers(30, 60)), **ends}
+
+    def probe(T, beta_1, beta_T):
+        from image_diffusion.scheduler import make_betas
+
+        return {mode: make_betas(T, beta_1, beta_T, mode) for mode in ("linear", "quad", "cosine")}
+
+    def check(got, T, beta_1, beta_T):
+        steps = np.linspace(0, 1, T)
+        linear = beta_1 + steps * (beta_T - beta_1)
+        roots = beta_1**0.5 + steps * (beta_T**0.5 - beta_1**0.5)
+        inner = beta_1 + np.arange(T) / T * (beta_T - beta_1)
+        expect(
+            got["linear"], linear, "linear betas", {"the last one must be beta_T": inner}, atol=1e-8
+        )
+        mistakes = {
+            "equal steps lie between the roots of beta_1 and beta_T, then square": linear,
+            "the square is missing": roots,
+            "these are the squares of betas in equal steps": linear**2,
+        }
+        expect(got["quad"], roots**2, "quadratic betas", mistakes, atol=1e-8)
+        check_cosine(got["cosine"], T)
+
+
+def check_cosine(got, T):
+    def betas(s=0.008, top=0.999, power=2, count=T):
+        f = np.cos((np.arange(count + 1) / count + s) / (1 + s) * np.pi / 2) ** power
+        return np.minimum(1 - f[1:] / f[:-1], top)[:T]
+
+    mistakes = {
+        "the offset s = .008 is missing": betas(s=0.0),
+        "the largest beta is .999": betas(top=np.inf),
+        "the cosine is squared": betas(power=1),
+        "f has T + 1 points, t = 0 .. T, and beta T values": betas(count=T - 1)
+        if T == 1
+        else np.append(betas(count=T - 1)[: T - 1], np.nan),
+    }
+    expect(got, betas(), "cosine betas", mistakes, rtol=1e-4, atol=1e-8)
+
+
+@graded("2.1b", points=2)
+class Alphas:
+    """alphas = 1 - betas, and their running product."""
+
+    def inputs(rng):
+        return {"betas": rng.uniform(0.01, 0.3, size=9)}
+
+    def probe(betas):
+        from image_diffusion.scheduler import make_alphas
+
+        alphas, alphas_cumprod = make_alphas(betas)
+        return {"alphas": alphas, "alphas_cumprod": alphas_cumprod}
+
+    def check(got, betas):
+        expect(got["alphas"], 1 - betas, "alphas", {"these are the betas": betas})
+        mistakes = {
+            "this is 1 - beta; it never reaches noise: multiply all up to t": 1 - betas,
+            "this is 1 minus the product of betas": 1 - np.cumprod(betas),
+            "this is a sum; it is a product": np.cumsum(1 - betas),
+            "the product stops one short: alpha_t belongs to abar_t": np.append(
+                1, np.cumprod(1 - betas)[:-1]
+            ),
+        }
+        expect(got["alphas_cumprod"], np.cumprod(1 - betas), "alphas_cumprod", mistakes)
+
+
+@graded("2.1c", points=4)
+class AddNoise:
+    """x_t for a given noise and a timestep of its own for every image; drawn noise is returned."""
+
+    def inputs(rng):
+        timesteps = rng.permutation(np.arange(4, toy.T - 4))[:B]
+        return {
+            "x0": rng.normal(size=(B, *SHAPE)),
+            "noise": rng.normal(size=(B, *SHAPE)),
+            "timesteps": timesteps,
+        }
+
+    def probe(x0, noise, timesteps):
+        with toy.toy_scheduler("BaseScheduler") as scheduler:
+            x_t, same = scheduler.add_noise(x0, timesteps, noise)
+            many = x0[:1].expand(MANY, -1, -1, -1)
+            drawn_x, drawn = scheduler.add_noise(many, timesteps[:1].expand(MANY))
+        return {"x_t": x_t, "noise": same, "drawn_x": drawn_x, "drawn": drawn}
+
+    def check(got, x0, noise, timesteps):
+        abar = toy.abar(timesteps).reshape(-1, 1, 1, 1)
+        signal, level = np.sqrt(abar), np.sqrt(1 - abar)
+        check_noised(got["x_t"], x0, noise, signal, level)
+        expect(got["noise"], noise, "the returned noise")
+        expect_mean(got["drawn"].mean((1, 2, 3)), 0.0, "mean of drawn noise")
+        expect_mean((got["drawn"] ** 2).mean((1, 2, 3)), 1.0, "variance of drawn noise")
+        inside = (got["drawn_x"] - signal[0] * x0[:1]) / level[0]
+        expect_that(
+            np.allclose(inside, got["drawn"], rtol=1e-3, atol=1e-3),
+            "the returned noise is not the noise that is in x_t: the loss would compare the "
+            "prediction with another draw, and never fall.",
+        )
+
+
+def check_noised(got, x0, noise, signal, level):
+    ahead = np.sqrt(1 - signal**2)
+    mistakes = {
+        "the square roots are missing: x_0 gets sqrt(abar), the noise sqrt(1 - abar)": signal**2
+        * x0
+        + level**2 * noise,
+        "the noise gets 1 - abar, its variance; its standard deviation is the root": signal * x0
+        + level**2 * noise,
+        "x_0 gets abar in the place of its root": signal**2 * x0 + ahead * noise,
+        "the factors of x_0 and noise are exchanged": level * x0 + signal * noise,
+        "x_0 is not scaled": x0 + level * noise,
+        "the noise is not scaled": signal * x0 + noise,
+    }
+    expect(got, signal * x0 + level * noise, "x_t", mistakes)
+
+
+@graded("2.1f", points=3)
+class Timesteps:
+    """Trailing and leading timesteps, also where n does not divide T."""
+
+    def inputs(rng):
+        return {"odd": int(rng.choice([7, 9, 11]))}
+
+    def probe(odd):
+        out = {}
+        for n in (odd, 10, toy.T - 1, toy.T, 1):
+            for spacing in ("trailing", "leading"):
+                with toy.toy_scheduler("DDIMScheduler") as scheduler:
+                    scheduler.set_timesteps(n, spacing)
+                    out[f"{spacing} {n}"] = scheduler.timesteps
+        return out
+
+    def check(got, odd):
+        T = toy.T
+        for name, timesteps in got.items():
+            spacing, n = name.split()[0], int(name.split()[1])
+            steps = np.arange(n)
+            leading = (n - 1 - steps) * (T // n)
+            trailing = np.round(T - steps * (T / n)) - 1
+            mistakes = {
+                "they rise; sampling starts at the largest": np.sort(timesteps)
+                if timesteps.shape == (n,)
+                else np.full(n, np.nan),
+                "these are leading timesteps: the first must be T - 1, pure noise": leading,
+                "these are trailing timesteps": trailing,
+                "they count from 1; the schedule's last timestep is T - 1": trailing + 1,
+                "they count from 1; the last leading timestep is 0": leading + 1,
+                "the stride is a whole number, so the first one misses T - 1 or the last "
+                "is too small": T - 1 - steps * (T // n),
+            }
+            want = trailing if spacing == "trailing" else leading
+            mistakes = {m: v for m, v in mistakes.items() if not np.array_equal(v, want)}
+            if (timesteps.shape == (n,) and (np.diff(timesteps) < 0).all()) or n == 1:
+                mistakes.pop("they rise; sampling starts at the largest", None)
+            expect(timesteps, want, f"{spacing} timesteps, n = {n}", mistakes, rtol=0, atol=0.1)
+
+
+def step_inputs(rng):
+    timesteps = np.array([37, 30, 21, 14, 6, 2])
+    return {
+        "x": rng.normal(size=(B, *SHAPE)),
+        "noise": rng.normal(size=(B, *SHAPE)),
+        "timesteps": timesteps,
+        "middle": int(rng.choice([30, 21])),
+    }
+
+
+def all_steps():
+    return np.arange(toy.T)[::-1].copy()
+
+
+@graded("2.1d", points=5)
+class DDPMStep:
+    """Mean, both variances, steps of one and of many timesteps, and no noise in the last step."""
+
+    def inputs(rng):
+        return step_inputs(rng) | {"single": int(rng.integers(15, 25))}
+
+    def probe(x, noise, timesteps, middle, single):
+        out = {}
+        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x, noise)]
+        for size in ("small", "large"):
+            with toy.toy_scheduler("DDPMScheduler", all_steps(), sigma_type=size) as scheduler:
+                out[f"{size} single"] = scheduler.step(many[0], single, many[1])
+                out[f"{size} last"] = scheduler.step(x, 0, noise)
+                scheduler.timesteps = timesteps
+                out[f"{size} long"] = scheduler.step(many[0], middle, many[1])
+        return out
+
+    def check(got, x, noise, timesteps, middle, single):
+        for size in ("small", "large"):
+            check_last_ddpm(got[f"{size} last"], x, noise)
+            check_ddpm(got[f"{size} single"], x, noise, single, single - 1, size)
+            s = toy.previous(middle, timesteps)
+            check_ddpm(got[f"{size} long"], x, noise, middle, s, size, long=True)
+
+
+def check_last_ddpm(got, x, noise):
+    a = toy.abar(0)
+    mean = (x - np.sqrt(1 - a) * noise) / np.sqrt(a)
+    spread = np.sqrt(np.mean((got - mean) ** 2))
+    name = "x_0, the last step"
+    expect_that(
+        np.allclose(got, mean, rtol=1e-3, atol=1e-4) or not 0.3 * np.sqrt(1 - a) < spread < 1.5,
+        f"{name}: noise is added (or the mean is wrong); the step to the data adds none.",
+    )
+    expect(got, mean, name, atol=1e-4)
+
+
+def ddpm_mean(x, noise, t, s):
+    alpha = toy.abar(t) / toy.abar(s)
+    return (x - (1 - alpha) / np.sqrt(1 - toy.abar(t)) * noise) / np.sqrt(alpha)
+
+
+def check_ddpm(draws, x, noise, t, s, size, long=False):
+    a_t, a_s = toy.abar(t), toy.abar(s)
+    alpha = a_t / a_s
+    beta = 1 - alpha
+    mean = ddpm_mean(x[0], noise[0], t, s)
+    name = f"step {t} -> {s}, mean"
+    mistakes = {
+        "the division by sqrt(alpha) is missing": mean * np.sqrt(alpha),
+        "the noise is multiplied by beta / (1 - abar); the root of 1 - abar is missing": (
+            x[0] - beta / (1 - a_t) * noise[0]
+        )
+        / np.sqrt(alpha),
+        "the sign of the noise is wrong: it is taken away": (
+            x[0] + beta / np.sqrt(1 - a_t) * noise[0]
+        )
+        / np.sqrt(alpha),
+        "alpha is not abar_t / abar_s: this step is longer than one timestep": ddpm_mean(
+            x[0], noise[0], t, t - 1
+        ),
+        "beta is multiplied without the division by sqrt(1 - abar)": (x[0] - beta * noise[0])
+        / np.sqrt(alpha),
+        "this is the estimate of x_0, not the mean of x_s": (x[0] - np.sqrt(1 - a_t) * noise[0])
+        / np.sqrt(a_t),
+    }
+    expect_mean(draws, mean, name, {m: v for m, v in mistakes.items() if long or "long" not in m})
+    small = beta * (1 - a_s) / (1 - a_t)
+    variance, other = (small, beta) if size == "small" else (beta, small)
+    check_spread(
+        draws,
+        variance,
+        f"step {t} -> {s}, noise of sigma_type '{size}'",
+        {
+            "its standard deviation is the variance: take the root": variance**2,
+            "this is the variance of the other sigma_type": other,
+            "there is none": 0.0,
+            "its variance is 1: multiply by the standard deviation": 1.0,
+        },
+    )
+
+
+def check_spread(draws, variance, name, mistakes):
+    """Check the variance of independent draws (MANY, ...), which is the same in every pixel."""
+    squares = ((draws - draws.mean(0)) ** 2).mean(tuple(range(1, draws.ndim)))
+    expect_mean(
+        squares / max(variance, 1e-12),
+        1.0,
+        name,
+        {message: value / max(variance, 1e-12) for message, value in mistakes.items()},
+        rtol=0.003,
+    )
+
+
+@graded("2.1g", points=6)
+class DDIMStep:
+    """Deterministic and noisy steps, of any length, and the last one to the data."""
+
+    def inputs(rng):
+        return step_inputs(rng) | {"eta": float(rng.uniform(0.4, 0.8))}
+
+    def probe(x, noise, timesteps, middle, eta):
+        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x, noise)]
+        with toy.toy_scheduler("DDIMScheduler", timesteps) as scheduler:
+            return {
+                "first": scheduler.step(x, 37, noise),
+                "step": scheduler.step(x, middle, noise, eta=0.0),
+                "last": scheduler.step(x, 2, noise, eta=0.0),
+                "noisy last": scheduler.step(x, 2, noise, eta=1.0),
+                "noisy": scheduler.step(many[0], middle, many[1], eta=eta),
+                "full": scheduler.step(many[0], middle, many[1], eta=1.0),
+            }
+
+    def check(got, x, noise, timesteps, middle, eta):
+        check_ddim(got["first"], x, noise, 37, 30, "the first step")
+        s = toy.previous(middle, timesteps)
+        check_ddim(got["step"], x, noise, middle, s, f"step {middle} -> {s}")
+        check_ddim(got["last"], x, noise, 2, -1, "the last step")
+        check_ddim(got["noisy last"], x, noise, 2, -1, "the last step with eta = 1")
+        for name, value in (("noisy", eta), ("full", 1.0)):
+            check_noisy_ddim(got[name], x[0], noise[0], middle, s, value)
+
+
+def ddim(x, noise, t, s, sigma=0.0, a_s=None):
+    a_t, a_s = toy.abar(t), toy.abar(s) if a_s is None else a_s
+    x0 = (x - np.sqrt(1 - a_t) * noise) / np.sqrt(a_t)
+    return np.sqrt(a_s) * x0 + np.sqrt(np.maximum(1 - a_s - sigma**2, 0)) * noise
+
+
+def check_ddim(got, x, noise, t, s, name):
+    mistakes = {}
+    if s < 0:
+        mistakes = {
+            "noise is left: abar behind the last step is 1, and a negative index "
+            "reads the end of the table": ddim(x, noise, t, s, a_s=toy.abar(toy.T - 1)),
+            "noise is left: abar behind the last step is 1, not abar_0": ddim(x, noise, t, 0),
+        }
+    else:
+        mistakes = {
+            "the step goes to t - 1; it goes to the next of `timesteps`": ddim(x, noise, t, t - 1)
+        }
+    a_t, a_s = toy.abar(t), toy.abar(s)
+    x0 = (x - np.sqrt(1 - a_t) * noise) / np.sqrt(a_t)
+    mistakes |= {
+        "this is x0, without its noise": x0,
+        "the noise of x_s is missing": np.sqrt(a_s) * x0,
+        "x0 is not scaled by sqrt(abar_s)": x0 + np.sqrt(1 - a_s) * noise,
+        "the noise has the level of t, not of s": np.sqrt(a_s) * x0 + np.sqrt(1 - a_t) * noise,
+        "the division of x0 by sqrt(abar_t) is missing": np.sqrt(a_s * a_t) * x0
+        + np.sqrt(1 - a_s) * noise,
+        "roots are missing": a_s * (x - (1 - a_t) * noise) / a_t + (1 - a_s) * noise,
+    }
+    want = ddim(x, noise, t, s)
+    expect(got, want, name, {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
+
+
+def check_noisy_ddim(draws, x, noise, t, s, eta):
+    a_t, a_s = toy.abar(t), toy.abar(s)
+    unit = np.sqrt((1 - a_s) / (1 - a_t) * (1 - a_t / a_s))
+    sigma = eta * unit
+    name = f"step {t} -> {s} with eta = {eta:.2g}"
+    a_s = toy.abar(s)
+    x0 = (x - np.sqrt(1 - a_t) * noise) / np.sqrt(a_t)
+    mistakes = {
+        "the noise that is put in must be taken off the direction: sqrt(1 - abar_s - sigma^2)": (
+            ddim(x, noise, t, s)
+        ),
+        "sigma is taken off without its square": np.sqrt(a_s) * x0
+        + np.sqrt(max(1 - a_s - sigma, 0)) * noise,
+    }
+    expect_mean(draws, ddim(x, noise, t, s, sigma), f"{name}, mean", mistakes)
+    others = {
+        "there is none": 0.0,
+        "eta is not used": unit**2,
+        "eta enters by its root": eta * unit**2,
+        "its standard deviation is sigma^2": sigma**4,
+    }
+    others = {m: v for m, v in others.items() if not np.isclose(v, sigma**2, rtol=1e-2)}
+    check_spread(draws, sigma**2, f"{name}, noise", others)
+
+
+@graded("2.1h", points=6)
+class MultistepSolver:
+    """Three steps of DPM-Solver++ 2M: the first of order 1, then 2, and the last to the data."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(B, *SHAPE)),
+            "noises": rng.normal(size=(3, B, *SHAPE)),
+            "timesteps": np.array([26, 17, int(rng.integers(6, 10))]),
+        }
+
+    def probe(x, noises, timesteps):
+        out = {}
+        with toy.toy_scheduler("DPMSolverScheduler", timesteps) as scheduler:
+            for run in ("", "again "):
+                state = x
+                for i, t in enumerate(timesteps.tolist()):
+                    state = scheduler.step(state, t, noises[i])
+                    out[f"{run}{i + 1}"] = state
+        return out
+
+    def check(got, x, noises, timesteps):
+        state, before = x, None
+        for i, t in enumerate(timesteps):
+            s = toy.previous(t, timesteps)
+            want, mistakes, before = multistep(state, noises[i], t, s, before)
+            expect(got[f"{i + 1}"], want, f"step {i + 1}, {t} -> {s}", mistakes)
+            expect(
+                got[f"again {i + 1}"],
+                want,
+                f"step {i + 1} of a second run (the first step starts anew)",
+            )
+            state = want
+
+
+def multistep(x, noise, t, s, before):
+    """A step of DPM-Solver++ 2M, mistakes, and what the next step needs, in numpy."""
+    a_t, a_s = np.sqrt(toy.abar(t)), np.sqrt(toy.abar(s))
+    n_t, n_s = np.sqrt(1 - a_t**2), np.sqrt(1 - a_s**2)
+    free = (x - n_t * noise) / a_t
+    x0 = free.clip(-1, 1)
+    if s < 0:
+        return x0, {"the last step returns x0, clamped": free}, None
+    h = np.log(a_s / n_s) - np.log(a_t / n_t)
+
+    def move(D):
+        return n_s / n_t * x - a_s * np.expm1(-h) * D
+
+    mistakes = {"x0 is not clamped to [-1, 1]": move(free)}
+    if before is None:
+        return move(x0), mistakes, (x0, h)
+    x0_old, h_old = before
+    r = h / (2 * h_old)
+    mistakes |= {
+        "this is the first-order step: the x0 of the step before is not used": move(x0),
+        "the correction has the wrong sign": move((1 - r) * x0 + r * x0_old),
+        "h and h' are exchanged": move((1 + 1 / (4 * r)) * x0 - x0_old / (4 * r)),
+        "the 2 of h / (2 h') is missing": move((1 + 2 * r) * x0 - 2 * r * x0_old),
+    }
+    return move((1 + r) * x0 - r * x0_old), mistakes, (x0, h)
