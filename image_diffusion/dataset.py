@@ -8,25 +8,28 @@ The default set, `fashion`, comes with the course: 12,000 training and 4,000 tes
 Fashion-MNIST (Xiao et al. 2017), as many of each class.
 """
 
-import argparse
 import functools
-import lzma
+import hashlib
+import itertools
 import os
-from collections.abc import Callable
+import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
-ASSETS = Path(__file__).parent / "assets"
-DATA_ROOT = Path(__file__).parents[1] / "data"
+from image_diffusion.image_files import list_images, square
+from image_diffusion.photo_sources import PHOTO_SETS, image_folder
+from image_diffusion.sources import ASSETS, DATA_ROOT, MNIST_SETS
 
-FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat")
-FASHION += ("sandal", "shirt", "sneaker", "bag", "boot")
+__all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]
+__all__ += ["decoded_folder", "to_tensor", "to_uint8"]
+
+DATASETS = MNIST_SETS | PHOTO_SETS
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,6 @@ class ImageSet:
         return len(self.images)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a set comes from: `read(root, split)` returns labels (N,) and the N images in turn."""
-
-    resolution: int
-    classes: tuple[str, ...]
-    flip: bool
-    read: Callable
-
-
 def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_ROOT):
     """Open one split of a set; decode it first where that has not been done yet.
 
@@ -66,50 +59,48 @@ def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_
         name: one of DATASETS. split: "train" or "test".
         resolution: pixels a side; the set's own where left out. Images are cut to their central
             square and resized by Pillow's bicubic filter with antialiasing.
-        data_root: the folder that holds or takes the sets.
+        data_root: the folder that holds or takes the sets; for "afhq" also any folder with
+            train/ and val/ that hold a sub-folder of images for each class.
 
     Returns:
         an ImageSet.
 
     Raises:
-        ValueError: no such set or split. FileNotFoundError: the set is not here; says what gets it.
+        ValueError: no such set, split or resolution, or a damaged file; names it.
+        FileNotFoundError: the set is not here; says what gets it. OSError: no place to decode to.
     """
     if name not in DATASETS:
         raise ValueError(f"Unknown data set {name!r}. Known: {', '.join(DATASETS)}.")
     if split not in ("train", "test"):
         raise ValueError(f"Unknown split {split!r}; use 'train' or 'test'.")
-    source = DATASETS[name]
-    resolution = resolution or source.resolution
-    folder = Path(data_root) / name
-    images_file = folder / f"{split}_{resolution}.npy"
-    labels_file = folder / f"{split}_labels.npy"
-    if not images_file.exists():
-        labels, images = source.read(Path(data_root), split)
-        folder.mkdir(parents=True, exist_ok=True)
-        _save_whole(labels_file, lambda file: np.save(file, np.asarray(labels, np.int64)))
-        _decode(images_file, images, len(labels), resolution, f"decoding {name} {split}")
-    images = np.load(images_file, mmap_mode="r")
-    return ImageSet(name, split, images, np.load(labels_file), source.classes, source.flip)
+    source, data_root = DATASETS[name], Path(data_root)
+    resolution = source.resolution if resolution is None else resolution
+    if resolution < 1:
+        raise ValueError(f"The resolution {resolution} is no number of pixels; use 1 or more.")
+    if data_root.exists() and not data_root.is_dir():
+        raise NotADirectoryError(f"The data root {data_root} is not a folder.")
+    file = decoded_folder(name, data_root) / f"{split}_{resolution}.npy"
+    if not (file.exists() and _labels_file(file).exists()):
+        _decode(file, source.read(data_root, split), resolution, f"decoding {name} {split}")
+    return ImageSet(name, split, *_open(file), source.flip)
 
 
-def square(image, resolution):
-    """Cut an image to its central square and resize it.
+def decoded_folder(name, data_root=DATA_ROOT):
+    """Where the decoded files of a set lie, `<split>_<resolution>.npy`.
 
-    Args:
-        image: a PIL image or an (H, W) or (H, W, C) uint8 array. resolution: pixels a side.
-
-    Returns:
-        (resolution, resolution, C) uint8 array.
+    That is `data_root/<name>`. A user's own image folder, and a data root that cannot be written
+    to, stay as they are: their decoded files lie below DATA_ROOT, in a folder whose name ends in a
+    hash of where the images are and, for image folders, of which images these are.
     """
-    if not isinstance(image, Image.Image):
-        if image.shape[:2] == (resolution, resolution):
-            return image.reshape(resolution, resolution, -1)
-        image = Image.fromarray(image.squeeze())
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    image = image.resize((resolution, resolution), Image.Resampling.BICUBIC, box)
-    return np.asarray(image).reshape(resolution, resolution, -1)
+    data_root = Path(data_root)
+    folder = image_folder(data_root) if name == "afhq" else None
+    if folder is not None and folder != data_root / "afhq" / "afhq":
+        stats = ((path, path.stat()) for path in list_images(folder))
+        key = [f"{path.relative_to(folder)} {s.st_size} {s.st_mtime_ns}" for path, s in stats]
+        return DATA_ROOT / f"{name}-{_short_hash(folder.resolve(), *key)}"
+    if data_root.is_dir() and not os.access(data_root, os.W_OK):
+        return DATA_ROOT / f"{name}-{_short_hash(data_root.resolve())}"
+    return data_root / name
 
 
 def to_tensor(images):
@@ -135,21 +126,15 @@ class Loader:
         dataset: an ImageSet. batch_size: images a step, over all processes.
         seed: of the order and the flips. device: where the batches go.
         rank, world_size: this process takes the rank-th part of every batch.
+
+    Raises:
+        ValueError: the set is too small for a batch, or a batch cannot be shared.
     """
 
     ON_DEVICE = 2**30  # bytes of images that may stay in the accelerator's memory
 
     def __init__(self, dataset, batch_size, seed=0, device="cpu", rank=0, world_size=1):
-        if batch_size > len(dataset):
-            raise ValueError(
-                f"A batch of {batch_size} is larger than the set of {len(dataset)}; "
-                f"use a smaller --batch_size."
-            )
-        if batch_size % world_size:
-            raise ValueError(
-                f"A batch of {batch_size} cannot be shared by {world_size} processes; "
-                f"use a multiple of {world_size}."
-            )
+        _check_parts(batch_size, len(dataset), rank, world_size)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.steps_per_epoch = len(dataset) // batch_size
@@ -195,32 +180,86 @@ class Loader:
         return order, mirrored & self.dataset.flip
 
 
-def _read_shipped(root, split):
-    with lzma.open(ASSETS / "fashion_mnist.npz.xz") as file:
-        arrays = np.load(file, allow_pickle=False)
-        labels, images = arrays[f"{split}_labels"], arrays[f"{split}_images"]
-    in_turn = np.arange(len(labels)).reshape(len(FASHION), -1).T.ravel()  # packed class by class
-    return labels[in_turn], images[in_turn]
+def _check_parts(batch_size, count, rank, world_size):
+    if not 1 <= batch_size <= count:
+        raise ValueError(
+            f"A batch of {batch_size} cannot be taken from a set of {count}; "
+            f"use a --batch_size from 1 to {count}."
+        )
+    if batch_size % world_size:
+        raise ValueError(
+            f"A batch of {batch_size} cannot be shared by {world_size} processes; "
+            f"use a multiple of {world_size}."
+        )
+    if not 0 <= rank < world_size:
+        raise ValueError(f"The rank {rank} is not from 0 to {world_size - 1}.")
 
 
-def _decode(path, images, count, resolution, what):
-    """Write `count` images in turn to a memory-mapped file that appears when it is whole."""
+def _short_hash(*parts):
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:8]
+
+
+def _labels_file(images_file):
+    return images_file.with_name(f"{images_file.stem}_labels.npz")
+
+
+def _open(file):
+    """The memory-mapped images, labels and class names of a decoded split."""
+    labels_file = _labels_file(file)
+    try:
+        images = np.load(file, mmap_mode="r")
+        with np.load(labels_file) as arrays:
+            labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{file} or {labels_file.name} beside it is cut short; delete both and run again."
+        ) from error
+    if len(images) != len(labels):
+        raise ValueError(f"{file} and {labels_file.name} differ in length; delete both.")
+    return images, labels, classes
+
+
+def _decode(file, split, resolution, what):
+    """Write a split's images to a memory-mapped file that appears when it is whole."""
+    count = len(split.labels)
+    if not count:
+        raise ValueError(f"{what}: the set is empty.")
+    images = (square(image, resolution) for image in split.images)
+    images = tqdm(images, what, count, leave=False, disable=None)
+    arrays = {"labels": split.labels.astype(np.int64), "classes": np.array(split.classes)}
+    _make_room(file.parent, 3 * count * resolution**2)
+    _save_whole(_labels_file(file), lambda part: np.savez(part, **arrays))
+    _save_whole(file, lambda part: _write_images(part, images, count))
+
+
+def _write_images(file, images, count):
+    """Write `count` images (R, R, C) to a file one by one, so that a large set needs no memory."""
     images = iter(images)
-    first = square(next(images), resolution)
-
-    def write(file):
-        shape = (count, *first.shape)
-        out = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
-        out[0] = first
-        for i, image in enumerate(tqdm(images, what, count - 1, leave=False, disable=None), 1):
-            out[i] = square(image, resolution)
+    first = next(images)
+    out = np.lib.format.open_memmap(file, "w+", np.uint8, (count, *first.shape))
+    try:
+        for i, image in zip(range(count), itertools.chain([first], images), strict=True):
+            out[i] = image
         out.flush()
+    finally:
+        del out  # Windows moves and deletes no file that is still mapped
 
-    _save_whole(path, write)
+
+def _make_room(folder, size):
+    """Make a folder, and see that it can take a file: a full disk would kill a memory map."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"Cannot make the folder {folder} ({error.strerror}); name another by --data_root."
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise OSError(f"{folder} has {free:,} bytes free, and the decoded set takes {size:,}.")
 
 
 def _save_whole(path, write):
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part.npy")
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         write(part)
         os.replace(part, path)
@@ -228,6 +267,7 @@ def _save_whole(path, write):
         part.unlink(missing_ok=True)
 
 
-DATASETS = {
-    "fashion": Source(28, FASHION, False, _read_shipped),
-}
+if __name__ == "__main__":
+    from image_diffusion.eval_folder import main  # it needs this module, whole
+
+    main()

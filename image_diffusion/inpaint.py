@@ -1,0 +1,193 @@
+"""Given: fill holes in test images in three ways, and compare them.
+
+    python image_diffusion/inpaint.py --mask half
+
+Saves a picture of original, hole and the three results, and prints for each way: FID against the
+test images, PSNR of the known part, and the root mean square distance to the original in the hole
+(pixels from 0 to 1). Several fillings are right, so a small distance is good but none is needed.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from image_diffusion.checkpoint import load_model
+from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
+from image_diffusion.masks import KINDS, make_mask
+from image_diffusion.noise import noise_per_image
+from image_diffusion.sampling import pick_device
+from sde_todo.todo import one_line_todos, optional
+
+CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"
+
+
+def fill(model, x0, mask, labels=None, guidance_scale=0.0, seed=0, **options):
+    """Fill the same holes in three ways, leaving out those whose TODO is open.
+
+    Args:
+        model: a DiffusionModule with DDPM steps set. x0: (B, C, H, W). mask: (B, 1, H, W).
+        labels, guidance_scale: see Inpainter. seed: of the noise.
+        options: resamplings of RePaint, step_size of MCG.
+
+    Returns:
+        dict from the name of the way to (images (B, C, H, W), seconds).
+    """
+    from image_diffusion.inpainting import Inpainter
+
+    inpainter = Inpainter(model, x0, mask, labels, guidance_scale)
+    ways = {
+        "replacement": inpainter.replacement,
+        "RePaint": lambda: inpainter.repaint(options.get("resamplings", 5)),
+        "MCG": lambda: inpainter.mcg(options.get("step_size", 0.5)),
+    }
+    filled = {}
+    for name, way in ways.items():
+        start = time.perf_counter()
+        with optional(), noise_per_image(seed + np.arange(len(x0))):
+            filled[name] = way(), time.perf_counter() - start
+    return filled
+
+
+def compare(filled, originals, mask, reference, features="classifier"):
+    """The figures of each way.
+
+    Args:
+        filled: of `fill`, on any device. originals: (B, H, W, C) uint8. mask: (B, 1, H, W).
+        reference: (N, H, W, C) uint8, for FID. features: see fid/features.py.
+
+    Returns:
+        dict from the name to a dict with fid, psnr (dB, of the known part, inf where exact),
+        distance (in the hole) and seconds.
+    """
+    from image_diffusion.fid.measure_fid import fid_of_images
+
+    hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)  # (B, H, W, 1)
+    hole = np.broadcast_to(hole, originals.shape)
+    figures = {}
+    for name, (x, seconds) in filled.items():
+        images = to_uint8(x)
+        squares = ((images.astype(float) - originals) / 255) ** 2
+        known = squares[~hole].mean()
+        figures[name] = {
+            "fid": fid_of_images(images, reference, features),
+            "psnr": float("inf") if known == 0 else -10 * np.log10(known),
+            "distance": float(np.sqrt(squares[hole].mean())),
+            "seconds": seconds,
+        }
+    return figures
+
+
+def rows_of(originals, mask, filled, count=8):
+    """Picture of the comparison: a row for originals, holes and each way, `count` columns.
+
+    Returns:
+        names of the rows, and the (rows * count, H, W, C) uint8 images.
+    """
+    hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)
+    blank = np.where(hole, np.uint8(128), originals)
+    rows = {"original": originals, "hole": blank}
+    rows |= {name: to_uint8(x) for name, (x, _) in filled.items()}
+    return list(rows), np.concatenate([images[:count] for images in rows.values()])
+
+
+def picture(names, images, path):
+    """Save the rows with their names as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    columns = len(images) // len(names)
+    size = (columns * 0.9 + 1.2, len(names) * 0.9)
+    figure, axes = plt.subplots(len(names), columns, figsize=size, layout="constrained")
+    for image, axis in zip(images, axes.flat, strict=True):
+        axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axis.set(xticks=[], yticks=[])
+    for name, row in zip(names, axes, strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    if path is not None:
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
+    return figure
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
+    parser.add_argument("--save_dir", type=Path, default="results/inpainting")
+    parser.add_argument("--data_root", default=DATA_ROOT)
+    parser.add_argument("--mask", default="rectangle", help=f"{', '.join(KINDS)}, or an image")
+    parser.add_argument("--num_samples", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--resamplings", type=int, default=5, help="of RePaint")
+    parser.add_argument("--step_size", type=float, default=0.5, help="of MCG")
+    parser.add_argument("--guidance_scale", type=float, default=1.0, help="0: no class")
+    parser.add_argument("--features", default="auto", help="of FID")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    from image_diffusion.scheduler import DDPMScheduler
+
+    args = parse(arguments)
+    model, config = load_model(args.ckpt_path, DDPMScheduler, pick_device(args.device))
+    model.var_scheduler.set_timesteps(args.steps)
+    size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
+    test = load_dataset(config["dataset"], "test", size, args.data_root)
+    index = np.random.default_rng(args.seed).choice(len(test), args.num_samples, replace=False)
+    originals = np.asarray(test.images[index])
+    x0 = to_tensor(originals).to(model.device)
+    mask = make_mask(args.mask, len(x0), size, args.seed).to(model.device)
+    labels = None
+    if use_cfg and args.guidance_scale:
+        labels = torch.from_numpy(test.labels[index] + 1).to(model.device)
+    filled = fill(
+        model,
+        x0,
+        mask,
+        labels,
+        args.guidance_scale,
+        args.seed,
+        resamplings=args.resamplings,
+        step_size=args.step_size,
+    )
+    report(args, originals, mask, filled, test.images)
+
+
+def report(args, originals, mask, filled, reference):
+    """Print the table, and save the picture and the filled images."""
+    for name, figures in compare(filled, originals, mask, reference, args.features).items():
+        print(
+            f"{name:<12} FID {figures['fid']:7.2f}   PSNR of the known part "
+            f"{figures['psnr']:5.1f} dB   distance in the hole {figures['distance']:.3f}   "
+            f"{figures['seconds']:.0f} s"
+        )
+    for name, (x, _) in filled.items():
+        folder = args.save_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, image in enumerate(to_uint8(x)):
+            Image.fromarray(image.squeeze()).save(folder / f"{i:05d}.png")
+    picture(*rows_of(originals, mask, filled), args.save_dir / "comparison.png")
+    print(f"Images and comparison.png: {args.save_dir}")
+
+
+def run():
+    """The command line, with errors as one line."""
+    try:
+        with one_line_todos():
+            main()
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped; nothing was saved.")
+
+
+if __name__ == "__main__":
+    run()
