@@ -1,8 +1,7 @@
 """Given: how the default set was made: `python -m image_diffusion.make_subset`.
 
-Takes the first images of every class from the whole of Fashion-MNIST (`fashion_full`), 1,200 a class
-from its training part and 400 from its test part, in their order, and packs them into
-assets/fashion_mnist.npz.xz.
+Takes the first images of every class from the whole of Fashion-MNIST (`fashion_full`), 1,200 of its
+training part and 400 of its test part, and packs them into assets/fashion_mnist.npz.xz.
 """
 
 import io

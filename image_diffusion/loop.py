@@ -1,0 +1,262 @@
+"""Given: the training loop of the image models: one step, many steps, saving, stopping, going on.
+
+Everything random in a step is drawn from the seed and the number of the step, and from nothing
+else. So a checkpoint needs no state of any generator, and several processes that share a batch draw
+together what a single one would draw.
+"""
+
+import contextlib
+import signal
+import time
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from image_diffusion.checkpoint import build_network, put_weights, read_checkpoint, save_whole
+from image_diffusion.sampling import balanced_labels, draw_images, save_grid
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
+
+
+class Run:
+    """The state of a training run: model, optimiser, average, and the number of steps done.
+
+    Args:
+        config: see `make_config`. device: where it trains. rank, world_size: of this process.
+    """
+
+    def __init__(self, config, device, rank=0, world_size=1):
+        from image_diffusion.ddpm import DiffusionModule
+        from image_diffusion.scheduler import DDIMScheduler
+
+        self.config, self.device, self.rank, self.world_size = config, device, rank, world_size
+        torch.manual_seed(config["seed"])
+        scheduler = DDIMScheduler(**config["scheduler"])
+        network = build_network(config["network"], scheduler.alphas_cumprod)
+        self.model = DiffusionModule(network, scheduler).to(device)
+        self.model.to(memory_format=torch.channels_last)
+        average = get_ema_multi_avg_fn(config["ema"])
+        self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=False)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(),
+            config["lr"],
+            betas=(0.9, 0.99),
+            weight_decay=config["weight_decay"],
+            fused=device.type == "cuda",
+        )
+        self.step = 0
+        self.losses, self.recent = [], []  # means of LOG_EVERY steps; the steps since
+
+    def state(self):
+        """Everything that going on needs, as a checkpoint."""
+        return {
+            "config": self.config,
+            "network": self.average.module.state_dict(),
+            "training": {
+                "network": self.model.network.state_dict(),
+                "averaged": self.average.n_averaged,
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "losses": self.losses,
+                "recent": [loss.cpu() for loss in self.recent],
+            },
+        }
+
+    def load(self, path):
+        """Go on from a checkpoint."""
+        state = read_checkpoint(path, self.device)
+        if "training" not in state:
+            raise ValueError(f"{path} holds no state of training; it can only be sampled from.")
+        training = state["training"]
+        put_weights(self.model.network, training["network"], path)
+        put_weights(self.average.module, state["network"], path)
+        self.average.n_averaged.copy_(training["averaged"])
+        self.optimizer.load_state_dict(training["optimizer"])
+        self.step, self.losses = training["step"], training["losses"]
+        self.recent = [loss.to(self.device) for loss in training["recent"]]
+
+
+def train_step(run, parallel, batch):
+    """One step of gradient descent and of the average.
+
+    Args:
+        run: a Run. parallel: its model, or that wrapped for several processes.
+        batch: x0 (B, C, H, W) and class labels (B,).
+
+    Returns:
+        the loss, a tensor without axes.
+    """
+    config, step = run.config, run.step
+    x0, labels = batch
+    noise, timestep = shared_draws(run, x0)
+    torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
+    for group in run.optimizer.param_groups:
+        group["lr"] = config["lr"] * rate(step, config)
+    bf16 = torch.autocast(run.device.type, torch.bfloat16, enabled=config["bf16"])
+    with bf16:
+        loss = parallel(x0, labels if config["network"]["use_cfg"] else None, noise, timestep)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
+    run.optimizer.step()
+    run.average.update_parameters(run.model.network)
+    run.step += 1
+    return loss.detach()
+
+
+def shared_draws(run, x0):
+    """This process's part of the noise and the timesteps that all processes draw alike."""
+    generator = torch.Generator(run.device).manual_seed(seed_of(run.config["seed"], run.step))
+    B, where = len(x0) * run.world_size, {"generator": generator, "device": run.device}
+    T = run.model.var_scheduler.num_train_timesteps
+    timestep = torch.randint(T, (B,), **where)
+    noise = torch.randn((B, *x0.shape[1:]), **where)
+    own = slice(run.rank * len(x0), (run.rank + 1) * len(x0))
+    return noise[own], timestep[own]
+
+
+def seed_of(*numbers):
+    """One 63-bit seed from several whole numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def rate(step, config):
+    """Factor of the learning rate: up in `warmup` steps, then constant, or a cosine down to 0."""
+    factor = min(1.0, (step + 1) / max(config["warmup"], 1))
+    if config["decay"]:
+        factor *= 0.5 * (1 + np.cos(np.pi * step / config["steps"]))
+    return float(factor)
+
+
+def train(run, loader, folder, save_every, sample_every, writer=None):
+    """Train until `config["steps"]`, saving on the way and at SIGINT or SIGTERM.
+
+    Args:
+        run: a Run. loader: a Loader. folder: of the results. save_every, sample_every: steps.
+        writer: a TensorBoard writer, or None.
+
+    Returns:
+        whether it came to the end.
+    """
+    parallel, steps, first = parallel_model(run), run.config["steps"], run.rank == 0
+    bar = tqdm(total=steps, initial=run.step, desc="training", disable=None if first else True)
+    start, start_step = time.perf_counter(), run.step
+    with bar, stop_signals() as stopped:
+        while run.step < steps and not agreed(stopped, run):
+            run.recent.append(train_step(run, parallel, loader.batch(run.step)))
+            bar.update()
+            if run.step % LOG_EVERY == 0:
+                loss = close_window(run, folder)
+                seconds = time.perf_counter() - start
+                speed = (run.step - start_step) * loader.batch_size / seconds
+                bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s")
+                log(writer, run.step, loss=loss, images_per_second=speed)
+                start, start_step = time.perf_counter(), run.step
+            if first and run.step % save_every == 0:
+                save(run, folder)
+            if first and run.step % sample_every == 0 and run.step < steps:
+                show(run, folder)
+                start, start_step = time.perf_counter(), run.step
+    if first:
+        save(run, folder)
+    return run.step == steps
+
+
+def save(run, folder):
+    """Save last.ckpt, but no weights behind a loss that is not finite."""
+    check_finite(run, folder)
+    save_whole(folder / "last.ckpt", run.state())
+
+
+def close_window(run, folder):
+    """The mean loss of the last LOG_EVERY steps, over all processes; it joins `run.losses`."""
+    check_finite(run, folder)
+    loss = torch.stack(run.recent).mean()
+    if run.world_size > 1:
+        distributed.all_reduce(loss, distributed.ReduceOp.SUM)
+        loss /= run.world_size
+    run.losses.append(loss.item())
+    run.recent.clear()
+    return run.losses[-1]
+
+
+def check_finite(run, folder):
+    """Stop with one sentence where a loss since the last reading is not finite."""
+    if run.recent and not torch.stack(run.recent).isfinite().all():
+        raise ValueError(
+            f"The loss is not finite before step {run.step}; lower --lr (now "
+            f"{run.config['lr']:g}) and go on from {folder / 'last.ckpt'} with --resume."
+        )
+
+
+def log(writer, step, **values):
+    """Hand numbers to TensorBoard where it was asked for."""
+    for name, value in values.items():
+        if writer:
+            writer.add_scalar(name, value, step)
+
+
+def parallel_model(run):
+    """The model as training calls it: wrapped where several processes share the batch."""
+    if run.config["compile"]:
+        run.model.network.compile()
+    if run.world_size == 1:
+        return run.model
+    return DistributedDataParallel(run.model)
+
+
+def agreed(stopped, run):
+    """Whether any process was asked to stop; all of them get the same answer."""
+    flag = torch.tensor(float(bool(stopped)), device=run.device)
+    if run.world_size > 1:
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+        return bool(flag)
+    return bool(stopped)
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does."""
+    stopped = []
+    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in SIGNALS}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@torch.no_grad()
+def show(run, folder):
+    """Save a grid of samples of the averaged network, and the curve of the loss."""
+    from image_diffusion.ddpm import DiffusionModule
+
+    model = DiffusionModule(run.average.module, run.model.var_scheduler).eval()
+    model.var_scheduler.set_timesteps(min(50, model.var_scheduler.num_train_timesteps))
+    labels, scale = None, 0.0
+    if run.config["network"]["use_cfg"]:
+        labels, scale = balanced_labels(40, run.config["network"]["num_classes"]), 1.5
+    images = draw_images(model, 40, labels, scale, seed=run.config["seed"])
+    save_grid(images, folder / f"samples_{run.step:06d}.png")
+    plot_loss(run.losses, folder / "loss.png")
+
+
+def plot_loss(losses, path):
+    """Save the curve of the loss."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
+    axes.plot(np.arange(1, len(losses) + 1) * LOG_EVERY, losses, color="#0072b2")
+    axes.set(xlabel="step", ylabel="loss: mean of (noise - prediction)²", yscale="log")
+    axes.set_title(f"Training loss, mean of {LOG_EVERY} steps")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
