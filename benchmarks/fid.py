@@ -1,0 +1,162 @@
+"""FID, KID and the score beside public packages, and how they rise: `python benchmarks/fid.py`.
+
+Three parts: the same features and probabilities through `pytorch-fid` and `torch-fidelity`, where
+these are installed (the course does not need them); what the Fréchet distance of the classifier's
+features says of real clothes, changed and unchanged; and, with --cifar10 and the inception
+weights, CIFAR-10's training against its test images, published as about 3.15. Writes
+results/fid.json.
+"""
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from image_diffusion.dataset import DATA_ROOT, load_dataset
+from image_diffusion.fid import measure_fid
+from image_diffusion.fid.features import load_features
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def peers(features, other, probs):
+    """Relative differences to the public packages, for those that are installed."""
+    found = {}
+    if importlib.util.find_spec("pytorch_fid"):
+        from pytorch_fid.fid_score import calculate_frechet_distance
+
+        pair = (*measure_fid.statistics(features), *measure_fid.statistics(other))
+        found["FID, pytorch-fid"] = (
+            measure_fid.frechet_distance(*pair),
+            float(calculate_frechet_distance(*pair)),
+        )
+    if importlib.util.find_spec("torch_fidelity"):
+        from torch_fidelity.metric_isc import isc_features_to_metric
+        from torch_fidelity.metric_kid import kid_features_to_metric
+
+        a, b = torch.from_numpy(features), torch.from_numpy(other)
+        peer = kid_features_to_metric(a, b, kid_subset_size=500, verbose=False)
+        own = measure_fid.kernel_distance(features, other, subset_size=500)
+        found["KID, torch-fidelity"] = (own[0], peer["kernel_inception_distance_mean"])
+        found["KID's deviation"] = (own[1], peer["kernel_inception_distance_std"])
+        peer = isc_features_to_metric(torch.from_numpy(probs).log())  # it takes logits
+        own = measure_fid.inception_score(probs)
+        found["score, torch-fidelity"] = (own[0], peer["inception_score_mean"])
+        found["score's deviation"] = (own[1], peer["inception_score_std"])
+    return found
+
+
+def compare(extractor):
+    """Print own and public figures for two sets of clothes and for 300 random features."""
+    test, train = (load_dataset("fashion", s).images[:2000] for s in ("test", "train"))
+    features, other = measure_all(extractor, test), measure_all(extractor, noisy(train, 0.2))
+    rows = {f"clothes: {k}": v for k, v in both(features, other, extractor).items()}
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(2, 2000, 300)) * rng.uniform(0.1, 2, 300) + [[[0.0]], [[0.3]]]
+    rows |= {f"300 features: {k}": v for k, v in both(*wide, None).items() if "score" not in k}
+    for name, (own, peer) in rows.items():
+        print(f"{name:40} {own:.10g}  {peer:.10g}  relative {abs(own - peer) / abs(peer):.1e}")
+    if not rows:
+        print("Neither pytorch-fid nor torch-fidelity is installed.")
+    return rows
+
+
+def both(features, other, extractor):
+    """`peers` on two arrays of features, with the classifier's probabilities where there are."""
+    probs = np.full((len(features), 2), 0.5)
+    if extractor is not None:
+        probs = extractor.probabilities(features)
+    return peers(features, other, probs)
+
+
+def measure_all(extractor, images, batch_size=250):
+    """Features (n, F) of many images."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([extractor(np.array(images[i : i + batch_size])) for i in starts])
+
+
+def noisy(images, std, seed=0):
+    """Images with Gaussian noise of a standard deviation in units of [-1, 1], as uint8."""
+    noise = np.random.default_rng(seed).normal(size=images.shape) * std * 127.5
+    return (images + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def blurred(images, std=1.0):
+    """Images under a Gaussian filter of one pixel."""
+    return gaussian_filter(images.astype(np.float32), (0, std, std, 0)).round().astype(np.uint8)
+
+
+def reactions(extractor):
+    """Fréchet distances to the 4,000 test images of real clothes, unchanged and changed."""
+    train = np.array(load_dataset("fashion", "train").images)
+    reference = measure_all(extractor, load_dataset("fashion", "test").images)
+    reference = measure_fid.statistics(reference)
+
+    def distance(images):
+        found = measure_fid.statistics(measure_all(extractor, images))
+        return measure_fid.frechet_distance(*reference, *found)
+
+    rows = {f"floor, n = {n}": spread(distance, train, n) for n in (4000, 1000, 500, 200)}
+    changes = {f"noise {std:g} of [-1, 1]": noisy(train[:1000], std) for std in (0.05, 0.1, 0.2)}
+    changes |= {f"noise {std / 2:g} of [0, 1]": noisy(train[:1000], std) for std in (0.4,)}
+    changes |= {"blurred": blurred(train[:1000]), "mirrored": train[:1000, :, ::-1]}
+    changes |= {"inverted": 255 - train[:1000]}
+    labels = load_dataset("fashion", "train").labels[:1000]
+    changes["without one class"] = train[:1000][labels != 0]
+    rows |= {name: [distance(images)] for name, images in changes.items()}
+    for name, values in rows.items():
+        print(f"{name:28} {np.mean(values):8.2f}  {np.std(values):.2f} over {len(values)}")
+    return rows
+
+
+def spread(distance, images, n):
+    """Distances of up to five disjoint parts of n images."""
+    return [distance(images[i * n : (i + 1) * n]) for i in range(min(5, len(images) // n))]
+
+
+def seconds(extractor, n=500):
+    """How long the features of n images take."""
+    images = load_dataset("fashion", "test").images[:n]
+    start = time.perf_counter()
+    measure_all(extractor, images)
+    return time.perf_counter() - start
+
+
+def cifar10(data_root, device):
+    """FID of CIFAR-10's training against its test images, inception features."""
+    sets = [load_dataset("cifar10", split, None, data_root).images for split in ("train", "test")]
+    result = measure_fid.calculate_fid_given_paths(sets, 200, device, "inception")
+    print(f"CIFAR-10, training against test: {result['fid']:.4f} (published: about 3.15)")
+    return result
+
+
+def main():
+    """Run the parts, and write what they found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cifar10", action="store_true", help="wants a GPU")
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
+    parser.add_argument("--device", default="auto")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    extractor = load_features("classifier")
+    results = {"about": extractor.about, "peers": compare(extractor)}
+    results["reactions"] = reactions(extractor)
+    results["seconds for 500 images"] = seconds(extractor)
+    print(f"500 images on one thread: {results['seconds for 500 images']:.2f} s")
+    if args.cifar10:
+        results["cifar10"] = cifar10(args.data_root, args.device)
+    out = ROOT / "results" / "fid.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
