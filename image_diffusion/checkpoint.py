@@ -2,10 +2,15 @@
 
 A checkpoint is a dict with `config` (what rebuilds the model), `network` (the weights to sample
 from, the averaged ones where training kept them) and, for going on with training, `training`.
+
+    python -m image_diffusion.checkpoint last.ckpt small.ckpt
+
+writes what sampling needs and no more: the configuration, and the weights in half precision.
 """
 
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import torch
@@ -117,3 +122,19 @@ def load_model(path, scheduler_class, device="cpu", **options):
     scheduler = scheduler_class(**config["scheduler"], **options)
     model = DiffusionModule(network, scheduler).to(device).eval()
     return model.to(memory_format=torch.channels_last), config
+
+
+def export(source, target):
+    """Write the configuration and the weights, in half precision, to a smaller checkpoint."""
+    state = read_checkpoint(source)
+    weights = {name: value.half() for name, value in state["network"].items()}
+    save_whole(target, {"config": state["config"], "network": weights})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("Usage: python -m image_diffusion.checkpoint SOURCE TARGET")
+    try:
+        export(*sys.argv[1:])
+    except ValueError as error:
+        sys.exit(str(error))

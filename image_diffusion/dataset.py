@@ -161,8 +161,9 @@ class Loader:
         epoch, part = divmod(step, self.steps_per_epoch)
         order, mirrored = self.permutation(epoch)
         own = self.batch_size // self.world_size
-        start = part * self.batch_size + self.rank * own
-        index = np.sort(order[start : start + own])  # neighbours on disk are read together
+        whole = order[part * self.batch_size : (part + 1) * self.batch_size]
+        whole = np.sort(whole)  # neighbours on disk are read together
+        index = whole[self.rank * own : (self.rank + 1) * own]
         labels = torch.from_numpy(self.dataset.labels[index] + 1)
         flips = torch.from_numpy(mirrored[index])
         if self.resident is not None:

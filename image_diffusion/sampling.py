@@ -39,27 +39,30 @@ def pick_device(name="auto"):
     return device
 
 
-def draw_images(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
-    """Draw images, the i-th from seed + i.
+def draw_batches(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
+    """Draw images batch by batch, the i-th from seed + i.
 
     Args:
         model: a DiffusionModule whose scheduler's timesteps are set. num: number of images.
         labels: (num,) classes from 1, or None. guidance_scale: see DiffusionModule.
         seed: of the first image. batch_size: images at a time.
 
-    Returns:
-        (num, H, W, C) uint8 array.
+    Yields:
+        (B, H, W, C) uint8 arrays, `num` images together.
     """
-    parts = []
     with tqdm(total=num, desc="images", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
             index = np.arange(start, min(start + batch_size, num))
             chosen = None if labels is None else torch.as_tensor(labels)[index].to(model.device)
             with noise_per_image(seed + index):
                 x = model.sample(len(index), chosen, guidance_scale)
-            parts.append(to_uint8(x))
+            yield to_uint8(x)
             bar.update(len(index))
-    return np.concatenate(parts)
+
+
+def draw_images(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
+    """All images of `draw_batches` as one (num, H, W, C) uint8 array."""
+    return np.concatenate(list(draw_batches(model, num, labels, guidance_scale, seed, batch_size)))
 
 
 def balanced_labels(num, num_classes):
@@ -67,14 +70,15 @@ def balanced_labels(num, num_classes):
     return np.arange(num) % num_classes + 1
 
 
-def save_images(images, folder, names=None):
+def save_images(images, folder, names=None, first=0):
     """Save (N, H, W, C) uint8 images as 00000.png and on.
 
     Args:
         images: the array. folder: made where missing. names: (N,) of the subfolders, or None.
+        first: number of the first one.
     """
-    for i, image in enumerate(images):
-        place = Path(folder) / (names[i] if names is not None else "")
+    for i, image in enumerate(images, first):
+        place = Path(folder) / (names[i - first] if names is not None else "")
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.squeeze()).save(place / f"{i:05d}.png")
 
@@ -125,15 +129,22 @@ def main(arguments=None):
         raise ValueError("--num_samples and --batch_size must be at least 1.")
     model, config = load_sampler(args)
     labels = choose_labels(args, config)
-    images = draw_images(
-        model, args.num_samples, labels, args.guidance_scale, args.seed, args.batch_size
-    )
-    names = None
-    if labels is not None:
-        names = [config["classes"][label - 1] for label in labels]
-    save_images(images, args.save_dir, names)
-    save_grid(images[:100], Path(args.save_dir).with_suffix(".grid.png"))
-    print(f"{len(images)} images in {args.save_dir}")
+    done = []
+    options = (labels, args.guidance_scale, args.seed, args.batch_size)
+    try:
+        for images in draw_batches(model, args.num_samples, *options):
+            first = sum(map(len, done))
+            names = None
+            if labels is not None:
+                names = [config["classes"][k - 1] for k in labels[first : first + len(images)]]
+            save_images(images, args.save_dir, names, first)
+            done.append(images)
+    except KeyboardInterrupt:
+        print(f"Stopped: {sum(map(len, done))} of {args.num_samples} images are in {args.save_dir}")
+        sys.exit(1)
+    grid = Path(f"{args.save_dir}.png")
+    save_grid(np.concatenate(done)[:100], grid)
+    print(f"{args.num_samples} images: {args.save_dir}. The first of them in a grid: {grid}.")
 
 
 def load_sampler(args):

@@ -1,0 +1,443 @@
+"""Measure Task 2 beside its peers: `python benchmarks/images.py --parts steps speed quality …`.
+
+steps      one step of every scheduler against diffusers' (pip install diffusers)
+speed      images/s of training and sampling: this course, a plain loop, diffusers
+quality    Fréchet distance and diversity of train.py's default, seeds 0, 1, 2, by every sampler;
+           --runs DIR holds or takes their checkpoints
+plain      the same network trained for the same steps by the plain recipe
+inpainting the three ways to fill a hole
+
+Peers are optional: a part whose package is missing says so. Every figure of a part comes from one
+run, so ratios hold; state the threads with them.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("COURSE", "solutions")
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from image_diffusion import scheduler as schedulers
+from image_diffusion.dataset import load_dataset
+from image_diffusion.network import UNet
+
+ROOT = Path(__file__).parents[1]
+
+
+def steps():
+    """Largest difference from diffusers over timesteps, for every scheduler and option."""
+    try:
+        import diffusers
+    except ImportError:
+        print("steps: left out, diffusers is not installed.")
+        return
+    print(f"steps: largest difference from diffusers {diffusers.__version__}, float32")
+    torch.manual_seed(0)
+    x0, noise = torch.randn(2, 4, 3, 8, 8).unbind()
+    for mode, theirs_name in (("linear", "linear"), ("cosine", "squaredcos_cap_v2")):
+        common = {"num_train_timesteps": 1000, "beta_schedule": theirs_name}
+        theirs = diffusers.DDPMScheduler(**common, beta_start=1e-4, beta_end=0.02)
+        ours = schedulers.BaseScheduler(1000, mode=mode)
+        worst = 0.0
+        for t in range(1000):
+            times = torch.full((4,), t)
+            difference = ours.add_noise(x0, times, noise)[0] - theirs.add_noise(x0, noise, times)
+            worst = max(worst, difference.abs().max().item())
+        print(f"  add_noise, {mode}, every t: {worst:.1e}")
+    for size in ("small", "large"):
+        print(f"  DDPM step, sigma_type {size}, every t: {ddpm_difference(diffusers, size):.1e}")
+    for eta in (0.0, 0.5, 1.0):
+        for n in (7, 50, 999):
+            worst = ddim_difference(diffusers, n, eta, "leading")
+            print(f"  DDIM step, eta {eta:g}, {n} steps, leading: {worst:.1e}")
+        worst = ddim_difference(diffusers, 50, eta, "trailing")
+        print(f"  DDIM step, eta {eta:g}, 50 steps, trailing: {worst:.1e}")
+
+
+def ddpm_difference(diffusers, size):
+    theirs = diffusers.DDPMScheduler(1000, variance_type=f"fixed_{size}", clip_sample=False)
+    ours, worst = schedulers.DDPMScheduler(1000, sigma_type=size), 0.0
+    for t in range(1000):
+        worst = max(worst, step_difference(ours.step, lambda *a: theirs.step(*a).prev_sample, t))
+    return worst
+
+
+def ddim_difference(diffusers, n, eta, spacing):
+    theirs = diffusers.DDIMScheduler(1000, clip_sample=False, timestep_spacing=spacing)
+    theirs.set_timesteps(n)
+    ours, worst = schedulers.DDIMScheduler(1000), 0.0
+    ours.set_timesteps(n, spacing)
+    if ours.timesteps.tolist() != theirs.timesteps.tolist():
+        raise SystemExit(f"The timesteps differ: {ours.timesteps} and {theirs.timesteps}.")
+
+    def their_step(pred, t, x):
+        return theirs.step(pred, t, x, eta=eta).prev_sample
+
+    for t in ours.timesteps.tolist():
+        worst = max(
+            worst, step_difference(lambda x, t, pred: ours.step(x, t, pred, eta), their_step, t)
+        )
+    return worst
+
+
+def step_difference(ours, theirs, t):
+    """Difference of two steps from the same x and prediction, with the same noise."""
+    generator = torch.Generator().manual_seed(t)
+    x, pred = torch.randn(2, 4, 3, 8, 8, generator=generator).unbind()
+    torch.manual_seed(1)
+    a = ours(x, t, pred)
+    torch.manual_seed(1)
+    b = theirs(pred, t, x)
+    return ((a - b).abs().max() / b.abs().max().clamp(min=1)).item()
+
+
+class PlainBlock(nn.Module):
+    """Residual block of the plain loop."""
+
+    def __init__(self, in_ch, out_ch, emb_ch, attention):
+        super().__init__()
+        self.first = nn.Sequential(
+            nn.GroupNorm(32, in_ch), nn.SiLU(), nn.Conv2d(in_ch, out_ch, 3, padding=1)
+        )
+        self.time = nn.Sequential(nn.SiLU(), nn.Linear(emb_ch, out_ch))
+        self.second = nn.Sequential(
+            nn.GroupNorm(32, out_ch),
+            nn.SiLU(),
+            nn.Dropout(0.1),
+            nn.Conv2d(out_ch, out_ch, 3, padding=1),
+        )
+        self.shortcut = nn.Conv2d(in_ch, out_ch, 1) if in_ch != out_ch else nn.Identity()
+        self.attention = PlainAttention(out_ch) if attention else nn.Identity()
+
+    def forward(self, x, emb):
+        h = self.first(x) + self.time(emb)[:, :, None, None]
+        return self.attention(self.second(h) + self.shortcut(x))
+
+
+class PlainAttention(nn.Module):
+    """Attention as two explicit batched products."""
+
+    def __init__(self, ch):
+        super().__init__()
+        self.norm = nn.GroupNorm(32, ch)
+        self.q, self.k, self.v, self.out = (nn.Conv2d(ch, ch, 1) for _ in range(4))
+
+    def forward(self, x):
+        B, C, H, W = x.shape
+        h = self.norm(x)
+        q = self.q(h).permute(0, 2, 3, 1).reshape(B, H * W, C)
+        k = self.k(h).reshape(B, C, H * W)
+        v = self.v(h).permute(0, 2, 3, 1).reshape(B, H * W, C)
+        weights = torch.softmax(torch.bmm(q, k) * C**-0.5, dim=-1)
+        h = torch.bmm(weights, v).reshape(B, H, W, C).permute(0, 3, 1, 2)
+        return x + self.out(h)
+
+
+def plain_unet(ch, size):
+    """The U-Net of the plain loop: the same stations, with its own blocks."""
+    from image_diffusion import network
+
+    def block(in_ch, out_ch, emb_ch, dropout, attention):
+        return PlainBlock(in_ch, out_ch, emb_ch, attention)
+
+    ours, network.UNetBlock = network.UNetBlock, block
+    try:
+        return unet(ch, size)
+    finally:
+        network.UNetBlock = ours
+
+
+def unet(ch, size):
+    return UNet(image_resolution=size, ch=ch, ch_mult=(1, 2, 2, 2), attn=(1,), num_res_blocks=4)
+
+
+def diffusers_unet(ch, size):
+    from diffusers import UNet2DModel
+
+    net = UNet2DModel(
+        sample_size=size,
+        layers_per_block=4,
+        block_out_channels=(ch, 2 * ch, 2 * ch, 2 * ch),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=None,
+        dropout=0.1,
+    )
+    return Wrapped(net)
+
+
+class Wrapped(nn.Module):
+    """diffusers' network called as ours."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, t):
+        return self.net(x, t).sample
+
+
+class JPEGFolder(torch.utils.data.Dataset):
+    """Decodes and resizes a JPEG whenever it is asked for, as the plain loop does."""
+
+    def __init__(self, folder, size):
+        from torchvision import transforms
+
+        self.paths = sorted(Path(folder).glob("*.jpg"))
+        self.transform = transforms.Compose(
+            [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
+        )
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        from PIL import Image
+
+        with Image.open(self.paths[i]) as image:
+            return self.transform(image.convert("RGB"))
+
+
+def write_photos(folder, count, side=512):
+    """JPEG files of AFHQ's size: smooth noise, so that decoding costs what photographs cost."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        pixels = rng.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+        image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+        image.save(folder / f"{i:04d}.jpg", quality=92)
+
+
+def speed(args):
+    """Images/s of training and sampling of three programs, in turns, `rounds` times."""
+    import tempfile
+
+    ch, size, batch = args.ch, args.size, args.batch
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        write_photos(Path(folder), 4 * batch)
+        programs = {"ours": ours_program, "plain loop": plain_program}
+        try:
+            import diffusers  # noqa: F401
+
+            programs["diffusers UNet2DModel"] = diffusers_program
+        except ImportError:
+            print("speed: diffusers is not installed and left out.")
+        built = {name: make(ch, size, batch, folder, device) for name, make in programs.items()}
+        times = {name: ([], []) for name in built}
+        for _ in range(args.rounds + 1):  # the first round warms up
+            for name, (train_step, sample_step) in built.items():
+                for slot, call in zip(times[name], (train_step, sample_step), strict=True):
+                    slot.append(seconds_of(call, device))
+    print(f"speed: {size} x {size}, ch {ch}, batch {batch}, {torch.get_num_threads()} threads")
+    base = [np.median(slot[1:]) for slot in times["ours"]]
+    for name, slots in times.items():
+        medians = [np.median(slot[1:]) for slot in slots]
+        ratios = [m / b for m, b in zip(medians, base, strict=True)]
+        print(
+            f"  {name:<22} training {batch / medians[0]:8.2f} images/s ({ratios[0]:.2f} x the "
+            f"time of ours)   one evaluation {batch / medians[1]:8.2f} images/s "
+            f"({ratios[1]:.2f} x)"
+        )
+
+
+def seconds_of(call, device):
+    start = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def ours_program(ch, size, batch, folder, device):
+    """A training step and an evaluation as train.py and sampling.py make them."""
+    from PIL import Image
+
+    from image_diffusion.dataset import ImageSet, Loader
+    from image_diffusion.image_files import square
+    from image_diffusion.loop import Run, parallel_model, train_step
+
+    images = np.stack(
+        [square(Image.open(path), size) for path in sorted(Path(folder).glob("*.jpg"))]
+    )
+    photos = ImageSet("photos", "train", images, np.zeros(len(images), int), ("photo",), True)
+    loader = Loader(photos, batch, device=device)
+    network = {"name": "UNet", "predicts": "noise", "T": 1000, "image_resolution": size, "ch": ch}
+    network |= {"ch_mult": (1, 2, 2, 2), "attn": (1,), "num_res_blocks": 4, "dropout": 0.1}
+    network |= {"use_cfg": False, "in_ch": 3}
+    cuda = device.type == "cuda"
+    config = {"network": network, "scheduler": {"num_train_timesteps": 1000}, "seed": 0}
+    config |= {"lr": 2e-4, "warmup": 0, "decay": False, "ema": 0.999, "clip": 1.0, "steps": 10**6}
+    config |= {"weight_decay": 0.0, "bf16": cuda, "compile": cuda}
+    run = Run(config, device)
+    model = parallel_model(run)
+    x = torch.randn(batch, 3, size, size, device=device)
+    x = x.to(memory_format=torch.channels_last)
+
+    def evaluate():
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=cuda):
+            run.model.network(x, 500)
+
+    return lambda: train_step(run, model, loader.batch(run.step)), evaluate
+
+
+def plain_program(ch, size, batch, folder, device):
+    return loop_program(plain_unet(ch, size), size, batch, folder, device)
+
+
+def diffusers_program(ch, size, batch, folder, device):
+    return loop_program(diffusers_unet(ch, size), size, batch, folder, device)
+
+
+def loop_program(network, size, batch, folder, device):
+    """fp32, NCHW, Adam 2e-4, four workers that decode every image at every epoch."""
+    network = network.to(device)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-4)
+    scheduler = schedulers.DDPMScheduler().to(device)
+    loader = torch.utils.data.DataLoader(
+        JPEGFolder(folder, size), batch, shuffle=True, num_workers=4, persistent_workers=True
+    )
+
+    def endless():
+        while True:
+            yield from loader
+
+    batches = endless()
+    x = torch.randn(batch, 3, size, size, device=device)
+
+    def train():
+        x0 = next(batches).to(device)
+        t = torch.randint(1000, (len(x0),), device=device)
+        x_t, noise = scheduler.add_noise(x0, t)
+        loss = F.mse_loss(network(x_t, t), noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def evaluate():
+        with torch.no_grad():
+            network(x, torch.full((batch,), 500, device=device))
+
+    return train, evaluate
+
+
+SAMPLERS = {  # name: scheduler, steps, guidance, number of images, whether of a class
+    "no class, DPM-Solver++ 16": ("DPMSolverScheduler", 16, 0.0, 1000, False),
+    "class, no guidance, DPM-Solver++ 16": ("DPMSolverScheduler", 16, 1.0, 1000, True),
+    "guidance 1.5, DPM-Solver++ 8": ("DPMSolverScheduler", 8, 1.5, 500, True),
+    "guidance 1.5, DPM-Solver++ 10": ("DPMSolverScheduler", 10, 1.5, 500, True),
+    "guidance 1.5, DDIM 20": ("DDIMScheduler", 20, 1.5, 500, True),
+    "guidance 1.5, DDIM 50": ("DDIMScheduler", 50, 1.5, 500, True),
+    "guidance 1.5, DDPM 1000": ("DDPMScheduler", 1000, 1.5, 500, True),
+}
+
+
+def quality(args):
+    """Fréchet distance, diversity and seconds of every sampler on the checkpoints in --runs."""
+    test = load_dataset("fashion", "test")
+    print(f"quality: classifier features against {len(test):,} test images; floors: {floors()}")
+    for run in sorted(args.runs.glob("*/last.ckpt")):
+        for name in args.samplers or SAMPLERS:
+            print(f"  {run.parent.name:<10} {name:<36} {measure(run, *SAMPLERS[name])}", flush=True)
+
+
+def floors():
+    from image_diffusion.fid.measure_fid import fid_of_images
+
+    train, test = load_dataset("fashion", "train"), load_dataset("fashion", "test")
+    values = [
+        f"{fid_of_images(np.asarray(train.images[:n]), np.asarray(test.images)):.2f} at n = {n}"
+        for n in (500, 1000)
+    ]
+    return ", ".join(values)
+
+
+def measure(path, scheduler, steps, scale, n, of_class):
+    """One line: distance, diversity, evaluations and seconds an image."""
+    from image_diffusion.checkpoint import load_model
+    from image_diffusion.fid.measure_fid import fid_of_images
+    from image_diffusion.sampling import balanced_labels, draw_images
+
+    model, _ = load_model(path, getattr(schedulers, scheduler))
+    model.var_scheduler.set_timesteps(steps)
+    labels = balanced_labels(n, 10) if of_class else None
+    start = time.perf_counter()
+    images = draw_images(model, n, labels, scale)
+    seconds = (time.perf_counter() - start) / n
+    test = load_dataset("fashion", "test")
+    value = fid_of_images(images, np.asarray(test.images))
+    evaluations = len(model.var_scheduler.timesteps) * (2 if scale not in (0.0, 1.0) else 1)
+    line = f"distance {value:6.2f} (n = {n})"
+    if of_class:
+        line += f"   diversity {diversity(images, labels - 1):.2f}"
+    return f"{line}   {evaluations} evaluations   {seconds:.3f} s an image"
+
+
+def diversity(images, labels, count=100):
+    """Share of samples that are the nearest sample to some test image, mean over the classes.
+
+    For each class, `count` test images look for the nearest of the class's first samples in
+    feature space; 1 - 1/e = .63 or so is what real images reach.
+    """
+    from image_diffusion.fid.features import load_features
+
+    test, features = load_dataset("fashion", "test"), load_features("classifier", "cpu")
+    shares = []
+    for k in range(10):
+        own = features(images[labels == k][:50])
+        real = features(np.asarray(test.images[test.labels == k][:count]))
+        nearest = ((real[:, None] - own[None]) ** 2).sum(-1).argmin(1)
+        shares.append(len(np.unique(nearest)) / len(own))
+    return float(np.mean(shares))
+
+
+def inpainting(args):
+    """The table of image_diffusion/inpaint.py for three masks."""
+    from image_diffusion import inpaint
+
+    for mask in ("rectangle", "half", "random"):
+        print(f"inpainting, mask {mask}")
+        folder = f"results/benchmarks/inpainting_{mask}"
+        inpaint.main(["--mask", mask, "--num_samples", str(args.images), "--save_dir", folder])
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parts = ("steps", "speed", "quality", "inpainting")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=["steps", "speed"])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--runs", type=Path, default=ROOT / "results" / "benchmarks" / "images")
+    parser.add_argument(
+        "--samplers", nargs="+", choices=SAMPLERS, help="of quality; all if left out"
+    )
+    parser.add_argument("--images", type=int, default=200, help="of inpainting")
+    parser.add_argument("--ch", type=int, default=32, help="of speed; 128 on a GPU")
+    parser.add_argument("--size", type=int, default=64, help="of speed")
+    parser.add_argument("--batch", type=int, default=8, help="of speed")
+    parser.add_argument("--rounds", type=int, default=5, help="of speed")
+    return parser.parse_args()
+
+
+def main():
+    args = parse()
+    torch.set_num_threads(args.threads)
+    calls = {
+        "steps": steps,
+        "speed": lambda: speed(args),
+        "quality": lambda: quality(args),
+        "inpainting": lambda: inpainting(args),
+    }
+    for part in args.parts:
+        calls[part]()
+
+
+if __name__ == "__main__":
+    main()

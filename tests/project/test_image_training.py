@@ -1,0 +1,209 @@
+"""Training on images: it goes on bit for bit, survives being killed, and shares its batch."""
+
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from image_diffusion import train
+from image_diffusion.checkpoint import load_model, read_checkpoint, save_whole
+from tests.harness import ROOT
+
+SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
+
+
+def start(folder, *arguments, launcher=()):
+    """Start train.py on the solutions in a process of its own."""
+    launcher = launcher or ("-m", "image_diffusion.train")
+    command = [sys.executable, *launcher, "--save_dir", str(folder), *SMALL, *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"COURSE": "solutions", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def weights(folder):
+    state = read_checkpoint(folder / "last.ckpt")
+    assert state["training"]["step"] == state["config"]["steps"]
+    return state["training"]["network"] | {f"mean {k}": v for k, v in state["network"].items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def run_here(folder, *arguments):
+    train.main(["--save_dir", str(folder), *SMALL, *arguments])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The weights of 120 steps that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    out = start(folder, "--steps", "120").communicate(timeout=300)[0]
+    assert "120 steps" in out, out
+    return weights(folder)
+
+
+def test_ten_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
+    rng, kills = random.Random(0), 0
+    while kills < 10:
+        resume = ["--resume"] if (tmp_path / "last.ckpt").exists() else []
+        process = start(tmp_path, "--steps", "120", *resume)
+        wait_for_a_sign(process, tmp_path)
+        time.sleep(rng.uniform(0, 1.0))
+        process.kill()  # SIGKILL where the system has it
+        process.communicate()
+        kills += 1
+        if (tmp_path / "last.ckpt").exists():
+            read_checkpoint(tmp_path / "last.ckpt")  # whole, whenever the blow came
+    out = start(tmp_path, "--steps", "120", "--resume").communicate(timeout=300)[0]
+    assert "120 steps" in out, out
+    assert_same(weights(tmp_path), undisturbed)
+
+
+def wait_for_a_sign(process, folder):
+    """Wait until the run has written something since now, or has ended."""
+    begin = time.time()
+    while process.poll() is None and time.time() - begin < 60:
+        if any(path.stat().st_mtime > begin for path in list_now(folder)):
+            return
+        time.sleep(0.02)
+
+
+def list_now(folder):
+    return [path for path in folder.glob("last.ckpt*") if path.exists()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_saves_and_says_how_to_go_on(undisturbed, tmp_path, number):
+    process = start(tmp_path, "--steps", "120")
+    wait_for_a_sign(process, tmp_path)
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    assert "--resume" in out and "Traceback" not in out, out
+    out = start(tmp_path, "--steps", "120", "--resume").communicate(timeout=300)[0]
+    assert_same(weights(tmp_path), undisturbed)
+
+
+def test_two_processes_reach_the_weights_of_one_with_twice_the_batch(tmp_path):
+    common = ["--steps", "20", "--no-use_cfg", "--batch_size", "8"]
+    one = start(tmp_path / "one", *common)
+    assert "20 steps" in (out := one.communicate(timeout=300)[0]), out
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    two = start(tmp_path / "two", *common, launcher=(*launcher, "image_diffusion/train.py"))
+    assert "20 steps" in (out := two.communicate(timeout=300)[0]), out
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_a_batch_size_that_processes_cannot_share_is_one_sentence(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    launcher = (*launcher, "image_diffusion/train.py")
+    run = start(tmp_path, "--steps", "20", "--batch_size", "7", launcher=launcher)
+    assert "cannot be shared by 2 processes" in run.communicate(timeout=120)[0]
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_run_is_not_overwritten_unasked(tmp_path):
+    save_whole(tmp_path / "last.ckpt", {"config": {}, "network": {}})
+    with pytest.raises(ValueError, match="is there already"):
+        run_here(tmp_path, "--steps", "5")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="not finite"):
+        run_here(tmp_path, "--steps", "40", "--lr", "1e20", "--warmup", "1")
+    for path in tmp_path.glob("last.ckpt"):
+        state = read_checkpoint(path)["training"]["network"]
+        assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.mark.parametrize("option", ["--steps", "--batch_size", "--lr"])
+def test_numbers_that_make_no_sense_are_one_sentence(option, tmp_path, solutions):
+    with pytest.raises(ValueError, match=option):
+        run_here(tmp_path, option, "0")
+
+
+class Evil:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickled_object_is_refused_and_not_executed(tmp_path):
+    trace = tmp_path / "executed"
+    torch.save({"config": Evil(trace), "network": {}}, tmp_path / "evil.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Evil(trace)))
+    for name in ("evil.ckpt", "plain.ckpt"):
+        with pytest.raises(ValueError, match=r"was not loaded|no checkpoint"):
+            read_checkpoint(tmp_path / name)
+    assert not trace.exists()
+
+
+def test_bad_checkpoints_are_one_sentence(tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    save_whole(tmp_path / "whole.ckpt", {"config": {}, "network": {"a": torch.zeros(1000)}})
+    cut = (tmp_path / "whole.ckpt").read_bytes()[:1500]
+    (tmp_path / "cut.ckpt").write_bytes(cut)
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    for name in ("text.ckpt", "cut.ckpt", "list.ckpt", "missing.ckpt"):
+        with pytest.raises(ValueError, match=name):
+            read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.usefixtures("solutions")
+def test_weights_of_another_architecture_are_named(tmp_path):
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.network import PatchUNet
+    from image_diffusion.scheduler import DDIMScheduler
+
+    config = {"name": "PatchUNet", "predicts": "noise", "T": 1000, "ch": (16, 16)}
+    model = DiffusionModule(PatchUNet(ch=(16, 16)), DDIMScheduler())
+    model.network.config = config
+    model.save(tmp_path / "small.ckpt")
+    again, _ = load_model(tmp_path / "small.ckpt", DDIMScheduler)
+    assert_same(again.network.state_dict(), model.network.state_dict())
+    other = DiffusionModule(PatchUNet(ch=(16, 32)), DDIMScheduler())
+    with pytest.raises(ValueError, match="of another architecture"):
+        other.load(tmp_path / "small.ckpt")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_the_same_seed_gives_the_same_images_at_any_batch_size(tmp_path):
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.network import PatchUNet
+    from image_diffusion.sampling import draw_images
+    from image_diffusion.scheduler import DDIMScheduler
+
+    torch.manual_seed(0)
+    network = PatchUNet(ch=(16, 16), image_resolution=8)
+    torch.nn.init.normal_(network.tail.weight, std=0.1)
+    model = DiffusionModule(network, DDIMScheduler(eta=1.0)).eval()
+    model.var_scheduler.set_timesteps(5)
+    labels = np.arange(7) % 10 + 1
+    whole = draw_images(model, 7, labels, 1.5, seed=3, batch_size=7)
+    parts = draw_images(model, 7, labels, 1.5, seed=3, batch_size=2)
+    assert np.abs(whole.astype(int) - parts).max() <= 1
+    later = draw_images(model, 3, labels[4:], 1.5, seed=7, batch_size=3)
+    assert np.abs(whole[4:].astype(int) - later).max() <= 1
