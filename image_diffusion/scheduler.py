@@ -82,6 +82,7 @@ class BaseScheduler(nn.Module):
         self.register_buffer("betas", betas.float(), persistent=False)
         self.register_buffer("alphas", alphas.float(), persistent=False)
         self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
+        self.exact = alphas_cumprod.double()  # on the CPU: 1 - abar_0 needs more than 7 digits
         self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1)
 
     def uniform_sample_t(self, batch_size):
@@ -130,10 +131,10 @@ class BaseScheduler(nn.Module):
         return int(later.max()) if len(later) else -1
 
     def abar(self, timestep):
-        """abar_t of a timestep, as a tensor without axes; 1 for timestep -1, the data."""
+        """abar_t of a timestep, as a float64 tensor without axes; 1 for timestep -1, the data."""
         if timestep < 0:
-            return torch.ones((), device=self.betas.device)
-        return self.alphas_cumprod[int(timestep)]
+            return torch.ones((), dtype=torch.float64)
+        return self.exact[int(timestep)]
 
     def timestep_of(self, abar):
         """Where the schedule has these abar: fractional timesteps, even in log SNR between two.
@@ -144,7 +145,7 @@ class BaseScheduler(nn.Module):
         Returns:
             (B,) float32.
         """
-        known = torch.logit(self.alphas_cumprod.double()).cpu().numpy()[::-1]  # rising
+        known = torch.logit(self.exact).numpy()[::-1]  # rising
         steps = np.arange(self.num_train_timesteps)[::-1]
         wanted = torch.logit(abar.double()).cpu().numpy()
         found = np.interp(wanted, known, steps)

@@ -144,13 +144,14 @@ def main(arguments=None):
     if world_size > 1:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        work(args, device, rank, world_size)
+        return work(args, device, rank, world_size)
     finally:
         if world_size > 1:
             distributed.destroy_process_group()
 
 
 def work(args, device, rank, world_size):
+    """Train one process's part; return whether it came to the end."""
     folder = args.save_dir or RESULTS / args.dataset
     train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
     config, checkpoint = make_config(args, train_set, device), folder / "last.ckpt"
@@ -168,13 +169,12 @@ def work(args, device, rank, world_size):
     loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
     writer = tensorboard_writer(folder) if args.tensorboard and rank == 0 else None
     whole = train(run, loader, folder, args.save_every, args.sample_every, writer)
-    if rank:
-        return
-    if not whole:
+    if rank == 0 and whole:
+        show(run, folder)
+        print(f"{run.step} steps. Checkpoint: {checkpoint}. Samples and loss curve: {folder}.")
+    elif rank == 0:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
-        return
-    show(run, folder)
-    print(f"{run.step} steps. Checkpoint: {checkpoint}. Samples and loss curve: {folder}.")
+    return whole
 
 
 def tensorboard_writer(folder):

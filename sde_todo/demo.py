@@ -301,10 +301,13 @@ def make_folder(path):
         raise SystemExit(f"Cannot write to {path}: {error.strerror}.") from None
 
 
-def run_demo(out, seed, device):
-    """Train, sample, score, print the table and write the results into the folder `out`."""
+def run_plane(seed, device):
+    """Train, sample, score and print the table of Task 1.
+
+    Returns:
+        sections of the page, what metrics.json holds, and the arrays of swiss_roll.npz.
+    """
     start = time.perf_counter()
-    make_folder(out)
     torch.set_num_threads(1)  # layers this small are slower on several threads than on one
     points = make_points(DATASET, TRAIN_SIZE, seed).to(device)
     reference = make_points(DATASET, judge.MARK_SIZE, REFERENCE_SEED + seed)
@@ -313,15 +316,25 @@ def run_demo(out, seed, device):
     runs += run_floor(points, seed)
     floor = judge.floor(DATASET)
     print(text_table(runs, floor))
-
-    lead = "A network learns to undo noise, and with it turns noise into a Swiss roll."
     sections = training_sections(**parts) + sampling_sections(runs, floor, reference)
-    page = build_page("Diffusion in the plane", lead, sections)
-    seconds = time.perf_counter() - start
-    report = metrics(runs, floor, seed, device, seconds)
+    report = metrics(runs, floor, seed, device, time.perf_counter() - start)
+    return sections, report, {"samples": runs[-1]["samples"], "reference": reference}
+
+
+def run_demo(out, seed, device):
+    """Task 1 alone: the results go into the folder `out`."""
+    make_folder(out)
+    sections, report, arrays = run_plane(seed, device)
+    lead = "A network learns to undo noise, and with it turns noise into a Swiss roll."
+    save_results(out, "Diffusion in the plane", lead, sections, report, arrays)
+
+
+def save_results(out, title, lead, sections, report, arrays):
+    """Write index.html, metrics.json and swiss_roll.npz, and say where."""
     write(out / "metrics.json", json.dumps(report, indent=2) + "\n")
-    write(out / "swiss_roll.npz", npz(samples=runs[-1]["samples"], reference=reference))
-    write(out / "index.html", page)
+    write(out / "swiss_roll.npz", npz(**arrays))
+    write(out / "index.html", build_page(title, lead, sections))
+    seconds = report["seconds"]
     print(f"{seconds:.0f} seconds. Pictures: {out / 'index.html'}; numbers: {out / 'metrics.json'}")
 
 
