@@ -105,7 +105,8 @@ def decoded_folder(name, data_root=DATA_ROOT):
 
 def to_tensor(images):
     """uint8 images (B, H, W, C) as float32 in [-1, 1], (B, C, H, W)."""
-    images = torch.as_tensor(images)
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(np.array(images))  # a copy: memory-mapped ones are read-only
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -99,6 +99,8 @@ class DiffusionModule(nn.Module):
         """
         if class_label is None:
             return self.network(x, timestep)
+        if guidance_scale == 1:  # then e_u falls out of the formula
+            return self.network(x, timestep, class_label)
         return self.guided_noise(x, timestep, class_label, guidance_scale)
 
     def drop_labels(self, class_label):
