@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from image_diffusion import plot
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
 from image_diffusion.masks import KINDS, make_mask
@@ -82,40 +83,6 @@ def compare(filled, originals, mask, reference, features="classifier"):
     return figures
 
 
-def rows_of(originals, mask, filled, count=8):
-    """Picture of the comparison: a row for originals, holes and each way, `count` columns.
-
-    Returns:
-        names of the rows, and the (rows * count, H, W, C) uint8 images.
-    """
-    hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)
-    blank = np.where(hole, np.uint8(128), originals)
-    rows = {"original": originals, "hole": blank}
-    rows |= {name: to_uint8(x) for name, (x, _) in filled.items()}
-    return list(rows), np.concatenate([images[:count] for images in rows.values()])
-
-
-def picture(names, images, path):
-    """Save the rows with their names as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    columns = len(images) // len(names)
-    size = (columns * 0.9 + 1.2, len(names) * 0.9)
-    figure, axes = plt.subplots(len(names), columns, figsize=size, layout="constrained")
-    for image, axis in zip(images, axes.flat, strict=True):
-        axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
-        axis.set(xticks=[], yticks=[])
-    for name, row in zip(names, axes, strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    if path is not None:
-        figure.savefig(path, dpi=150)
-        plt.close(figure)
-    return figure
-
-
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
@@ -127,7 +94,7 @@ def parse(arguments):
     parser.add_argument("--resamplings", type=int, default=5, help="of RePaint")
     parser.add_argument("--step_size", type=float, default=0.5, help="of MCG")
     parser.add_argument("--guidance_scale", type=float, default=1.0, help="0: no class")
-    parser.add_argument("--features", default="auto", help="of FID")
+    parser.add_argument("--features", default="classifier", help="of FID, or inception")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
@@ -163,7 +130,7 @@ def main(arguments=None):
 
 def report(args, originals, mask, filled, reference):
     """Print the table, and save the picture and the filled images."""
-    for name, figures in compare(filled, originals, mask, reference, args.features).items():
+    for name, figures in compare(filled, originals, mask, reference, features).items():
         print(
             f"{name:<12} FID {figures['fid']:7.2f}   PSNR of the known part "
             f"{figures['psnr']:5.1f} dB   distance in the hole {figures['distance']:.3f}   "
@@ -174,7 +141,9 @@ def report(args, originals, mask, filled, reference):
         folder.mkdir(parents=True, exist_ok=True)
         for i, image in enumerate(to_uint8(x)):
             Image.fromarray(image.squeeze()).save(folder / f"{i:05d}.png")
-    picture(*rows_of(originals, mask, filled), args.save_dir / "comparison.png")
+    rows = {"original": originals, "hole": plot.blanked(originals, mask)}
+    rows |= {name: x for name, (x, _) in filled.items()}
+    plot.save(plot.side_by_side(rows), args.save_dir / "comparison.png")
     print(f"Images and comparison.png: {args.save_dir}")
 
 

@@ -79,6 +79,8 @@ def parse(arguments):
     parser.add_argument("--warmup", type=int, help="steps")
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
+    parser.add_argument("--predicts", choices=("noise", "v"), help="what the network's end gives")
+    parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
     parser.add_argument("--cfg_dropout", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
@@ -96,7 +98,7 @@ def make_config(args, train_set, device):
     """The configuration of a new run: the preset of its set, changed by the command line."""
     preset = PRESETS[args.dataset]
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
-    names = ("steps", "batch_size", "lr", "warmup", "ema")
+    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     for name in ("steps", "batch_size", "lr"):
         if chosen[name] <= 0:
@@ -110,6 +112,7 @@ def make_config(args, train_set, device):
         "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
         "cfg_dropout": args.cfg_dropout,
         "num_classes": len(train_set.classes),
+        "predicts": args.predicts or preset["network"]["predicts"],
     }
     return chosen | {
         "network": network,

@@ -9,12 +9,25 @@ folder, then in the course's.
 import os
 from pathlib import Path
 
-_course = os.environ.get("COURSE")
-if _course:
-    _trees = [folder / _course / "sde_todo" for folder in (Path.cwd(), Path(__file__).parents[1])]
-    _found = [str(tree) for tree in _trees if tree.is_dir()]
-    if not _found:
+PACKAGES = ("sde_todo", "image_diffusion")
+
+
+def put_course_first(package, path):
+    """Let the modules in COURSE/`package` come before those of `path`, a package's __path__.
+
+    A tree with only one of the packages is right: the other one then stays as it is here.
+    """
+    course = os.environ.get("COURSE")
+    if not course:
+        return
+    trees = [folder / course for folder in (Path.cwd(), Path(__file__).parents[1])]
+    found = [tree for tree in trees if any((tree / name).is_dir() for name in PACKAGES)]
+    if not found:
         raise SystemExit(  # a mistake on the command line, not one in the code
-            f"COURSE={_course}: there is no folder {_trees[0]}; name a folder that holds sde_todo/."
+            f"COURSE={course}: there is no folder {trees[0]} with sde_todo/ or image_diffusion/."
         )
-    __path__.insert(0, _found[0])
+    if (found[0] / package).is_dir():
+        path.insert(0, str(found[0] / package))
+
+
+put_course_first("sde_todo", __path__)

@@ -15,7 +15,10 @@ from tests import board, harness
 def pytest_addoption(parser):
     group = parser.getgroup("course")
     group.addoption(
-        "--submission", metavar="DIR", help="test the modules in DIR/sde_todo instead of your own"
+        "--submission",
+        metavar="DIR",
+        help="test the modules in DIR/sde_todo and DIR/image_diffusion (one is enough) "
+        "instead of your own",
     )
     group.addoption("--solutions", action="store_true", help="short for --submission solutions")
     group.addoption(
@@ -50,10 +53,11 @@ def pytest_configure(config):
         submission = config.rootpath / "solutions"
     if submission:
         folders = [base / submission for base in (Path.cwd(), config.rootpath)]
-        found = [folder for folder in folders if (folder / "sde_todo").is_dir()]
+        found = [f for f in folders if any((f / name).is_dir() for name in harness.PACKAGES)]
         if not found:
             raise pytest.UsageError(
-                f"--submission={submission}: there is no folder {folders[0] / 'sde_todo'}."
+                f"--submission={submission}: there is no folder {folders[0]} with "
+                f"{'/ or '.join(harness.PACKAGES)}/."
             )
         os.environ["COURSE"] = str(found[0].resolve())
     samples = config.getoption("--samples")

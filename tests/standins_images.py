@@ -24,6 +24,11 @@ def abar(t):
     return np.where(np.asarray(t) < 0, 1.0, 1 / (1 + sigma(np.asarray(t, dtype=float)) ** 2))
 
 
+def timestep_of(ratio):
+    """Where the toy schedule has this abar, as a fraction."""
+    return (T - 1) * np.log(np.sqrt(1 / ratio - 1) / sigma(0)) / np.log(sigma(T - 1) / sigma(0))
+
+
 def previous(t, timesteps):
     """The timestep after t in a falling list; -1 after the last."""
     return max([s for s in timesteps if s < t], default=-1)
@@ -57,6 +62,8 @@ class ToySteps(torch.nn.Module):
 
     def __init__(self, timesteps):
         super().__init__()
+        self.betas = _betas().float()
+        self.alphas, self.alphas_cumprod = (v.float() for v in _alphas(self.betas))
         self.timesteps = torch.as_tensor(timesteps)
         self.seen = []
 
@@ -79,6 +86,17 @@ class ToySteps(torch.nn.Module):
         return ratio.sqrt() * original_sample + (1 - ratio).sqrt() * noise, noise
 
 
+def one_for_each(timestep, x):
+    """(B,) timesteps from a number or (B,), as network.py wants them."""
+    timestep = torch.as_tensor(timestep)
+    if timestep.shape not in ((), (1,), (len(x),)):
+        raise ValueError(
+            f"The network got timesteps of shape {tuple(timestep.shape)}; it takes a number, or "
+            f"one for each image: ({len(x)},)."
+        )
+    return timestep.expand(len(x))
+
+
 class ToyNetwork(torch.nn.Module):
     """.5 x + .02 t + .3 label, with a memory of what it was asked; label 0 where there is none."""
 
@@ -91,7 +109,7 @@ class ToyNetwork(torch.nn.Module):
         self.timesteps, self.labels = [], []
 
     def forward(self, x, timestep, class_label=None):
-        timestep = torch.as_tensor(timestep).expand(len(x))
+        timestep = one_for_each(timestep, x)
         if class_label is None:
             class_label = torch.zeros(len(x), dtype=torch.long)
         self.timesteps.append(timestep.clone())
@@ -107,7 +125,7 @@ def toy_network(x, t, label=0):
 
 
 class ToyModel:
-    """A model for an Inpainter: a scheduler and a prediction .5 x + .02 t."""
+    """A model for an Inpainter: a scheduler and `toy_prediction`."""
 
     device = torch.device("cpu")
 
@@ -116,8 +134,16 @@ class ToyModel:
         self.asked = []
 
     def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
-        self.asked.append(int(timestep))
-        return 0.5 * x + 0.02 * int(timestep)
+        timestep = one_for_each(timestep, x)
+        self.asked.append(int(timestep[0]))
+        return (
+            0.5 * x + 0.3 * x.mean((1, 2, 3), keepdim=True) + 0.02 * timestep.reshape(-1, 1, 1, 1)
+        )
+
+
+def toy_prediction(x, t):
+    """What ToyModel predicts: .5 x + .3 (mean of the image) + .02 t, so that pixels see others."""
+    return 0.5 * x + 0.3 * x.mean((1, 2, 3), keepdims=True) + 0.02 * t
 
 
 class GaussianNoise(torch.nn.Module):
@@ -131,6 +157,6 @@ class GaussianNoise(torch.nn.Module):
         self.nothing = torch.nn.Parameter(torch.zeros(()))
 
     def forward(self, x, timestep, class_label=None):
-        t = torch.as_tensor(timestep).expand(len(x)).double().numpy()
+        t = one_for_each(timestep, x).double().numpy()
         a2 = torch.from_numpy(abar(t)).float().reshape(-1, 1, 1, 1)
         return (1 - a2).sqrt() * (x - a2.sqrt() * self.mean) / (a2 * self.std**2 + 1 - a2)

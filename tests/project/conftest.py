@@ -12,5 +12,5 @@ torch.set_num_threads(1)  # as fast for tensors this small, and steady on a busy
 @pytest.fixture
 def solutions():
     """Import the TODO modules from solutions/ for the length of a test."""
-    with course_tree(ROOT / "solutions" / "sde_todo"):
+    with course_tree(ROOT / "solutions"):
         yield

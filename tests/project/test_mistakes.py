@@ -4,13 +4,15 @@ import pytest
 
 from tests.project import trees
 from tests.project.mistakes import MISTAKES
+from tests.project.mistakes_images import MISTAKES as IMAGE_MISTAKES
+
+ALL = MISTAKES | IMAGE_MISTAKES
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", ALL)
 def test_mistake_is_caught_at_its_task(name, tmp_path):
-    task, file, old, new, said = MISTAKES[name]
-    with trees.alterations(tmp_path, [(file, old, new)]):
-        results = trees.run_all()
+    task, file, old, new, said = ALL[name]
+    results = trees.run_altered(tmp_path, [(file, old, new)])
     wrong = {test: result.message for test, result in results.items() if result.verdict != "done"}
     assert wrong, "nothing noticed it"
     assert {test.task for test in wrong} == {task}, wrong

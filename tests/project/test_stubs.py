@@ -2,12 +2,13 @@
 
 import os
 import re
+import shutil
 
 import pytest
 
 from grading.stubs import ROOT, stub_source, stubs
 from tests.board import all_tasks
-from tests.project.trees import run_pytest
+from tests.project.trees import TODO_MODULES, course_tree, run_all, run_pytest
 
 
 def test_committed_stubs_are_those_of_the_solutions():
@@ -19,7 +20,7 @@ def test_committed_stubs_are_those_of_the_solutions():
 def test_on_the_stubs_every_graded_test_is_open_and_none_passes():
     status, output = run_pytest("-v")
     results = re.findall(r"::(\w+) +(DONE|WRONG|TODO|PASSED|FAILED|ERROR)", output)
-    assert len(results) > 40
+    assert len(results) > 60
     assert {word for _, word in results} == {"TODO"}, output
     assert status == 1
     assert f"{len(results)} todo in" in output
@@ -33,8 +34,28 @@ def test_every_task_has_a_region_and_every_region_a_task():
         for path in (ROOT / "solutions").rglob("*.py")
         for task in re.findall(r"# BEGIN SOLUTION (\S+)", path.read_text(encoding="utf-8"))
     }
-    # 1.4b is the same code as 1.4a, sampled by the ODE.
-    assert regions == set(all_tasks()[1]) - {"1.4b"}
+    # 1.4b is the same code as 1.4a, sampled by the ODE; 2.4 marks what 2.1 to 2.3 draw.
+    assert regions == set(all_tasks()[1]) - {"1.4b", "2.4a", "2.4b", "2.4c"}
+
+
+def test_every_graded_test_names_its_own_task_on_the_stubs_and_passes_on_the_solutions():
+    with course_tree(ROOT):
+        for test, result in run_all().items():
+            assert result.verdict == "todo" and result.message.startswith(f"TODO {test.task}: ")
+    with course_tree(ROOT / "solutions"):
+        for test, result in run_all().items():
+            assert result.verdict == "done", (test, result.message)
+
+
+@pytest.mark.parametrize("package", TODO_MODULES)
+def test_a_submission_may_hold_one_package_only(package, tmp_path):
+    """The other package then is the course's own, with its open TODOs."""
+    shutil.copytree(ROOT / "solutions" / package, tmp_path / package)
+    _, output = run_pytest(f"--submission={tmp_path}", "-k", "OUMarginal or AddNoise")
+    words = {"1.1a": "TODO", "2.1c": "TODO"}
+    words["1.1a" if package == "sde_todo" else "2.1c"] = "done"
+    for task, word in words.items():
+        assert re.search(rf"  {task} .*{word}$", output, re.M), output
 
 
 def test_stubs_hold_no_line_of_a_solution():
@@ -46,9 +67,18 @@ def test_stubs_hold_no_line_of_a_solution():
             assert "\n".join(code) not in stub
 
 
-def test_one_task_runs_alone_while_the_ones_before_are_open():
-    _, output = run_pytest("-m", "task1_3")
-    assert "Task 1.3" in output and "Task 1.1" not in output
+@pytest.mark.parametrize(
+    ("arguments", "shown", "hidden"),
+    [
+        (["-m", "task1_3"], "Task 1.3", "Task 1.1"),
+        (["-m", "task2_3"], "Task 2.3", "Task 2.1"),
+        (["tests/task2", "-m", "not task2_4"], "Next: 2.1a", "Task 1"),
+        (["-m", "task1_1 or task2_1"], "Next: 1.1a", "Task 1.2"),
+    ],
+)
+def test_one_task_runs_alone_while_the_ones_before_are_open(arguments, shown, hidden):
+    _, output = run_pytest(*arguments)
+    assert shown in output and hidden not in output
     assert "TODO 1.1" not in output
 
 
@@ -83,6 +113,7 @@ def test_a_stub_names_task_and_function_and_keeps_the_hint():
     ("arguments", "said"),
     [
         (["--submission", "nowhere"], "there is no folder"),
+        (["--submission", "tests"], "with sde_todo/ or image_diffusion/"),
         (["--samples", "/"], "Write --samples=PATH"),
         (["--hints", "9.9z"], "There is no task '9.9z'"),
         (["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3"),

@@ -1,6 +1,7 @@
 """Run the graded tests on altered copies of the solutions, here or in a process of their own."""
 
 import contextlib
+import functools
 import importlib
 import os
 import subprocess
@@ -8,8 +9,21 @@ import sys
 
 from tests import harness
 
-TODO_MODULES = ("sde", "network", "loss", "train", "sampling", "recipe")
-TEST_FILES = ("test_sde", "test_network", "test_loss", "test_train", "test_sampling")
+# The modules that a student writes, by package.
+TODO_MODULES = {
+    package: sorted(path.stem for path in (harness.ROOT / "solutions" / package).glob("*.py"))
+    for package in harness.PACKAGES
+}
+TEST_FILES = {
+    "sde_todo": (
+        "task1.test_sde",
+        "task1.test_network",
+        "task1.test_loss",
+        "task1.test_train",
+        "task1.test_sampling",
+    ),
+    "image_diffusion": ("task2.test_scheduler", "task2.test_ddpm", "task2.test_inpainting"),
+}
 
 
 def run_module(module, *arguments, course=None):
@@ -31,15 +45,20 @@ def run_pytest(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def graded_tests():
-    """All graded tests of Task 1 but the marks, which train."""
-    modules = [importlib.import_module(f"tests.task1.{name}") for name in TEST_FILES]
+def graded_tests(packages=harness.PACKAGES):
+    """All graded tests of the given packages but the marks, which train."""
+    names = [name for package in packages for name in TEST_FILES[package]]
     return [
         value
-        for module in modules
-        for value in vars(module).values()
+        for name in names
+        for value in vars(importlib.import_module(f"tests.{name}")).values()
         if isinstance(value, type) and "task" in vars(value)
     ]
+
+
+def is_file(file, package, module):
+    """Whether the file of a change, "sde" or "sde_todo/sde", is this module."""
+    return file in (module, f"{package}/{module}")
 
 
 @contextlib.contextmanager
@@ -47,40 +66,70 @@ def alterations(tmp_path, changes):
     """Import the solutions with some text replaced.
 
     Args:
-        tmp_path: an empty folder. changes: (file, old, new) with `old` standing there just once.
+        tmp_path: an empty folder. changes: (file, old, new) with `old` standing there just once;
+            file is "sde", or "sde_todo/sde" where both packages have such a module.
     """
-    tree = tmp_path / "sde_todo"
-    tree.mkdir(exist_ok=True)
-    for name in TODO_MODULES:
-        source = (harness.ROOT / "solutions" / "sde_todo" / f"{name}.py").read_text("utf-8")
-        for file, old, new in changes:
-            if file == name:
-                assert source.count(old) == 1, f"{file}: {source.count(old)} places hold {old!r}"
-                source = source.replace(old, new)
-        (tree / f"{name}.py").write_text(source, encoding="utf-8")
-    with course_tree(tree):
+    for package, modules in TODO_MODULES.items():
+        (tmp_path / package).mkdir(exist_ok=True)
+        for name in modules:
+            source = (harness.ROOT / "solutions" / package / f"{name}.py").read_text("utf-8")
+            for file, old, new in changes:
+                if is_file(file, package, name):
+                    assert source.count(old) == 1, f"{file}: {source.count(old)} x {old!r}"
+                    source = source.replace(old, new)
+            (tmp_path / package / f"{name}.py").write_text(source, encoding="utf-8")
+    with course_tree(tmp_path):
         yield
 
 
 @contextlib.contextmanager
 def course_tree(tree):
-    """Import the TODO modules from `tree` (a folder sde_todo) for a while."""
-    import sde_todo
-
-    names = [f"sde_todo.{name}" for name in TODO_MODULES]
+    """Import the TODO modules of both packages from `tree`/PACKAGE for a while."""
+    packages = {name: importlib.import_module(name) for name in TODO_MODULES}
+    names = [f"{package}.{name}" for package in packages for name in TODO_MODULES[package]]
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sde_todo.__path__.insert(0, str(tree))
+    for name, package in packages.items():
+        package.__path__.insert(0, str(tree / name))
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sde_todo.__path__.remove(str(tree))
+        for name, package in packages.items():
+            package.__path__.remove(str(tree / name))
         for name in names:
             sys.modules.pop(name, None)
-            vars(sde_todo).pop(name.partition(".")[2], None)
+            package, _, module = name.partition(".")
+            vars(packages[package]).pop(module, None)
         sys.modules.update(before)
 
 
 def run_all(seed=0, tests=None):
     """Run graded tests on the modules that are imported now: {test: Result}."""
     return {test: harness.run(test, seed) for test in tests or graded_tests()}
+
+
+@functools.cache
+def modules_used():
+    """{graded test: the TODO modules that it imports}, found by running each on the solutions."""
+    used = {}
+    for test in graded_tests():
+        with course_tree(harness.ROOT / "solutions"):
+            harness.run(test)
+            used[test] = [
+                (package, name)
+                for package, modules in TODO_MODULES.items()
+                for name in modules
+                if f"{package}.{name}" in sys.modules
+            ]
+    return used
+
+
+def run_altered(tmp_path, changes, seed=0):
+    """Run the graded tests that import an altered module, altered: {test: Result}."""
+    tests = [
+        test
+        for test, modules in modules_used().items()
+        if any(is_file(file, *module) for file, _, _ in changes for module in modules)
+    ]
+    with alterations(tmp_path, changes):
+        return run_all(seed, tests)

@@ -4,9 +4,9 @@ import numpy as np
 
 from tests import standins_images as toy
 from tests.harness import expect, expect_mean, expect_that, graded
-from tests.task2.test_scheduler import check_spread
+from tests.task2.test_scheduler import check_own_noise, check_spread, repeated
 
-B, SHAPE, MANY = 3, (2, 4, 5), 4000
+B, SHAPE = 3, (2, 4, 5)
 
 
 def images(rng):
@@ -28,21 +28,18 @@ class PasteKnown:
     """The hole stays, what is known comes at the noise level of the timestep; clean at -1."""
 
     def inputs(rng):
-        return images(rng) | {"t": int(rng.integers(18, 25))}
+        return images(rng) | {"t": int(rng.integers(13, 17))}  # mostly image, so all factors differ
 
     def probe(x0, mask, x, t):
-        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x0, mask, x)]
+        many = repeated(x0, mask, x)
         return {
             "noised": toy_inpainter(many[0], many[1]).paste_known(many[2], t),
-            "last": toy_inpainter(x0, mask).paste_known(x, -1),
-            "one mask": toy_inpainter(x0, mask[:1]).paste_known(x, -1),
+            "last": toy_inpainter(x0, mask).paste_known(x.clone(), -1),
+            "last again": toy_inpainter(x0, mask).paste_known(x.clone(), -1),
+            "one mask": toy_inpainter(x0, mask[:1]).paste_known(x.clone(), -1),
         }
 
     def check(got, x0, mask, x, t):
-        pasted = mask * x + (1 - mask) * x0
-        inverted = {"the hole is where the mask is 1; here it is 0": mask * x0 + (1 - mask) * x}
-        expect(got["last"], pasted, "x_0 behind the last step (what is known is clean)", inverted)
-        expect(got["one mask"], mask[:1] * x + (1 - mask[:1]) * x0, "one mask for all", inverted)
         hole, draws = np.broadcast_to(mask[0] == 1, SHAPE), got["noised"]
         expect_that(
             not np.allclose(draws[0][~hole], x[0][~hole])
@@ -52,6 +49,7 @@ class PasteKnown:
         expect(draws[0][hole], x[0][hole], "x_t in the hole (it must stay)")
         a = toy.abar(t)
         known = x0[0][~hole]
+        check_own_noise(draws[:, ~hole], [known, np.sqrt(a) * known], "the known part")
         expect_mean(
             draws[:, ~hole],
             np.sqrt(a) * known,
@@ -60,6 +58,8 @@ class PasteKnown:
                 "it is left clean: scale it by sqrt(abar), and add noise": known,
                 "it is scaled by abar; take the root": a * known,
                 "it is noised to the level of timestep t + 1": np.sqrt(toy.abar(t + 1)) * known,
+                "it is noised to the level of timestep t - 1": np.sqrt(toy.abar(t - 1)) * known,
+                "the factors of x0 and noise are exchanged": np.sqrt(1 - a) * known,
             },
         )
         check_spread(
@@ -70,8 +70,19 @@ class PasteKnown:
                 "there is none, so that seams appear": 0.0,
                 "its standard deviation is 1 - abar; take the root": (1 - a) ** 2,
                 "its variance is 1": 1.0,
+                "it has the level of timestep t + 1": 1 - toy.abar(t + 1),
+                "it has the level of timestep t - 1": 1 - toy.abar(t - 1),
             },
         )
+        pasted = mask * x + (1 - mask) * x0
+        inverted = {"the hole is where the mask is 1; here it is 0": mask * 0 + (1 - mask) * x}
+        expect_that(
+            np.allclose(got["last"], got["last again"]),
+            "noise is left in what is known behind the last step: at timestep -1 abar is 1; "
+            "a negative index reads the end of the table.",
+        )
+        expect(got["last"], pasted, "x_0 behind the last step (what is known is clean)", inverted)
+        expect(got["one mask"], mask[:1] * x + (1 - mask[:1]) * x0, "one mask for all")
 
 
 def paste(self, x, timestep):
@@ -86,7 +97,7 @@ def up(self, x, s, t):
 
 def down(x, t):
     """A step of the toy sampler with the toy prediction."""
-    return 0.9 * x + 0.01 * (t + 1) + 0.2 * (0.5 * x + 0.02 * t)
+    return 0.9 * x + 0.01 * (t + 1) + 0.2 * toy.toy_prediction(x, t)
 
 
 def pasted(x, x0, mask, s):
@@ -112,7 +123,8 @@ class Replacement:
         return {"out": out, "asked": inpainter.model.asked}
 
     def check(got, x0, mask, x, timesteps):
-        expect(got["asked"], timesteps, "timesteps that the model is asked for")
+        upwards = {"they run upwards; sampling runs down": timesteps[::-1]}
+        expect(got["asked"], timesteps, "timesteps that the model is asked for", upwards)
         expect(
             got["out"],
             run(x, x0, mask, timesteps),
@@ -127,6 +139,7 @@ class Replacement:
                     x, x0, mask, timesteps, level=lambda t, s: t - 1
                 ),
                 "nothing is pasted": run(x, x0, mask, timesteps, level=None),
+                "behind the last step nothing is pasted": run(x, x0, mask, timesteps, last=False),
                 "it is pasted only at the end": pasted(
                     run(x, x0, mask, timesteps, level=None), x0, mask, -1
                 ),
@@ -134,13 +147,13 @@ class Replacement:
         )
 
 
-def run(x, x0, mask, timesteps, level=lambda t, s: s, before=False):
+def run(x, x0, mask, timesteps, level=lambda t, s: s, before=False, last=True):
     for t in timesteps:
         s = toy.previous(t, timesteps)
         if before:
             x = pasted(x, x0, mask, t)
         x = down(x, t)
-        if level and not before:
+        if level and not before and (last or s >= 0):
             x = pasted(x, x0, mask, level(t, s))
     return x
 
@@ -150,12 +163,12 @@ class Renoise:
     """Up from s to t by the forward process, also over several timesteps and from the data."""
 
     def inputs(rng):
-        return images(rng) | {"s": int(rng.integers(10, 14)), "t": int(rng.integers(18, 22))}
+        return images(rng) | {"s": int(rng.integers(17, 20)), "t": int(rng.integers(24, 27))}
 
     def probe(x0, mask, x, s, t):
-        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x0, mask, x)]
+        many = repeated(x0, mask, x)
         inpainter = toy_inpainter(many[0], many[1])
-        out = {"up": inpainter.renoise(many[2], s, t)}
+        out = {"up": inpainter.renoise(many[2].clone(), s, t)}
         return out | {"from data": inpainter.renoise(many[2], -1, t)}
 
     def check(got, x0, mask, x, s, t):
@@ -171,7 +184,9 @@ class Renoise:
                 * x[0],
                 "the root of abar_t / abar_s is missing": ratio * x[0],
             }
+            check_not_turned(got[name])
             want = np.sqrt(ratio) * x[0]
+            check_own_noise(got[name], [want, *mistakes.values()], f"x_{t} from x_{start_at}")
             mistakes = {m: v for m, v in mistakes.items() if not np.allclose(v, want, rtol=0.02)}
             expect_mean(got[name], want, f"mean of x_{t} from x_{start_at}", mistakes)
             others = {
@@ -182,6 +197,13 @@ class Renoise:
             }
             others = {m: v for m, v in others.items() if not np.isclose(v, 1 - ratio, rtol=0.02)}
             check_spread(got[name], 1 - ratio, f"noise of x_{t} from x_{start_at}", others)
+
+
+def check_not_turned(draws):
+    expect_that(
+        not np.isnan(draws).any(),
+        "x_t is NaN, a root of a negative number: the ratio is abar_t / abar_s, below 1.",
+    )
 
 
 @graded("2.3d", points=5)
@@ -205,31 +227,60 @@ class RePaint:
             counts == want,
             f"steps per timestep: {counts}; expected {want} for resamplings = {tries}.",
         )
-        true = repaint(x, x0, mask, timesteps, tries)
+
+        def tried(**mistake):
+            return repaint(x, x0, mask, timesteps, tries, **mistake)
+
+        true = tried()
         mistakes = {
-            "x goes up after the last try as well; it must stay down": repaint(
-                x, x0, mask, timesteps, tries, stay=False
+            "x goes up after the last try as well; it must stay down": tried(stay=False),
+            "x does not go up between two tries": tried(lift=lambda low, s, t, x: low),
+            "every try starts from the same x_t; renoise gives it a new one": tried(
+                lift=lambda low, s, t, x: x
             ),
-            "x does not go up between two tries": repaint(
-                x, x0, mask, timesteps, tries, renoise=False
+            "the next step starts from the x_t of the last try, not from its result": tried(
+                ahead=False
             ),
-            "what is known is pasted at the level of t": repaint(
-                x, x0, mask, timesteps, tries, level=lambda t, s: t
+            "renoise gets s and t in the wrong order": tried(
+                lift=lambda low, s, t, x: up(None, low, t, s)
             ),
+            "what is known is pasted at the level of t": tried(level=lambda t, s: t),
+            "what is known is pasted only after the last try": tried(always=False),
         }
         expect(got["out"], true, "the image", mistakes)
         expect(got["once"], run(x, x0, mask, timesteps), "resamplings = 1, plain replacement")
 
 
-def repaint(x, x0, mask, timesteps, tries, level=lambda t, s: s, stay=True, renoise=True):
+def lifted(low, s, t, x):
+    return up(None, low, s, t)
+
+
+def repaint(
+    x,
+    x0,
+    mask,
+    timesteps,
+    tries,
+    lift=lifted,
+    level=lambda t, s: s,
+    stay=True,
+    always=True,
+    ahead=True,
+):
+    """RePaint with the stand-ins, in numpy; the last five arguments make mistakes."""
     for t in timesteps:
         s = toy.previous(t, timesteps)
         n = tries if s >= 0 else 1
         for i in range(n):
-            low = pasted(down(x, t), x0, mask, level(t, s))
+            low = down(x, t)
+            if always or i == n - 1:
+                low = pasted(low, x0, mask, level(t, s))
             again = i < n - 1 or (not stay and s >= 0)
-            x = up(None, low, s, t) if again and renoise else low
-    return x
+            if again:
+                x = lift(low, s, t, x)
+            elif ahead:
+                x = low
+    return x if ahead else low
 
 
 @graded("2.3e", points=5)
@@ -240,37 +291,49 @@ class MCGGradient:
         return images(rng) | {"t": int(rng.integers(8, 14))}
 
     def probe(x0, mask, x, t):
+        import torch
+
         inpainter = toy_inpainter(x0, mask)
-        noise, gradient = inpainter.mcg_gradient(x, t)
+        with torch.no_grad():  # as in `mcg`
+            noise, gradient = inpainter.mcg_gradient(x, t)
         graph = noise.requires_grad or gradient.requires_grad
         return {"noise": noise, "gradient": gradient, "graph": graph}
 
     def check(got, x0, mask, x, t):
         a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
-        noise = 0.5 * x + 0.02 * t
-        expect(got["noise"], noise, "noise")
-        slope = (1 - 0.5 * b) / a
+        noise = toy.toy_prediction(x, t)
+        estimate = {"this is the estimate of x_0": (x - b * noise) / a}
+        expect(got["noise"], noise, "noise", estimate)
         misfit = (1 - mask) * (x0 - (x - b * noise) / a)
         norm = np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
-        true = -slope * misfit / norm
+        true = misfit_gradient(misfit, a, b)
         mistakes = {
             "the network is detached: x0_hat depends on x_t through it as well": -misfit / norm / a,
-            "this is the gradient of the squared norm": -2 * slope * misfit,
-            "the norm is taken over the batch; take one for each image": -slope
-            * misfit
+            "this is the gradient of the squared norm": 2 * norm * true,
+            "the norm is taken over the batch; take one for each image": true
+            * norm
             / np.sqrt((misfit**2).sum()),
-            "the misfit is that of the hole; it is that of what is known": hole_gradient(
-                x0, mask, x, noise, a, b, slope
+            "the misfit is that of the hole; it is that of what is known": misfit_gradient(
+                -mask * (x - b * noise) / a, a, b
             ),
-            "the misfit compares x_t with x_0, not the estimate of x_0": np.nan * x,
+            "the misfit compares x_t with x_0, not the estimate of x_0": misfit_gradient(
+                (1 - mask) * (x0 - x), 1.0, 0.0
+            ),
+            "the misfit counts the hole as well; only what is known": misfit_gradient(
+                x0 * (1 - mask) - (x - b * noise) / a, a, b
+            ),
+            "x0_hat is not divided by sqrt(abar)": misfit_gradient(
+                (1 - mask) * (x0 - (x - b * noise)), 1.0, b
+            ),
         }
         expect(got["gradient"], true, "gradient", mistakes)
         expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
 
 
-def hole_gradient(x0, mask, x, noise, a, b, slope):
-    misfit = mask * (0 * x0 - (x - b * noise) / a)
-    return -slope * misfit / np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
+def misfit_gradient(misfit, a, b):
+    """The gradient of the norms of a misfit in (x_t - b toy_prediction(x_t)) / a."""
+    unit = misfit / np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
+    return -(unit - b * toy.toy_prediction(unit, 0)) / a
 
 
 @graded("2.3f", points=3)
@@ -288,12 +351,18 @@ class MCG:
         return {"out": toy_inpainter(x0, mask, (30, 19, 8), **methods).mcg(size)}
 
     def check(got, x0, mask, x, size):
-        def mcg(factor, at_new=False):
+        def mcg(factor, at_new=False, late=False, level=lambda t, s: s):
             state = x
             for t in (30, 19, 8):
                 low = down(state, t)
                 pull = 0.4 * (low if at_new else state) + 0.05 * t
-                state = pasted(low - factor * pull, x0, mask, toy.previous(t, (30, 19, 8)))
+                s = level(t, toy.previous(t, (30, 19, 8)))
+                if s is None:
+                    state = low - factor * pull
+                elif late:
+                    state = pasted(low, x0, mask, s) - factor * pull
+                else:
+                    state = pasted(low - factor * pull, x0, mask, s)
             return state
 
         expect(
@@ -305,5 +374,8 @@ class MCG:
                 "the gradient is not used": mcg(0.0),
                 "step_size is not used": mcg(1.0),
                 "the gradient is taken at x_s, not at x_t": mcg(size, at_new=True),
+                "the gradient is taken away after what is known is pasted": mcg(size, late=True),
+                "what is known is pasted at the level of t": mcg(size, level=lambda t, s: t),
+                "nothing is pasted": mcg(size, level=lambda t, s: None),
             },
         )

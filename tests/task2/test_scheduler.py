@@ -8,6 +8,12 @@ from tests.harness import expect, expect_mean, expect_that, graded
 B, SHAPE, MANY = 5, (2, 3, 3), 4000
 
 
+def are_tensors(*values):
+    import torch
+
+    return all(isinstance(value, torch.Tensor) for value in values)
+
+
 @graded("2.1a", points=3)
 class Betas:
     """The linear, quadratic and cosine schedule, with ends of their own."""
@@ -19,9 +25,11 @@ class Betas:
     def probe(T, beta_1, beta_T):
         from image_diffusion.scheduler import make_betas
 
-        return {mode: make_betas(T, beta_1, beta_T, mode) for mode in ("linear", "quad", "cosine")}
+        out = {mode: make_betas(T, beta_1, beta_T, mode) for mode in ("linear", "quad", "cosine")}
+        return out | {"tensors": are_tensors(*out.values())}
 
     def check(got, T, beta_1, beta_T):
+        expect_that(got["tensors"], "make_betas returns no tensor; use torch, or torch.from_numpy.")
         steps = np.linspace(0, 1, T)
         linear = beta_1 + steps * (beta_T - beta_1)
         roots = beta_1**0.5 + steps * (beta_T**0.5 - beta_1**0.5)
@@ -39,17 +47,27 @@ class Betas:
 
 
 def check_cosine(got, T):
-    def betas(s=0.008, top=0.999, power=2, count=T):
-        f = np.cos((np.arange(count + 1) / count + s) / (1 + s) * np.pi / 2) ** power
-        return np.minimum(1 - f[1:] / f[:-1], top)[:T]
+    def f(s=0.008, power=2):
+        return np.cos((np.arange(T + 1) / T + s) / (1 + s) * np.pi / 2) ** power
 
+    def betas(top=0.999, **options):
+        values = f(**options)
+        return np.minimum(1 - values[1:] / values[:-1], top)
+
+    expect_that(
+        got.shape != (T - 1,),
+        "there are T - 1 cosine betas; f at the T + 1 points t = 0 .. T gives T ratios.",
+    )
     mistakes = {
         "the offset s = .008 is missing": betas(s=0.0),
         "the largest beta is .999": betas(top=np.inf),
         "the cosine is squared": betas(power=1),
-        "f has T + 1 points, t = 0 .. T, and beta T values": betas(count=T - 1)
-        if T == 1
-        else np.append(betas(count=T - 1)[: T - 1], np.nan),
+        "this is 1 - f(t + 1) / f(0), so 1 - abar; beta compares with the step before": np.minimum(
+            1 - f()[1:] / f()[0], 0.999
+        ),
+        "this is f(t + 1) / f(t), so alpha; beta is 1 - alpha": np.minimum(
+            f()[1:] / f()[:-1], 0.999
+        ),
     }
     expect(got, betas(), "cosine betas", mistakes, rtol=1e-4, atol=1e-8)
 
@@ -64,15 +82,26 @@ class Alphas:
     def probe(betas):
         from image_diffusion.scheduler import make_alphas
 
-        alphas, alphas_cumprod = make_alphas(betas)
-        return {"alphas": alphas, "alphas_cumprod": alphas_cumprod}
+        given = betas.clone()
+        alphas, alphas_cumprod = make_alphas(given)
+        out = {"alphas": alphas, "alphas_cumprod": alphas_cumprod, "given": given}
+        return out | {"tensors": are_tensors(alphas, alphas_cumprod)}
 
     def check(got, betas):
-        expect(got["alphas"], 1 - betas, "alphas", {"these are the betas": betas})
+        expect_that(got["tensors"], "make_alphas returns no tensors; torch.cumprod gives one.")
+        expect_that(
+            np.allclose(got["given"], betas), "betas is changed in place; it must stay as it is."
+        )
+        mistakes = {
+            "these are the betas": betas,
+            "alphas and alphas_cumprod are exchanged": np.cumprod(1 - betas),
+        }
+        expect(got["alphas"], 1 - betas, "alphas", mistakes)
         mistakes = {
             "this is 1 - beta; it never reaches noise: multiply all up to t": 1 - betas,
             "this is 1 minus the product of betas": 1 - np.cumprod(betas),
             "this is a sum; it is a product": np.cumsum(1 - betas),
+            "this is its root; the root belongs into add_noise": np.sqrt(np.cumprod(1 - betas)),
             "the product stops one short: alpha_t belongs to abar_t": np.append(
                 1, np.cumprod(1 - betas)[:-1]
             ),
@@ -94,40 +123,81 @@ class AddNoise:
 
     def probe(x0, noise, timesteps):
         with toy.toy_scheduler("BaseScheduler") as scheduler:
-            x_t, same = scheduler.add_noise(x0, timesteps, noise)
-            many = x0[:1].expand(MANY, -1, -1, -1)
+            given = x0.clone()
+            pair = scheduler.add_noise(given, timesteps, noise)
+            if are_tensors(pair):
+                return {"alone": pair}
+            (many,) = repeated(x0)
             drawn_x, drawn = scheduler.add_noise(many, timesteps[:1].expand(MANY))
-        return {"x_t": x_t, "noise": same, "drawn_x": drawn_x, "drawn": drawn}
+        return {
+            "x_t": pair[0],
+            "noise": pair[1],
+            "drawn_x": drawn_x,
+            "drawn": drawn,
+            "given": given,
+        }
 
     def check(got, x0, noise, timesteps):
+        expect_that(
+            "alone" not in got,
+            "add_noise returns one tensor; it returns two, x_t and the noise that is in it.",
+        )
         abar = toy.abar(timesteps).reshape(-1, 1, 1, 1)
         signal, level = np.sqrt(abar), np.sqrt(1 - abar)
-        check_noised(got["x_t"], x0, noise, signal, level)
-        expect(got["noise"], noise, "the returned noise")
+        check_noised(got["x_t"], x0, noise, got["noise"], timesteps)
+        check_unchanged(got["given"], x0, "original_sample")
+        expect(got["noise"], noise, "the returned noise", {ANOTHER_DRAW: got["noise"]})
+        expect_that(
+            got["drawn"].shape == (MANY, *SHAPE),
+            f"drawn noise has shape {got['drawn'].shape}; expected that of x_0.",
+        )
+        expect_that(
+            not np.allclose(got["drawn"], got["drawn"][:1]), "all images get the same noise."
+        )
         expect_mean(got["drawn"].mean((1, 2, 3)), 0.0, "mean of drawn noise")
         expect_mean((got["drawn"] ** 2).mean((1, 2, 3)), 1.0, "variance of drawn noise")
         inside = (got["drawn_x"] - signal[0] * x0[:1]) / level[0]
         expect_that(
             np.allclose(inside, got["drawn"], rtol=1e-3, atol=1e-3),
-            "the returned noise is not the noise that is in x_t: the loss would compare the "
-            "prediction with another draw, and never fall.",
+            f"drawn noise: {ANOTHER_DRAW}.",
         )
 
 
-def check_noised(got, x0, noise, signal, level):
-    ahead = np.sqrt(1 - signal**2)
+ANOTHER_DRAW = (
+    "it is not the noise that is in x_t: the loss would compare the prediction with another draw, "
+    "and never fall"
+)
+
+
+def check_noised(got, x0, noise, returned, timesteps):
+    def noised(abar):
+        abar = np.reshape(abar, (-1, 1, 1, 1))
+        return np.sqrt(abar) * x0 + np.sqrt(1 - abar) * noise
+
+    abar = toy.abar(timesteps).reshape(-1, 1, 1, 1)
+    signal, level = np.sqrt(abar), np.sqrt(1 - abar)
     mistakes = {
         "the square roots are missing: x_0 gets sqrt(abar), the noise sqrt(1 - abar)": signal**2
         * x0
         + level**2 * noise,
         "the noise gets 1 - abar, its variance; its standard deviation is the root": signal * x0
         + level**2 * noise,
-        "x_0 gets abar in the place of its root": signal**2 * x0 + ahead * noise,
+        "x_0 gets abar in the place of its root": signal**2 * x0 + level * noise,
         "the factors of x_0 and noise are exchanged": level * x0 + signal * noise,
         "x_0 is not scaled": x0 + level * noise,
         "the noise is not scaled": signal * x0 + noise,
+        "this uses alpha_t; abar_t is alphas_cumprod": noised(
+            toy.abar(timesteps) / toy.abar(timesteps - 1)
+        ),
+        "all images get the timestep of the first; each has its own": noised(
+            toy.abar(timesteps[:1])
+        ),
+        "it has the level of t - 1; the first timestep is 0": noised(toy.abar(timesteps - 1)),
+        "it has the level of t + 1": noised(toy.abar(timesteps + 1)),
+        "the given noise is not used": signal * x0 + level * returned,
     }
-    expect(got, signal * x0 + level * noise, "x_t", mistakes)
+    want = noised(toy.abar(timesteps))
+    expect(got, want, "x_t", {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
 
 
 @graded("2.1f", points=3)
@@ -144,12 +214,21 @@ class Timesteps:
                 with toy.toy_scheduler("DDIMScheduler") as scheduler:
                     scheduler.set_timesteps(n, spacing)
                     out[f"{spacing} {n}"] = scheduler.timesteps
-        return out
+        return out | {"tensors": are_tensors(*out.values())}
 
     def check(got, odd):
         T = toy.T
+        expect_that(got.pop("tensors"), "`timesteps` is no tensor; use torch.from_numpy.")
         for name, timesteps in got.items():
             spacing, n = name.split()[0], int(name.split()[1])
+            expect_that(
+                len(timesteps) != T or n == T,
+                f"set_timesteps({n}) leaves all {T} timesteps; set self.timesteps.",
+            )
+            expect_that(
+                timesteps.dtype.kind == "i",
+                f"timesteps are of type {timesteps.dtype}; they must be whole numbers (.long()).",
+            )
             steps = np.arange(n)
             leading = (n - 1 - steps) * (T // n)
             trailing = np.round(T - steps * (T / n)) - 1
@@ -163,6 +242,10 @@ class Timesteps:
                 "they count from 1; the last leading timestep is 0": leading + 1,
                 "the stride is a whole number, so the first one misses T - 1 or the last "
                 "is too small": T - 1 - steps * (T // n),
+                "they are rounded down; round to the nearest": np.floor(T - steps * (T / n)) - 1,
+                "they run evenly from T - 1 to 0; trailing ones end at T / n - 1": np.round(
+                    np.linspace(T - 1, 0, n)
+                ),
             }
             want = trailing if spacing == "trailing" else leading
             mistakes = {m: v for m, v in mistakes.items() if not np.array_equal(v, want)}
@@ -181,6 +264,18 @@ def step_inputs(rng):
     }
 
 
+def repeated(*tensors):
+    """The first image of each, MANY times."""
+    return [tensor[:1].repeat(MANY, 1, 1, 1) for tensor in tensors]
+
+
+def check_unchanged(got, given, name):
+    expect_that(
+        np.allclose(got, given, atol=1e-6),
+        f"{name} is changed in place; write into a new tensor, others still use it.",
+    )
+
+
 def all_steps():
     return np.arange(toy.T)[::-1].copy()
 
@@ -193,34 +288,42 @@ class DDPMStep:
         return step_inputs(rng) | {"single": int(rng.integers(15, 25))}
 
     def probe(x, noise, timesteps, middle, single):
-        out = {}
-        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x, noise)]
+        out = {"given": x}
+        many = repeated(x, noise)
         for size in ("small", "large"):
             with toy.toy_scheduler("DDPMScheduler", all_steps(), sigma_type=size) as scheduler:
-                out[f"{size} single"] = scheduler.step(many[0], single, many[1])
-                out[f"{size} last"] = scheduler.step(x, 0, noise)
+                out[f"{size} single"] = scheduler.step(many[0].clone(), single, many[1])
+                out[f"{size} last"] = scheduler.step(x, 0, noise).clone()
                 scheduler.timesteps = timesteps
-                out[f"{size} long"] = scheduler.step(many[0], middle, many[1])
+                out[f"{size} long"] = scheduler.step(many[0].clone(), middle, many[1])
         return out
 
     def check(got, x, noise, timesteps, middle, single):
+        check_unchanged(got["given"], x, "sample")
         for size in ("small", "large"):
             check_last_ddpm(got[f"{size} last"], x, noise)
             check_ddpm(got[f"{size} single"], x, noise, single, single - 1, size)
             s = toy.previous(middle, timesteps)
-            check_ddpm(got[f"{size} long"], x, noise, middle, s, size, long=True)
+            check_ddpm(got[f"{size} long"], x, noise, middle, s, size)
 
 
 def check_last_ddpm(got, x, noise):
     a = toy.abar(0)
-    mean = (x - np.sqrt(1 - a) * noise) / np.sqrt(a)
+    mean = ddpm_mean(x, noise, 0, -1)
     spread = np.sqrt(np.mean((got - mean) ** 2))
     name = "x_0, the last step"
+    mistakes = mean_mistakes(x, noise, 0, -1) | {
+        "abar behind the last step is 1; a negative index reads the end of the table": ddpm_mean(
+            x, noise, 0, toy.T - 1
+        )
+    }
+    known = [mean, *mistakes.values()]
     expect_that(
-        np.allclose(got, mean, rtol=1e-3, atol=1e-4) or not 0.3 * np.sqrt(1 - a) < spread < 1.5,
+        any(np.allclose(got, value, rtol=1e-3, atol=1e-4) for value in known)
+        or not 0.3 * np.sqrt(1 - a) < spread < 1.5,
         f"{name}: noise is added (or the mean is wrong); the step to the data adds none.",
     )
-    expect(got, mean, name, atol=1e-4)
+    expect(got, mean, name, mistakes, atol=1e-4)
 
 
 def ddpm_mean(x, noise, t, s):
@@ -228,31 +331,40 @@ def ddpm_mean(x, noise, t, s):
     return (x - (1 - alpha) / np.sqrt(1 - toy.abar(t)) * noise) / np.sqrt(alpha)
 
 
-def check_ddpm(draws, x, noise, t, s, size, long=False):
-    a_t, a_s = toy.abar(t), toy.abar(s)
-    alpha = a_t / a_s
-    beta = 1 - alpha
-    mean = ddpm_mean(x[0], noise[0], t, s)
-    name = f"step {t} -> {s}, mean"
+def mean_mistakes(x, noise, t, s):
+    """What plausible mistakes give for the mean of a DDPM step."""
+    a_t = toy.abar(t)
+    alpha = a_t / toy.abar(s)
+    beta, mean = 1 - alpha, ddpm_mean(x, noise, t, s)
     mistakes = {
         "the division by sqrt(alpha) is missing": mean * np.sqrt(alpha),
+        "the division is by alpha; take its root": mean / np.sqrt(alpha),
         "the noise is multiplied by beta / (1 - abar); the root of 1 - abar is missing": (
-            x[0] - beta / (1 - a_t) * noise[0]
+            x - beta / (1 - a_t) * noise
         )
         / np.sqrt(alpha),
-        "the sign of the noise is wrong: it is taken away": (
-            x[0] + beta / np.sqrt(1 - a_t) * noise[0]
+        "the sign of the noise is wrong: it is taken away": (x + beta / np.sqrt(1 - a_t) * noise)
+        / np.sqrt(alpha),
+        "beta is multiplied without the division by sqrt(1 - abar)": (x - beta * noise)
+        / np.sqrt(alpha),
+        "this is the estimate of x_0, not the mean of x_s (alpha is abar_t / abar_s, not abar_t)": (
+            x - np.sqrt(1 - a_t) * noise
         )
-        / np.sqrt(alpha),
-        "alpha is not abar_t / abar_s: this step is longer than one timestep": ddpm_mean(
-            x[0], noise[0], t, t - 1
-        ),
-        "beta is multiplied without the division by sqrt(1 - abar)": (x[0] - beta * noise[0])
-        / np.sqrt(alpha),
-        "this is the estimate of x_0, not the mean of x_s": (x[0] - np.sqrt(1 - a_t) * noise[0])
         / np.sqrt(a_t),
+        "alpha is not abar_t / abar_s: this step is longer than one timestep": ddpm_mean(
+            x, noise, t, t - 1
+        ),
     }
-    expect_mean(draws, mean, name, {m: v for m, v in mistakes.items() if long or "long" not in m})
+    return {m: v for m, v in mistakes.items() if not np.allclose(v, mean)}
+
+
+def check_ddpm(draws, x, noise, t, s, size):
+    a_t, a_s = toy.abar(t), toy.abar(s)
+    beta = 1 - a_t / a_s
+    name = f"step {t} -> {s}, mean"
+    mean, mistakes = ddpm_mean(x[0], noise[0], t, s), mean_mistakes(x[0], noise[0], t, s)
+    check_own_noise(draws, [mean, *mistakes.values()], f"step {t} -> {s}")
+    expect_mean(draws, mean, name, mistakes)
     small = beta * (1 - a_s) / (1 - a_t)
     variance, other = (small, beta) if size == "small" else (beta, small)
     check_spread(
@@ -262,10 +374,17 @@ def check_ddpm(draws, x, noise, t, s, size, long=False):
         {
             "its standard deviation is the variance: take the root": variance**2,
             "this is the variance of the other sigma_type": other,
+            "beta is divided and multiplied the wrong way round": beta * (1 - a_t) / (1 - a_s),
             "there is none": 0.0,
             "its variance is 1: multiply by the standard deviation": 1.0,
         },
     )
+
+
+def check_own_noise(draws, means, name):
+    """Say so where equal images get the same noise, and not one of these means."""
+    if np.allclose(draws, draws[:1]) and not any(np.allclose(draws[0], m) for m in means):
+        expect_that(False, f"{name}: all images get the same noise; each draws its own.")
 
 
 def check_spread(draws, variance, name, mistakes):
@@ -288,21 +407,33 @@ class DDIMStep:
         return step_inputs(rng) | {"eta": float(rng.uniform(0.4, 0.8))}
 
     def probe(x, noise, timesteps, middle, eta):
-        many = [v[:1].expand(MANY, -1, -1, -1) for v in (x, noise)]
+        many = repeated(x, noise)
         with toy.toy_scheduler("DDIMScheduler", timesteps) as scheduler:
             return {
                 "first": scheduler.step(x, 37, noise),
-                "step": scheduler.step(x, middle, noise, eta=0.0),
-                "last": scheduler.step(x, 2, noise, eta=0.0),
-                "noisy last": scheduler.step(x, 2, noise, eta=1.0),
-                "noisy": scheduler.step(many[0], middle, many[1], eta=eta),
-                "full": scheduler.step(many[0], middle, many[1], eta=1.0),
+                "given": x.clone(),
+                "first again": scheduler.step(x.clone(), 37, noise),
+                "step": scheduler.step(x.clone(), middle, noise, eta=0.0),
+                "last": scheduler.step(x.clone(), 2, noise, eta=0.0),
+                "noisy last": scheduler.step(x.clone(), 2, noise, eta=1.0),
+                "noisy": scheduler.step(many[0].clone(), middle, many[1], eta=eta),
+                "full": scheduler.step(many[0].clone(), middle, many[1], eta=1.0),
             }
 
     def check(got, x, noise, timesteps, middle, eta):
+        check_unchanged(got["given"], x, "sample")
+        expect_that(
+            np.allclose(got["first"], got["first again"]),
+            "the same step gives two results; with eta = 0 there is no noise: sigma = eta ...",
+        )
         check_ddim(got["first"], x, noise, 37, 30, "the first step")
         s = toy.previous(middle, timesteps)
         check_ddim(got["step"], x, noise, middle, s, f"step {middle} -> {s}")
+        expect_that(
+            not np.isnan(got["last"]).any(),
+            "the last step is NaN: abar behind it is 1, and a negative index reads the end of the "
+            "table, so that 1 - abar_t / abar_s is negative.",
+        )
         check_ddim(got["last"], x, noise, 2, -1, "the last step")
         check_ddim(got["noisy last"], x, noise, 2, -1, "the last step with eta = 1")
         for name, value in (("noisy", eta), ("full", 1.0)):
@@ -337,6 +468,13 @@ def check_ddim(got, x, noise, t, s, name):
         "the division of x0 by sqrt(abar_t) is missing": np.sqrt(a_s * a_t) * x0
         + np.sqrt(1 - a_s) * noise,
         "roots are missing": a_s * (x - (1 - a_t) * noise) / a_t + (1 - a_s) * noise,
+        "the sign of the noise in x0 is wrong: it is taken away": np.sqrt(a_s)
+        * (x + np.sqrt(1 - a_t) * noise)
+        / np.sqrt(a_t)
+        + np.sqrt(1 - a_s) * noise,
+        "x0 is clamped; this step takes it as it is": np.sqrt(a_s) * x0.clip(-1, 1)
+        + np.sqrt(1 - a_s) * noise,
+        "the direction is x_t; it is the predicted noise": np.sqrt(a_s) * x0 + np.sqrt(1 - a_s) * x,
     }
     want = ddim(x, noise, t, s)
     expect(got, want, name, {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
@@ -347,21 +485,35 @@ def check_noisy_ddim(draws, x, noise, t, s, eta):
     unit = np.sqrt((1 - a_s) / (1 - a_t) * (1 - a_t / a_s))
     sigma = eta * unit
     name = f"step {t} -> {s} with eta = {eta:.2g}"
-    a_s = toy.abar(s)
     x0 = (x - np.sqrt(1 - a_t) * noise) / np.sqrt(a_t)
+    plain = ddim(x, noise, t, s)
+    expect_that(
+        not np.allclose(draws, draws[:1]) or not np.allclose(draws[0], plain, rtol=1e-3, atol=1e-4),
+        f"{name}: this is the step with eta = 0; the eta that was passed is not used.",
+    )
+    check_own_noise(draws, [ddim(x, noise, t, s, sigma)], name)
+    short = eta * np.sqrt((1 - a_s) / (1 - a_t))
     mistakes = {
+        "eta is not used in sigma": ddim(x, noise, t, s, unit),
+        "sigma is the root of the product; it is missing": ddim(x, noise, t, s, sigma * unit),
+        "the second root of sigma, that of 1 - abar_t / abar_s, is missing": ddim(
+            x, noise, t, s, short
+        ),
         "the noise that is put in must be taken off the direction: sqrt(1 - abar_s - sigma^2)": (
-            ddim(x, noise, t, s)
+            plain
         ),
         "sigma is taken off without its square": np.sqrt(a_s) * x0
         + np.sqrt(max(1 - a_s - sigma, 0)) * noise,
     }
-    expect_mean(draws, ddim(x, noise, t, s, sigma), f"{name}, mean", mistakes)
+    want = ddim(x, noise, t, s, sigma)
+    mistakes = {m: v for m, v in mistakes.items() if not np.allclose(v, want)}
+    expect_mean(draws, want, f"{name}, mean", mistakes)
     others = {
         "there is none": 0.0,
         "eta is not used": unit**2,
         "eta enters by its root": eta * unit**2,
         "its standard deviation is sigma^2": sigma**4,
+        "the second root of sigma, that of 1 - abar_t / abar_s, is missing": short**2,
     }
     others = {m: v for m, v in others.items() if not np.isclose(v, sigma**2, rtol=1e-2)}
     check_spread(draws, sigma**2, f"{name}, noise", others)
@@ -369,13 +521,13 @@ def check_noisy_ddim(draws, x, noise, t, s, eta):
 
 @graded("2.1h", points=6)
 class MultistepSolver:
-    """Three steps of DPM-Solver++ 2M: the first of order 1, then 2, and the last to the data."""
+    """Four steps of DPM-Solver++ 2M: the first of order 1, then 2, and the last to the data."""
 
     def inputs(rng):
         return {
             "x": rng.normal(size=(B, *SHAPE)),
-            "noises": rng.normal(size=(3, B, *SHAPE)),
-            "timesteps": np.array([26, 17, int(rng.integers(6, 10))]),
+            "noises": rng.normal(size=(4, B, *SHAPE)),
+            "timesteps": np.array([31, 26, 17, int(rng.integers(6, 10))]),
         }
 
     def probe(x, noises, timesteps):
@@ -412,18 +564,34 @@ def multistep(x, noise, t, s, before):
         return x0, {"the last step returns x0, clamped": free}, None
     h = np.log(a_s / n_s) - np.log(a_t / n_t)
 
-    def move(D):
+    def move(D, h=h):
         return n_s / n_t * x - a_s * np.expm1(-h) * D
 
-    mistakes = {"x0 is not clamped to [-1, 1]": move(free)}
     if before is None:
-        return move(x0), mistakes, (x0, h)
-    x0_old, h_old = before
-    r = h / (2 * h_old)
+        D, mistakes = x0, {}
+    else:
+        D, mistakes = second_order(x0, h, *before, move)
     mistakes |= {
+        "x0 is not clamped to [-1, 1]": move(free + D - x0),
+        "this is exp(-h) in the place of exp(-h) - 1": n_s / n_t * x - a_s * np.exp(-h) * D,
+        "the sign before D is wrong": n_s / n_t * x + a_s * np.expm1(-h) * D,
+        "h is twice as large: lambda is half of logit(abar)": move(D, 2 * h),
+        "h has the wrong sign: lambda_s - lambda_t is positive": move(D, -h),
+        "x_t is scaled by a_s / a_t; by sigma_s / sigma_t": a_s / a_t * x - a_s * np.expm1(-h) * D,
+    }
+    return move(D), mistakes, (x0, h, D)
+
+
+def second_order(x0, h, x0_old, h_old, D_old, move):
+    """The D of a step with one before it, and what mistakes in it give for x_s."""
+    r = h / (2 * h_old)
+    mistakes = {
         "this is the first-order step: the x0 of the step before is not used": move(x0),
         "the correction has the wrong sign": move((1 - r) * x0 + r * x0_old),
         "h and h' are exchanged": move((1 + 1 / (4 * r)) * x0 - x0_old / (4 * r)),
         "the 2 of h / (2 h') is missing": move((1 + 2 * r) * x0 - 2 * r * x0_old),
     }
-    return move((1 + r) * x0 - r * x0_old), mistakes, (x0, h)
+    if not np.allclose(D_old, x0_old):
+        kept = "self.before keeps D; it must keep x0, the prediction of the step before"
+        mistakes[kept] = move((1 + r) * x0 - r * D_old)
+    return (1 + r) * x0 - r * x0_old, mistakes
