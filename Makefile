@@ -27,7 +27,7 @@ help:
 
 demo: export COURSE := solutions
 demo: .venv/installed
-	$(RUN) -m sde_todo.demo
+	$(RUN) -m image_diffusion.demo
 
 test: .venv/installed
 	$(RUN) -m ruff check .
@@ -48,6 +48,8 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(RUN) benchmarks/plane.py
+	$(RUN) benchmarks/images.py
+	$(RUN) benchmarks/fid.py
 
 clean:
 	rm -rf .venv results *.egg-info

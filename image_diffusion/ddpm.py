@@ -33,20 +33,21 @@ class DiffusionModule(nn.Module):
         size = self.network.image_resolution
         return self.network.in_ch, size, size
 
-    def forward(self, x0, class_label=None, noise=None, timestep=None):
+    def forward(self, x0, class_label=None, noise=None, timestep=None, weight=None):
         """The loss: what DistributedDataParallel calls."""
-        return self.get_loss(x0, class_label, noise, timestep)
+        return self.get_loss(x0, class_label, noise, timestep, weight)
 
-    def get_loss(self, x0, class_label=None, noise=None, timestep=None):
+    def get_loss(self, x0, class_label=None, noise=None, timestep=None, weight=None):
         """The simple loss (Ho et al. 2020, equation 14).
 
             E || noise - network(sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, t) ||^2
 
-        as the mean over images, channels and pixels.
+        as the mean over images, channels and pixels, each image times its weight.
 
         Args:
             x0: (B, C, H, W) in [-1, 1]. class_label: (B,) from 1, or None.
             noise: like x0; timestep: (B,); both drawn where left out.
+            weight: (B,), factors of the images' errors; ones where left out.
 
         Returns:
             a tensor without axes.
@@ -56,6 +57,7 @@ class DiffusionModule(nn.Module):
         # TODO 2.1e: write this part in the place of the line that raises.
         # Hint: var_scheduler.uniform_sample_t, var_scheduler.add_noise, the network, F.mse_loss.
         # Hint: add_noise returns the noise that is in x_t: compare with that.
+        # Hint: F.mse_loss(..., reduction="none").flatten(1).mean(1) is one error for each image.
         raise NotImplementedError("TODO 2.1e: DiffusionModule.get_loss")
 
     @torch.no_grad()

@@ -130,7 +130,7 @@ def main(arguments=None):
 
 def report(args, originals, mask, filled, reference):
     """Print the table, and save the picture and the filled images."""
-    for name, figures in compare(filled, originals, mask, reference, features).items():
+    for name, figures in compare(filled, originals, mask, reference, args.features).items():
         print(
             f"{name:<12} FID {figures['fid']:7.2f}   PSNR of the known part "
             f"{figures['psnr']:5.1f} dB   distance in the hole {figures['distance']:.3f}   "

@@ -244,7 +244,7 @@ class DPMSolverScheduler(BaseScheduler):
     """
 
     before = None  # (x0, h) of the step before
-    SIGMAS = (40.0, 0.006)  # largest and smallest noise-to-signal ratio of `spacing="karras"`
+    SIGMAS = (80.0, 0.02)  # largest and smallest noise-to-signal ratio of `spacing="karras"`
 
     def set_timesteps(self, n, spacing="karras"):
         """Choose n timesteps: "karras", "trailing" or "leading".

@@ -28,10 +28,11 @@ RESULTS = Path(__file__).parents[1] / "results" / "images"
 
 # What each set is trained with, unless the command line says otherwise.
 SMALL = {
-    "network": {"name": "PatchUNet", "predicts": "v", "ch": (64, 128), "num_res_blocks": 2},
+    "network": {"name": "PatchUNet", "predicts": "v", "ch": (48, 96), "num_res_blocks": 2},
     "mode": "cosine",
+    "times": "lognormal",
     "batch_size": 32,
-    "steps": 3000,
+    "steps": 5500,
     "lr": 2e-3,
     "decay": True,
     "ema": 0.997,
@@ -50,6 +51,7 @@ DDPM = {
         "dropout": 0.1,
     },
     "mode": "linear",
+    "times": "uniform",
     "batch_size": 128,
     "steps": 800_000,
     "lr": 2e-4,
@@ -79,6 +81,7 @@ def parse(arguments):
     parser.add_argument("--warmup", type=int, help="steps")
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
+    parser.add_argument("--times", choices=("uniform", "lognormal"), help="drawn in training")
     parser.add_argument("--predicts", choices=("noise", "v"), help="what the network's end gives")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
@@ -98,7 +101,7 @@ def make_config(args, train_set, device):
     """The configuration of a new run: the preset of its set, changed by the command line."""
     preset = PRESETS[args.dataset]
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
-    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay")
+    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     for name in ("steps", "batch_size", "lr"):
         if chosen[name] <= 0:

@@ -29,14 +29,17 @@ def pytest_addoption(parser):
         help="show the hints of a task, such as 1.1a or 1.1a:2; alone: those of the next task",
     )
     group.addoption(
-        "--samples", metavar="FILE", help="mark the array `samples` of this .npz, without training"
+        "--samples",
+        metavar="PATH",
+        help="mark the array `samples` of this .npz (Task 1), or this folder of images (Task 2)",
     )
+    group.addoption("--dataset", help="what the images of --samples show (default fashion)")
     group.addoption("--seed", type=int, default=0, help="seed of the inputs (default 0)")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config, args):
-    """Refuse `--samples FILE` with FILE outside the course: pytest would look for tests there."""
+    """Refuse `--samples PATH` with PATH outside the course: pytest would look for tests there."""
     settings = harness.ROOT / "pyproject.toml"
     here = early_config.invocation_params.dir
     if here.is_relative_to(harness.ROOT) and early_config.inipath != settings:
@@ -63,6 +66,8 @@ def pytest_configure(config):
     samples = config.getoption("--samples")
     if samples:
         os.environ["COURSE_SAMPLES"] = str(Path(samples).resolve())
+    if config.getoption("--dataset"):
+        os.environ["COURSE_DATASET"] = config.getoption("--dataset")
 
 
 def pytest_cmdline_main(config):

@@ -33,20 +33,21 @@ class DiffusionModule(nn.Module):
         size = self.network.image_resolution
         return self.network.in_ch, size, size
 
-    def forward(self, x0, class_label=None, noise=None, timestep=None):
+    def forward(self, x0, class_label=None, noise=None, timestep=None, weight=None):
         """The loss: what DistributedDataParallel calls."""
-        return self.get_loss(x0, class_label, noise, timestep)
+        return self.get_loss(x0, class_label, noise, timestep, weight)
 
-    def get_loss(self, x0, class_label=None, noise=None, timestep=None):
+    def get_loss(self, x0, class_label=None, noise=None, timestep=None, weight=None):
         """The simple loss (Ho et al. 2020, equation 14).
 
             E || noise - network(sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, t) ||^2
 
-        as the mean over images, channels and pixels.
+        as the mean over images, channels and pixels, each image times its weight.
 
         Args:
             x0: (B, C, H, W) in [-1, 1]. class_label: (B,) from 1, or None.
             noise: like x0; timestep: (B,); both drawn where left out.
+            weight: (B,), factors of the images' errors; ones where left out.
 
         Returns:
             a tensor without axes.
@@ -56,10 +57,13 @@ class DiffusionModule(nn.Module):
         # BEGIN SOLUTION 2.1e
         # Hint: var_scheduler.uniform_sample_t, var_scheduler.add_noise, the network, F.mse_loss.
         # Hint: add_noise returns the noise that is in x_t: compare with that.
+        # Hint: F.mse_loss(..., reduction="none").flatten(1).mean(1) is one error for each image.
         if timestep is None:
             timestep = self.var_scheduler.uniform_sample_t(len(x0))
         x_t, noise = self.var_scheduler.add_noise(x0, timestep, noise)
-        return F.mse_loss(self.network(x_t, timestep, class_label), noise)
+        prediction = self.network(x_t, timestep, class_label)
+        error = F.mse_loss(prediction, noise, reduction="none").flatten(1).mean(1)  # (B,)
+        return error.mean() if weight is None else (weight * error).mean()
         # END SOLUTION
 
     @torch.no_grad()

@@ -132,11 +132,15 @@ ALTERNATIVES = {
     ],
     "loss by the mean of squares": [
         ("ddpm", code.LOSS, "error = noise - self.network(x_t, timestep, class_label)\n"
+         "        if weight is not None:\n"
+         "            error = error * weight.sqrt().reshape(-1, 1, 1, 1)\n"
          "        return (error**2).mean()"),
     ],
     "loss of each image, then their mean": [
         ("ddpm", code.LOSS, "error = self.network(x_t, timestep, class_label) - noise\n"
-         '        return torch.einsum("bchw,bchw->b", error, error).mean() / error[0].numel()'),
+         "        weight = torch.ones(len(x0)) if weight is None else weight\n"
+         '        squares = torch.einsum("bchw,bchw,b->b", error, error, weight)\n'
+         "        return squares.mean() / error[0].numel()"),
     ],
     "loss that draws noise itself": [
         ("ddpm", code.ADDED, "if noise is None:\n            noise = torch.randn_like(x0)\n"
@@ -146,7 +150,9 @@ ALTERNATIVES = {
     ],
     "loss with keywords": [
         ("ddpm", code.LOSS, "noise_pred = self.network(x_t, timestep=timestep, class_label=class_label)\n"
-         '        return F.mse_loss(noise_pred, noise, reduction="mean")'),
+         '        if weight is None:\n            return F.mse_loss(noise_pred, noise, reduction="mean")\n'
+         '        squares = F.mse_loss(noise_pred, noise, reduction="none")\n'
+         "        return torch.mean(squares * weight[:, None, None, None])"),
     ],
     "sampling by index, with timesteps of each image": [
         ("ddpm", "for t in " + code.VISITED, "for t in self.var_scheduler.timesteps.tolist()"),

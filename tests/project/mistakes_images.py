@@ -14,7 +14,11 @@ DDIM_MEAN = "x_s = abar_s.sqrt() * x0 + (1 - abar_s - sigma**2).clamp(min=0).sqr
 DDIM_NOISE = "return x_s + sigma * noise_like(sample)"
 SECOND = "D = (1 + r) * x0 - r * x0_before"
 MOVE = "return sigma_s / sigma_t * sample - a_s * torch.expm1(-h) * D"
-LOSS = "return F.mse_loss(self.network(x_t, timestep, class_label), noise)"
+LOSS = (
+    "prediction = self.network(x_t, timestep, class_label)\n"
+    '        error = F.mse_loss(prediction, noise, reduction="none").flatten(1).mean(1)  # (B,)\n'
+    "        return error.mean() if weight is None else (weight * error).mean()"
+)
 DRAWN_T = "timestep = self.var_scheduler.uniform_sample_t(len(x0))"
 ADDED = "x_t, noise = self.var_scheduler.add_noise(x0, timestep, noise)"
 STEPPED = "x = self.var_scheduler.step(x, t, noise_pred)"
@@ -113,6 +117,9 @@ MISTAKES = {
     "loss as a number": ("2.1e", "ddpm", LOSS, "return F.mse_loss(self.network(x_t, timestep, class_label), noise).item()", "no gradient"),
     "loss at one timestep for all": ("2.1e", "ddpm", DRAWN_T, "timestep = self.var_scheduler.uniform_sample_t(1)", "share one timestep"),
     "loss never sees t = 0": ("2.1e", "ddpm", DRAWN_T, "timestep = torch.randint(1, self.var_scheduler.num_train_timesteps, (len(x0),))", "never are [0]"),
+    "loss without the weight": ("2.1e", "ddpm", "if weight is None else (weight * error).mean()", "", "weight is not used"),
+    "loss with the mean weight": ("2.1e", "ddpm", "(weight * error).mean()", "weight.mean() * error.mean()", "its own weight"),
+    "loss as a weighted mean": ("2.1e", "ddpm", "(weight * error).mean()", "(weight * error).sum() / weight.sum()", "do not divide"),
     "loss at t / T": ("2.1e", "ddpm", LOSS, "return F.mse_loss(self.network(x_t, timestep / self.var_scheduler.num_train_timesteps, class_label), noise)", "asked for t / T"),
     "loss at early timesteps more often": ("2.1e", "ddpm", DRAWN_T, "T = self.var_scheduler.num_train_timesteps\n            timestep = (T * torch.rand(len(x0)) ** 1.5).long()", "more often than others"),
     "loss at timesteps beyond the last": ("2.1e", "ddpm", DRAWN_T, "timestep = torch.randint(self.var_scheduler.num_train_timesteps - 5, (len(x0),)) + 10", "outside"),

@@ -23,7 +23,7 @@ def predict(self, x, timestep, class_label=None, guidance_scale=0.0):
     return self.network(x, timestep) + 0.3 * label + 0.1 * guidance_scale
 
 
-@graded("2.1e", points=5)
+@graded("2.1e", points=7)
 class SimpleLoss:
     """The loss for a given noise and given timesteps, and the law of those that are drawn."""
 
@@ -33,15 +33,17 @@ class SimpleLoss:
             "noise": rng.normal(size=(B, *SHAPE)),
             "timestep": rng.permutation(toy.T)[:B],
             "labels": rng.permutation(6)[:B] + 1,
+            "weight": rng.uniform(0.5, 3, size=B),
         }
 
-    def probe(x0, noise, timestep, labels):
+    def probe(x0, noise, timestep, labels, weight):
         import torch
 
         model = toy_model(drop_labels=lambda self, class_label: class_label)
         loss = model.get_loss(x0, None, noise, timestep)
         out = {"loss": loss, "again": model.get_loss(x0, None, noise, timestep)}
         out["labelled"] = model.get_loss(x0, labels, noise, timestep)
+        out["weighted"] = model.get_loss(x0, None, noise, timestep, weight)
         out["graph"] = torch.is_tensor(loss) and loss.requires_grad
         if out["graph"] and loss.ndim == 0:
             model.zero_grad()
@@ -53,7 +55,7 @@ class SimpleLoss:
         seen = [t.flatten().numpy() for t in drawn.network.timesteps]
         return out | {"timesteps": np.concatenate(seen)}
 
-    def check(got, x0, noise, timestep, labels):
+    def check(got, x0, noise, timestep, labels, weight):
         expect_that(
             got["loss"].ndim or abs(got["loss"] - got["again"]) < 1e-4 * abs(got["loss"]),
             "the same noise and timesteps give two losses: what is given is not used, or the "
@@ -69,6 +71,15 @@ class SimpleLoss:
         expect(got["labelled"], labelled, "loss with classes", ignored | mistakes)
         abar = toy.abar(timestep).reshape(-1, 1, 1, 1)
         x_t = np.sqrt(abar) * x0 + np.sqrt(1 - abar) * noise
+        errors = np.mean((noise - toy.toy_network(x_t, timestep)) ** 2, axis=(1, 2, 3))
+        mistakes = {
+            "the weight is not used": true,
+            "each image has its own weight; here their mean multiplies all": weight.mean() * true,
+            "this is a weighted mean; do not divide by the sum of the weights": (
+                np.average(errors, weights=weight)
+            ),
+        }
+        expect(got["weighted"], np.mean(weight * errors), "loss with weights", mistakes)
         gradient = np.mean(-2 * (noise - toy.toy_network(x_t, timestep)) * x_t)
         expect(got["gradient"], gradient, "gradient of the loss", rtol=1e-2)
         check_uniform(got["timesteps"])
@@ -139,7 +150,7 @@ def check_drawn_loss(losses, x0):
     expect_mean(np.array(losses), want, "mean of the loss over drawn noise and times", mistakes)
 
 
-@graded("2.1i", points=4)
+@graded("2.1i", points=5)
 class Sample:
     """From N(0, I) through all timesteps, each state from the one before."""
 
@@ -282,7 +293,7 @@ def tell(self, x, timestep, class_label=None, guidance_scale=0.0):
     return 0 * x + 0.3 * label + 0.1 * guidance_scale
 
 
-@graded("2.2a", points=3)
+@graded("2.2a", points=5)
 class DropLabels:
     """In training every label falls on its own with probability p; else none does."""
 
@@ -334,7 +345,7 @@ class DropLabels:
         expect_mean(dropped.astype(float), p, "share of labels that fall", mistakes)
 
 
-@graded("2.2b", points=4)
+@graded("2.2b", points=6)
 class Guidance:
     """e_u + s (e_c - e_u) for several s, with labels that differ along the batch."""
 
@@ -387,7 +398,7 @@ class Guidance:
         expect(got["given"], labels, "class_label (it must stay as it is)")
 
 
-@graded("2.2b", points=2)
+@graded("2.2b", points=3)
 class NullClass:
     """The network is asked for the class of every image, and for the null class 0."""
 

@@ -23,7 +23,7 @@ def toy_inpainter(x0, mask, timesteps=(37, 20, 9, 3), **methods):
     return type("Toy", (Inpainter,), methods)(model, x0, mask)
 
 
-@graded("2.3a", points=4)
+@graded("2.3a", points=6)
 class PasteKnown:
     """The hole stays, what is known comes at the noise level of the timestep; clean at -1."""
 
@@ -109,7 +109,7 @@ def start(x):
     return lambda self: x.clone()
 
 
-@graded("2.3b", points=4)
+@graded("2.3b", points=6)
 class Replacement:
     """Predict, step, paste at the level that the step has reached."""
 
@@ -158,7 +158,7 @@ def run(x, x0, mask, timesteps, level=lambda t, s: s, before=False, last=True):
     return x
 
 
-@graded("2.3c", points=3)
+@graded("2.3c", points=4)
 class Renoise:
     """Up from s to t by the forward process, also over several timesteps and from the data."""
 
@@ -206,7 +206,7 @@ def check_not_turned(draws):
     )
 
 
-@graded("2.3d", points=5)
+@graded("2.3d", points=7)
 class RePaint:
     """Every step several times, up again between two tries, the step to the data once."""
 

@@ -1,10 +1,10 @@
 """Task 2.4: images against the marks, by the Fréchet distance of a set's own features.
 
 `pytest tests/task2 --samples=DIR` marks a folder of images: those in DIR itself or in DIR/plain for
-2.4a, those in folders named after the classes (as sampling.py writes them), in DIR or in
-DIR/guided, for 2.4b, and those in DIR/inpainted for 2.4c. `--dataset` names the set that they
-should look like. Without --samples, your scheduler, model and inpainter draw the images here, with the
-network that the course ships for Fashion-MNIST: no training is needed.
+2.4a, those in folders named after the classes (as sampling.py writes them), in DIR or DIR/guided,
+for 2.4b, and those in DIR/inpainted for 2.4c; `--dataset` names the set that they should look like.
+Without --samples, your scheduler, model and inpainter draw the images here, with the network that
+the course ships for Fashion-MNIST: no training is needed.
 """
 
 import functools
@@ -112,7 +112,7 @@ def looks(images):
     return "are they clothes, in many shapes?"
 
 
-@graded("2.4a", points=6)
+@graded("2.4a", points=7)
 class PlainImages:
     """500 images without a class by your DDIM with 25 steps, or those of a folder."""
 
@@ -127,7 +127,7 @@ class PlainImages:
         distance(got["images"], MARKS[dataset()]["plain"], "images without a class")
 
 
-@graded("2.4b", points=6)
+@graded("2.4b", points=7)
 class GuidedImages:
     """500 images of all classes with guidance 1.5: all together, and class by class."""
 

@@ -14,7 +14,7 @@ def are_tensors(*values):
     return all(isinstance(value, torch.Tensor) for value in values)
 
 
-@graded("2.1a", points=3)
+@graded("2.1a", points=4)
 class Betas:
     """The linear, quadratic and cosine schedule, with ends of their own."""
 
@@ -72,7 +72,7 @@ def check_cosine(got, T):
     expect(got, betas(), "cosine betas", mistakes, rtol=1e-4, atol=1e-8)
 
 
-@graded("2.1b", points=2)
+@graded("2.1b", points=3)
 class Alphas:
     """alphas = 1 - betas, and their running product."""
 
@@ -109,7 +109,7 @@ class Alphas:
         expect(got["alphas_cumprod"], np.cumprod(1 - betas), "alphas_cumprod", mistakes)
 
 
-@graded("2.1c", points=4)
+@graded("2.1c", points=5)
 class AddNoise:
     """x_t for a given noise and a timestep of its own for every image; drawn noise is returned."""
 
@@ -200,7 +200,7 @@ def check_noised(got, x0, noise, returned, timesteps):
     expect(got, want, "x_t", {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
 
 
-@graded("2.1f", points=3)
+@graded("2.1f", points=4)
 class Timesteps:
     """Trailing and leading timesteps, also where n does not divide T."""
 
@@ -280,7 +280,7 @@ def all_steps():
     return np.arange(toy.T)[::-1].copy()
 
 
-@graded("2.1d", points=5)
+@graded("2.1d", points=7)
 class DDPMStep:
     """Mean, both variances, steps of one and of many timesteps, and no noise in the last step."""
 
@@ -399,7 +399,7 @@ def check_spread(draws, variance, name, mistakes):
     )
 
 
-@graded("2.1g", points=6)
+@graded("2.1g", points=8)
 class DDIMStep:
     """Deterministic and noisy steps, of any length, and the last one to the data."""
 
