@@ -281,7 +281,7 @@ def ours_program(ch, size, batch, folder, device):
     cuda = device.type == "cuda"
     config = {"network": network, "scheduler": {"num_train_timesteps": 1000}, "seed": 0}
     config |= {"lr": 2e-4, "warmup": 0, "decay": False, "ema": 0.999, "clip": 1.0, "steps": 10**6}
-    config |= {"weight_decay": 0.0, "bf16": cuda, "compile": cuda}
+    config |= {"weight_decay": 0.0, "times": "uniform", "bf16": cuda, "compile": cuda}
     run = Run(config, device)
     model = parallel_model(run)
     x = torch.randn(batch, 3, size, size, device=device)

@@ -81,16 +81,16 @@ class Attention(nn.Module):
     def __init__(self, ch):
         super().__init__()
         self.norm = group_norm(ch)
-        self.qkv = nn.Conv2d(ch, 3 * ch, 1)
-        self.out = zero_(nn.Conv2d(ch, ch, 1))
+        self.qkv = nn.Linear(ch, 3 * ch)
+        self.out = zero_(nn.Linear(ch, ch))
 
     def forward(self, x):
         """(B, C, H, W) gives the same shape."""
         B, C, H, W = x.shape
-        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, H W, 3 C)
-        q, k, v = qkv[:, None].chunk(3, dim=-1)  # (B, 1, H W, C): one head
-        h = F.scaled_dot_product_attention(q, k, v)[:, 0]  # (B, H W, C)
-        return x + self.out(h.transpose(1, 2).reshape(B, C, H, W))
+        h = self.norm(x).flatten(2).transpose(1, 2)  # (B, H W, C), no copy under channels_last
+        q, k, v = self.qkv(h)[:, None].chunk(3, dim=-1)  # (B, 1, H W, C): one head
+        h = self.out(F.scaled_dot_product_attention(q, k, v)[:, 0])
+        return x + h.transpose(1, 2).reshape(B, C, H, W)
 
 
 class Downsample(nn.Module):

@@ -117,7 +117,8 @@ def curves(lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floo
         ax.xaxis.set_minor_formatter(NullFormatter())
     if "y" in log:
         ax.set(yscale="log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(NullFormatter())
     if len(lines) > 1 or floor is not None:
@@ -144,12 +145,12 @@ def bars(groups, title, xlabel, ylabel):
 
 
 @styled
-def arrows(vectors, title, xlabel, ylabel, line=None):
+def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
     """Vectors of the plane as arrows from the origin, each with its name at its head.
 
     Args:
         vectors: dict from name to (x, y). line: names of two vectors; a dotted line goes through
-            their heads.
+            their heads. left: names that stand to the left of the head.
     """
     figure, ax = _panels(1, 1, title, 3.4)
     heads = np.array(list(vectors.values()), dtype=float)
@@ -163,7 +164,8 @@ def arrows(vectors, title, xlabel, ylabel, line=None):
         colour = colours[k % len(colours)]
         style = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
         ax.annotate("", head, (0, 0), arrowprops=style)
-        ax.annotate(name, head, (5, 4), textcoords="offset points", color=colour)
+        place, side = ((-9, 3), "right") if name in left else ((5, 4), "left")
+        ax.annotate(name, head, place, textcoords="offset points", color=colour, ha=side)
     ax.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
     return figure
 
@@ -209,7 +211,9 @@ def _mosaic(images, columns, title, row_labels=None, column_labels=None):
         ax.set_yticks((np.arange(rows) + 0.5) * (H + 1) * scale, row_labels)
     if column_labels:
         ax.xaxis.tick_top()
-        ax.set_xticks((np.arange(columns) + 0.5) * (W + 1) * scale, column_labels)
+        fits = (W + 1) * scale / (LETTER * DPI * _longest(column_labels))  # or smaller type
+        type_size = STYLE["xtick.labelsize"] * min(1, fits)
+        ax.set_xticks((np.arange(columns) + 0.5) * (W + 1) * scale, column_labels, size=type_size)
     ax.tick_params(length=0, pad=3)
     if title:
         middle = (start + width / 2) / across if len(title) * LETTER * DPI < width else 0.5
