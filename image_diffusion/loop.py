@@ -130,8 +130,8 @@ def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
     """Timesteps at which log(sigma), sigma^2 = (1 - abar) / abar, is normal, and their weights.
 
     The law is that of Karras et al. 2022, table 1, whose mean is -1.2 for pixels of standard
-    deviation .5; those of clothes spread more. The weight 1 / abar turns the error of the noise into
-    that of v, so that every noise level counts as often as it is drawn.
+    deviation .5; those of clothes spread more. The weight 1 / abar turns the error of the noise
+    into that of v, so that every noise level counts as often as it is drawn.
 
     Args:
         scheduler: see scheduler.py. z: (B,) standard normal numbers.

@@ -29,9 +29,16 @@ def test_notebooks_are_committed_without_outputs(path):
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
-def test_on_the_stubs_the_notebook_names_the_first_todo_in_one_line(monkeypatch):
+FIRST_TODO = {
+    "HelloScore": "TODO 1.1a: OU.marginal_prob is still open: write it in sde_todo/sde.py, line",
+    "DDPM": "TODO 2.1a: make_betas is still open: write it in image_diffusion/scheduler.py, line",
+}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_on_the_stubs_a_notebook_names_the_first_todo_in_one_line(path, monkeypatch):
     monkeypatch.delenv("COURSE", raising=False)
-    notebook = nbformat.read(ROOT / "notebooks" / "HelloScore.ipynb", as_version=4)
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, resources={"metadata": {"path": ROOT / "notebooks"}})
     with pytest.raises(CellExecutionError):
         client.execute()
@@ -40,10 +47,9 @@ def test_on_the_stubs_the_notebook_names_the_first_todo_in_one_line(monkeypatch)
     assert len(errors) == 1
     shown = errors[0].traceback
     assert len(shown) == 1 and "\n" not in shown[0]
-    assert (
-        "TODO 1.1a: OU.marginal_prob is still open: write it in sde_todo/sde.py, line" in shown[0]
-    )
-    assert any(output.output_type == "display_data" or "data" in output for output in outputs)
+    assert FIRST_TODO.get(path.stem, FIRST_TODO["DDPM"]) in shown[0]
+    if path.stem == "HelloScore":  # a picture comes before the first TODO
+        assert any(output.output_type == "display_data" or "data" in output for output in outputs)
 
 
 def test_on_the_stubs_the_demo_names_the_first_todo_in_one_line(tmp_path):
