@@ -20,7 +20,7 @@ def noisy(images, std):
 
 
 def blurred(images):
-    x = torch.from_numpy(images[..., 0]).float()[:, None]
+    x = torch.from_numpy(images[..., 0].copy()).float()[:, None]
     return F.avg_pool2d(x, 3, 1, 1)[:, 0, ..., None].byte().numpy()
 
 

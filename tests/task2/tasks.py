@@ -238,7 +238,7 @@ TASKS = {
         optional=True,
     ),
     "2.4a": Task(
-        "Images without a class",
+        "Images without guidance",
         "image_diffusion/sampling.py",
         10,
         [
