@@ -145,7 +145,7 @@ def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
 
 def seed_of(*numbers):
     """One 63-bit seed from several whole numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 def rate(step, config):
