@@ -117,9 +117,14 @@ def load_model(path, scheduler_class, device="cpu", **options):
 
     state = read_checkpoint(path)
     config = state["config"]
-    network = build_network(config["network"])
+    try:
+        network = build_network(config["network"])
+        scheduler = scheduler_class(**config["scheduler"], **options)
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path} holds no image model of this course; use one that train.py wrote."
+        ) from None
     put_weights(network, {k: v.float() for k, v in state["network"].items()}, path)
-    scheduler = scheduler_class(**config["scheduler"], **options)
     model = DiffusionModule(network, scheduler).to(device).eval()
     return model.to(memory_format=torch.channels_last), config
 

@@ -11,9 +11,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from image_diffusion import train
 from image_diffusion.checkpoint import load_model, read_checkpoint, save_whole
+from image_diffusion.dataset import ASSETS
 from tests.harness import ROOT
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
@@ -187,6 +189,49 @@ def test_weights_of_another_architecture_are_named(tmp_path):
     other = DiffusionModule(PatchUNet(ch=(16, 32)), DDIMScheduler())
     with pytest.raises(ValueError, match="of another architecture"):
         other.load(tmp_path / "small.ckpt")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_classifier_is_no_image_model():
+    from image_diffusion.scheduler import DDIMScheduler
+
+    with pytest.raises(ValueError, match="holds no image model"):
+        load_model(ASSETS / "classifier.pt", DDIMScheduler)
+
+
+@pytest.mark.usefixtures("solutions")
+def test_guidance_on_a_model_without_classes_is_one_sentence(tmp_path):
+    from image_diffusion import sampling
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.network import PatchUNet
+    from image_diffusion.scheduler import DDIMScheduler
+
+    network = PatchUNet(ch=(16, 16), use_cfg=False)
+    network.config = {"name": "PatchUNet", "predicts": "noise", "T": 1000, "ch": (16, 16)}
+    network.config["use_cfg"] = False
+    DiffusionModule(network, DDIMScheduler()).save(tmp_path / "plain.ckpt")
+    arguments = ["--ckpt_path", str(tmp_path / "plain.ckpt"), "--save_dir", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="trained without classes"):
+        sampling.main([*arguments, "--guidance_scale", "2"])
+    sampling.main([*arguments, "--num_samples", "3", "--steps", "2", "--device", "cpu"])
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+@pytest.mark.usefixtures("solutions")
+def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
+    from image_diffusion.inpainting import Inpainter
+    from image_diffusion.masks import make_mask
+
+    Image.new("L", (30, 30)).save(tmp_path / "large.png")
+    (tmp_path / "text.png").write_text("hello")
+    for kind, said in (("large.png", "30 x 30"), ("text.png", "no image"), ("no.png", "Unknown")):
+        with pytest.raises(ValueError, match=said):
+            make_mask(str(tmp_path / kind), 2, 28)
+    x0 = torch.zeros(3, 1, 28, 28)
+    for mask, said in ((torch.zeros(3, 1, 14, 14), "does not fit"), (x0 + 0.5, "nothing between")):
+        with pytest.raises(ValueError, match=said):
+            Inpainter(type("Model", (), {"var_scheduler": None}), x0, mask)
+    assert make_mask("half", 2, 28).mean() == 0.5
 
 
 @pytest.mark.usefixtures("solutions")
