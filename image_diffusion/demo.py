@@ -50,7 +50,7 @@ def training_section(path):
 
     losses = read_checkpoint(path)["training"]["losses"]
     points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
-    title = "The simple loss: mean squared error of the guessed noise"
+    title = "The loss: mean weighted squared error of the guessed noise"
     return (
         "Training on images",
         "It falls fast and then hardly moves, while the images still get better: most of what is "

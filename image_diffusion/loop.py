@@ -278,7 +278,7 @@ def plot_loss(losses, path):
 
     figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
     axes.plot(np.arange(1, len(losses) + 1) * LOG_EVERY, losses, color="#0072b2")
-    axes.set(xlabel="step", ylabel="loss: mean of (noise - prediction)²", yscale="log")
+    axes.set(xlabel="step", ylabel="loss: mean of weight (noise - prediction)²", yscale="log")
     axes.set_title(f"Training loss, mean of {LOG_EVERY} steps")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
