@@ -2,10 +2,14 @@
 
 steps      one step of every scheduler against diffusers' (pip install diffusers)
 speed      images/s of training and sampling: this course, a plain loop, diffusers
-quality    Fréchet distance and diversity of train.py's default, seeds 0, 1, 2, by every sampler;
-           --runs DIR holds or takes their checkpoints
-plain      the same network trained for the same steps by the plain recipe
+quality    Fréchet distance and diversity of the checkpoints DIR/*/last.ckpt, by every sampler
 inpainting the three ways to fill a hole
+
+The checkpoints of `quality --runs DIR` come from
+
+    python image_diffusion/train.py --seed 0 --save_dir DIR/seed0          (and with other seeds)
+    python image_diffusion/train.py --save_dir DIR/plain --mode linear --times uniform \\
+        --predicts noise --lr 2e-4 --no-decay --ema 0.999
 
 Peers are optional: a part whose package is missing says so. Every figure of a part comes from one
 run, so ratios hold; state the threads with them.
@@ -342,7 +346,7 @@ SAMPLERS = {  # name: scheduler, steps, guidance, number of images, whether of a
     "guidance 1.5, DPM-Solver++ 10": ("DPMSolverScheduler", 10, 1.5, 500, True),
     "guidance 1.5, DDIM 20": ("DDIMScheduler", 20, 1.5, 500, True),
     "guidance 1.5, DDIM 50": ("DDIMScheduler", 50, 1.5, 500, True),
-    "guidance 1.5, DDPM 1000": ("DDPMScheduler", 1000, 1.5, 200, True),
+    "guidance 1.5, DDPM 1000": ("DDPMScheduler", 1000, 1.5, 100, True),
 }
 
 
@@ -350,7 +354,10 @@ def quality(args):
     """Fréchet distance, diversity and seconds of every sampler on the checkpoints in --runs."""
     test = load_dataset("fashion", "test")
     print(f"quality: classifier features against {len(test):,} test images; floors: {floors()}")
-    for run in sorted(args.runs.glob("*/last.ckpt")):
+    runs = sorted(args.runs.glob("*/last.ckpt"))
+    if not runs:
+        print(f"  {args.runs} holds no */last.ckpt; the head of this file says what makes them.")
+    for run in runs:
         for name in args.samplers or SAMPLERS:
             print(f"  {run.parent.name:<10} {name:<36} {measure(run, *SAMPLERS[name])}", flush=True)
 
@@ -361,7 +368,7 @@ def floors():
     train, test = load_dataset("fashion", "train"), load_dataset("fashion", "test")
     values = [
         f"{fid_of_images(np.asarray(train.images[:n]), np.asarray(test.images)):.2f} at n = {n}"
-        for n in (200, 500, 1000)
+        for n in (100, 500, 1000)
     ]
     return ", ".join(values)
 
