@@ -34,11 +34,11 @@ SCALES = (0.0, 1.0, 1.5, 3.0, 5.0, 10.0)
 N = 300  # images behind a figure of the table
 
 
-def build(path, name, steps, device, **options):
+def build(path, name, steps, device):
     """The model of a checkpoint under a scheduler of that class name, its timesteps set."""
     from image_diffusion import scheduler
 
-    model, _ = load_model(path, getattr(scheduler, name), device, **options)
+    model, _ = load_model(path, getattr(scheduler, name), device)
     model.var_scheduler.set_timesteps(steps)
     return model
 
@@ -46,16 +46,13 @@ def build(path, name, steps, device, **options):
 def training_section(path):
     """The curve of the loss, from the checkpoint."""
     from image_diffusion.checkpoint import read_checkpoint
-    from image_diffusion.loop import LOG_EVERY
+    from image_diffusion.loop import plot_loss
 
-    losses = read_checkpoint(path)["training"]["losses"]
-    points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
-    title = "The loss: mean weighted squared error of the guessed noise"
     return (
         "Training on images",
         "It falls fast and then hardly moves, while the images still get better: most of what is "
         "left is noise that nobody could guess.",
-        plot.curves({"training": points}, title, "step", "loss", log="y"),
+        plot_loss(read_checkpoint(path)["training"]["losses"]),
     )
 
 

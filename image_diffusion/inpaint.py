@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from image_diffusion import plot
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
 from image_diffusion.masks import KINDS, make_mask
 from image_diffusion.noise import noise_per_image
-from image_diffusion.sampling import pick_device
+from image_diffusion.sampling import pick_device, save_images
 from sde_todo.todo import one_line_todos, optional
 
 CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"
@@ -137,10 +136,7 @@ def report(args, originals, mask, filled, reference):
             f"{figures['seconds']:.0f} s"
         )
     for name, (x, _) in filled.items():
-        folder = args.save_dir / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for i, image in enumerate(to_uint8(x)):
-            Image.fromarray(image.squeeze()).save(folder / f"{i:05d}.png")
+        save_images(to_uint8(x), args.save_dir / name)
     rows = {"original": originals, "hole": plot.blanked(originals, mask)}
     rows |= {name: x for name, (x, _) in filled.items()}
     plot.save(plot.side_by_side(rows), args.save_dir / "comparison.png")

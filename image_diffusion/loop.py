@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from image_diffusion import plot
 from image_diffusion.checkpoint import build_network, put_weights, read_checkpoint, save_whole
 from image_diffusion.sampling import balanced_labels, draw_images, save_grid
 
@@ -266,20 +267,12 @@ def show(run, folder):
         labels, scale = balanced_labels(40, run.config["network"]["num_classes"]), 1.5
     images = draw_images(model, 40, labels, scale, seed=run.config["seed"])
     save_grid(images, folder / f"samples_{run.step:06d}.png")
-    plot_loss(run.losses, folder / "loss.png")
+    if run.losses:
+        plot.save(plot_loss(run.losses), folder / "loss.png")
 
 
-def plot_loss(losses, path):
-    """Save the curve of the loss."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
-    axes.plot(np.arange(1, len(losses) + 1) * LOG_EVERY, losses, color="#0072b2")
-    axes.set(xlabel="step", ylabel="loss: mean of weight (noise - prediction)²", yscale="log")
-    axes.set_title(f"Training loss, mean of {LOG_EVERY} steps")
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+def plot_loss(losses):
+    """The curve of the loss, a Figure. losses: means of LOG_EVERY steps."""
+    points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
+    title = "The loss: mean weighted squared error of the guessed noise"
+    return plot.curves({"training": points}, title, "step", "loss", log="y")

@@ -163,6 +163,7 @@ def work(args, device, rank, world_size):
     config, checkpoint = make_config(args, train_set, device), folder / "last.ckpt"
     if args.resume:
         config = read_checkpoint(checkpoint)["config"]
+        check_unchanged(config, args, train_set)
     elif checkpoint.exists() and not args.overwrite:
         raise ValueError(
             f"{checkpoint} is there already; go on with --resume, train anew with --overwrite, "
@@ -181,6 +182,21 @@ def work(args, device, rank, world_size):
     elif rank == 0:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     return whole
+
+
+def check_unchanged(config, args, train_set):
+    """Refuse to go on with another set, or with other numbers than a run was started with."""
+    names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
+    for name in names:
+        asked, began = getattr(args, name), config.get(name)
+        if asked is not None and asked != began:
+            raise ValueError(
+                f"This run was started with --{name} {began}, and goes on with it; "
+                f"leave out --{name} {asked}, or train anew in another --save_dir."
+            )
+    resolution = config["network"]["image_resolution"]
+    if train_set.images.shape[1] != resolution:
+        raise ValueError(f"This run was started with --resolution {resolution}; give it again.")
 
 
 def tensorboard_writer(folder):

@@ -129,6 +129,16 @@ def test_a_run_is_not_overwritten_unasked(tmp_path):
 
 
 @pytest.mark.usefixtures("solutions")
+def test_a_run_goes_on_with_the_set_and_numbers_it_was_started_with(tmp_path):
+    run_here(tmp_path, "--steps", "2")
+    for other in (["--steps", "3"], ["--dataset", "fashion", "--lr", "1"]):
+        with pytest.raises(ValueError, match="was started with"):
+            run_here(tmp_path, "--resume", *other)
+    with pytest.raises(ValueError, match="--resolution 28"):
+        run_here(tmp_path, "--resume", "--resolution", "16")
+
+
+@pytest.mark.usefixtures("solutions")
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="not finite"):
         run_here(tmp_path, "--steps", "40", "--lr", "1e20", "--warmup", "1")
