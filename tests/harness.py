@@ -11,17 +11,28 @@ A graded test is a class with three plain functions, and never an instance of it
         def check(got, t, x0): ...      # sees the inputs and the arrays, never the student's code
 
 `probe` and `check` share nothing but arrays, so that an instructor can run the probe in a process
-of its own. In a `check`, `expect` compares and says what a wrong value looks like.
+of its own (`python -m grading`). In a `check`, `expect` compares and says what a wrong value looks
+like.
 """
 
 import dataclasses
+import importlib
 import traceback
 from pathlib import Path
 
 import numpy as np
 
+from tests import settings
+from tests.diagnose import diagnose
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("sde_todo", "image_diffusion")
+# The modules that a student writes; everything else is given.
+TODO_MODULES = {
+    "sde_todo": ("sde", "network", "loss", "train", "sampling", "recipe"),
+    "image_diffusion": ("scheduler", "ddpm", "inpainting"),
+}
+PACKAGES = tuple(TODO_MODULES)
+TEST_FILES = ("tests/task1/test_*.py", "tests/task2/test_*.py")
 
 
 class Wrong(AssertionError):
@@ -34,10 +45,19 @@ class Open(Exception):
 
 @dataclasses.dataclass
 class Result:
-    """The outcome of one graded test: verdict is done, wrong or todo."""
+    """The outcome of one graded test.
+
+    Attributes:
+        verdict: done, wrong or todo. message: what is wrong, or which TODO is open.
+        compared: what `expect` compared, in order: (name, got, expected), arrays of one shape.
+    """
 
     verdict: str
     message: str = ""
+    compared: list = dataclasses.field(default_factory=list)
+
+
+_running = {"inputs": {}, "compared": []}  # of the check that runs now
 
 
 def graded(task, points):
@@ -50,17 +70,72 @@ def graded(task, points):
     return mark
 
 
+def picture(task):
+    """Mark a class as a picture of a task for the page, such as results/grade.html.
+
+    It has `inputs` and `probe` as a graded test has, and in the place of `check` a function
+    `draw(got, **inputs)` that returns a matplotlib Figure: what was expected beside what came. Its
+    docstring says what to see.
+    """
+
+    def mark(cls):
+        cls.task = task
+        return cls
+
+    return mark
+
+
+def graded_tests():
+    """All graded tests of the course: task after task, the marks last, then those of settings.py.
+
+    A task that `tests/settings.py` gives other points has them shared among its tests.
+    """
+    files = [path for pattern in TEST_FILES for path in ROOT.glob(pattern)]
+    files.sort(key=lambda path: (path.parent.name, path.stem == "test_marks", path.stem))
+    names = [f"tests.{path.parent.name}.{path.stem}" for path in files]
+    tests = [test for name in names for test in classes(importlib.import_module(name), "check")]
+    set_points(tests)
+    return tests + classes(settings, "check")
+
+
+def set_points(tests):
+    """Give the tests of the course the points that `tests/settings.py` sets for their tasks."""
+    for task, points in settings.POINTS.items():
+        own = [test for test in tests if test.task == task]
+        total = sum(test.points for test in own)
+        for test in own:
+            test.points = test.points * points / total
+
+
+def classes(module, method):
+    """The classes of a module that are `graded` (method "check") or a `picture` (method "draw")."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and "task" in vars(value) and method in vars(value)
+    ]
+
+
 def run(test, seed=0):
     """Run inputs, probe and check of a graded test; return a `Result`."""
+    inputs = test.inputs(np.random.default_rng(seed))
     try:
-        inputs = test.inputs(np.random.default_rng(seed))
         got = run_probe(test, inputs, seed)
-        test.check(got, **inputs)
     except Open as error:
         return Result("todo", str(error))
     except Wrong as error:
         return Result("wrong", str(error))
-    return Result("done")
+    return run_check(test, got, inputs)
+
+
+def run_check(test, got, inputs):
+    """Run the check of a graded test on what its probe gave back; return a `Result`."""
+    _running.update(inputs=inputs, compared=[])
+    try:
+        test.check(got, **inputs)
+    except Wrong as error:
+        return Result("wrong", str(error), _running["compared"])
+    return Result("done", "", _running["compared"])
 
 
 def run_probe(test, inputs, seed=0):
@@ -142,9 +217,7 @@ def _student_place(error):
 
     Without such a file, of the innermost frame in one of the two packages.
     """
-    from tests.board import all_tasks
-
-    theirs = {task.file for task in all_tasks()[1].values()}
+    theirs = {f"{package}/{m}.py" for package, modules in TODO_MODULES.items() for m in modules}
     frames = [
         (f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}", frame)
         for frame in traceback.extract_tb(error.__traceback__)
@@ -175,6 +248,7 @@ def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False
         kind = "NaN" if np.isnan(got).any() else "infinite"
         raise Wrong(f"{name} is {kind} in {(~np.isfinite(got)).sum()} of {got.size} places.")
     got = np.broadcast_to(got, want.shape)
+    _running["compared"].append((name, got, want))
     if np.allclose(got, want, rtol=rtol, atol=atol):
         return
     fits = {}  # where random numbers leave room for several, the nearest is the likeliest
@@ -184,7 +258,7 @@ def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False
             fits[message] = np.abs(got - value).sum()
     if fits:
         raise Wrong(f"{name}: {min(fits, key=fits.get)}.")
-    raise Wrong(f"{name}: {_diagnose(got, want, rtol, atol)}")
+    raise Wrong(f"{name}: {diagnose(got, want, rtol, atol, _running['inputs'])}")
 
 
 def _expect_shape(got, want, name, broadcast):
@@ -197,27 +271,6 @@ def _expect_shape(got, want, name, broadcast):
         except ValueError:
             pass
     raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}.")
-
-
-def _diagnose(got, want, rtol, atol):
-    """Say how a wrong value differs: by sign, factor, offset, in few places, or how much."""
-    if np.allclose(got, -want, rtol=rtol, atol=atol):
-        return "the sign is wrong everywhere."
-    if want.size == 1:
-        return f"expected {want.item():.5g}, got {got.item():.5g}."
-    scale = (got * want).sum() / max((want**2).sum(), 1e-30)
-    if np.allclose(got, scale * want, rtol=rtol, atol=atol) and abs(scale) > 1e-6:
-        return f"right but for a factor of {scale:.4g}."
-    offset = (got - want).mean()
-    if np.allclose(got - offset, want, rtol=rtol, atol=atol):
-        return f"right but for a constant: {offset:.4g} is added everywhere."
-    bad = ~np.isclose(got, want, rtol=rtol, atol=atol)
-    at = np.unravel_index(np.argmax(np.abs(got - want)), want.shape)
-    place = f" at index {tuple(int(i) for i in at)}" if at else ""
-    return (
-        f"expected {want[at]:.5g}, got {got[at]:.5g}{place} "
-        f"({bad.sum()} of {bad.size} values are off)."
-    )
 
 
 def expect_mean(draws, want, name, mistakes=None, sigmas=5.0, rtol=0.0):

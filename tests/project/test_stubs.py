@@ -8,7 +8,8 @@ import pytest
 
 from grading.stubs import ROOT, stub_source, stubs
 from tests.board import all_tasks
-from tests.project.trees import TODO_MODULES, course_tree, run_all, run_pytest
+from tests.harness import TODO_MODULES
+from tests.project.trees import course_tree, run_all, run_pytest
 
 
 def test_committed_stubs_are_those_of_the_solutions():
@@ -26,6 +27,11 @@ def test_on_the_stubs_every_graded_test_is_open_and_none_passes():
     assert f"{len(results)} todo in" in output
     for task in all_tasks()[1]:
         assert re.search(rf"  {task} .*TODO", output), f"{task} is not on the board"
+
+
+def test_the_todo_modules_are_those_of_the_solutions():
+    for package, modules in TODO_MODULES.items():
+        assert {p.stem for p in (ROOT / "solutions" / package).glob("*.py")} == set(modules)
 
 
 def test_every_task_has_a_region_and_every_region_a_task():
