@@ -1,0 +1,182 @@
+"""Grade one submission: plan, run apart, judge at home, report."""
+
+import contextlib
+import resource
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from grading import submission
+from grading.runtime import stub_tree
+from grading.sandbox import Sandbox
+from grading.stubs import ROOT
+from grading.submission import Unreadable
+from grading.zygote import Import
+from tests import board, harness, report, settings
+from tests.harness import Open, Result, Wrong
+
+CHECK_SECONDS = 60  # a check works on what anybody sent
+BUDGET_SECONDS = 900  # of a submission without the tests that train
+
+
+def grade(path, sandbox=None, seed=None, trained=True, progress=None):
+    """Grade a submission; it is never imported here.
+
+    Args:
+        path: folder or zip. sandbox: a running `Sandbox`; one is made where left out.
+        seed: of all inputs; a secret one where left out. trained: whether to run the tests that
+            train or draw images, which take minutes. progress: called with each test.
+
+    Returns:
+        report: as `tests.report.build`. graded: pairs (test, `Result`) in order.
+        seed: repeats the grade.
+    """
+    if sandbox is None:
+        with Sandbox(hidden=[Path(path).resolve()]) as own:
+            return grade(path, own, seed, trained, progress)
+    seed = secrets.randbits(63) if seed is None else seed
+    start = time.monotonic()
+    tests = [t for t in harness.graded_tests() if trained or not is_trained(t)]
+    with tempfile.TemporaryDirectory(prefix="submission-", dir=sandbox.box) as name:
+        Path(name).chmod(0o755)
+        try:
+            run = Run(path, Path(name), sandbox, seed)
+        except Unreadable as error:
+            graded, notes = [(test, Result("wrong", str(error))) for test in tests], [str(error)]
+        else:
+            graded, notes = [], run.notes
+            for test in tests:
+                graded.append((test, run.result(test)))
+                if progress:
+                    progress(test)
+    built = report.build(graded, time.monotonic() - start)
+    if notes:
+        built |= {"output": report.clean("\n".join(notes)), "output_format": "text"}
+    return built, graded, seed
+
+
+def is_trained(test):
+    """Whether a test trains a model or draws many images."""
+    return test.__module__.endswith("test_marks")
+
+
+class Run:
+    """One submission on its way through the tests.
+
+    Args:
+        path: folder or zip. folder: an empty one, readable by all, for the tree of the TODO files.
+        sandbox: a `Sandbox`. seed: of all inputs.
+    """
+
+    def __init__(self, path, folder, sandbox, seed):
+        self.path, self.folder, self.sandbox, self.seed = path, folder, sandbox, seed
+        files, self.problems, self.notes = submission.read(path)
+        self.tree, self.end = folder / "tree", time.monotonic() + BUDGET_SECONDS
+        stub_tree(self.tree)
+        submission.write_tree(files, self.tree)
+        self.problems |= self.broken_modules(files)
+        self.notes += self.problems.values()
+        self.task_files = {name: task.file for name, task in board.all_tasks()[1].items()}
+        self.images = {}  # test -> tree, samples and environment of a submitted model or folder
+
+    def broken_modules(self, files):
+        """Why modules cannot be imported; a stub takes the place of each, for the other tests."""
+        broken = {}
+        for file in files:
+            try:
+                self.sandbox.probe(Import, {"name": file}, 0, self.tree, limits())
+            except (Wrong, Open) as error:
+                broken[file] = f"{file} cannot be imported: {error}"
+        with tempfile.TemporaryDirectory() as stubs:
+            stub_tree(Path(stubs))
+            text = {file: (Path(stubs) / file).read_text(encoding="utf-8") for file in broken}
+        submission.write_tree(text, self.tree)
+        return broken
+
+    def result(self, test):
+        """Run one test: the probe apart, the check here; whatever happens, there is a result."""
+        problem = self.problems.get(self.task_files[test.task])
+        if problem:
+            return Result("wrong", problem)
+        trained = is_trained(test)
+        if not trained and time.monotonic() > self.end:
+            return Result("wrong", f"Not run: the submission took over {BUDGET_SECONDS} seconds.")
+        rng = np.random.default_rng([self.seed, zlib.crc32(test.__qualname__.encode())])
+        inputs = test.inputs(rng)
+        try:
+            tree, options = self.source(test) if trained else (self.tree, {})
+            draw = int(rng.integers(2**31))
+            got = self.sandbox.probe(test, inputs, draw, tree, limits(trained), **options)
+        except Open as error:
+            return Result("todo", str(error))
+        except (Wrong, Unreadable) as error:
+            return Result("wrong", str(error).replace(str(self.tree), ""))
+        return judge(test, got, inputs)
+
+    def source(self, test):
+        """Where the samples of a mark come from: the tree to run, and options of `probe`."""
+        choice = settings.IMAGES
+        if not test.task.startswith("2.") or choice["FROM"] == "code":
+            return self.tree, {}
+        environment = {"COURSE_DATASET": choice["DATASET"]}
+        if choice["FROM"] == "samples":
+            place, tree = self.folder / "samples", self.tree
+            if not place.exists():
+                submission.copy_images(self.path, choice["SAMPLES"], place)
+        else:
+            place, tree = self.folder / "model.ckpt", self.folder / "course"
+            if not tree.exists():
+                submission.copy_checkpoint(self.path, choice["CHECKPOINT"], place)
+                shutil.copytree(ROOT / "solutions", tree)  # no code of the submission runs on it
+        environment["COURSE_SAMPLES"] = str(place)
+        return tree, {"samples": place, "environment": environment}
+
+
+def limits(trained=False):
+    """What a probe may use."""
+    seconds = settings.LIMITS["TRAINED_SECONDS" if trained else "SECONDS"]
+    return settings.LIMITS | {"SECONDS": seconds}
+
+
+def judge(test, got, inputs):
+    """Check values that anybody may have sent: whatever they are, there is a result."""
+    try:
+        with patience(CHECK_SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return harness.run_check(test, got, inputs)
+    except KeyError as error:
+        return Result("wrong", f"{error} did not come back.")
+    except Exception as error:  # a check is written for honest values; these may be any
+        kind = type(error).__name__
+        return Result("wrong", f"The values that came back cannot be judged ({kind}: {error}).")
+
+
+@contextlib.contextmanager
+def patience(seconds):
+    """Raise TimeoutError in what takes longer."""
+
+    def stop(*_):
+        raise TimeoutError(f"more than {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def limit_own_memory(megabytes=4000):
+    """Let a check that is sent huge arrays fail by itself, and not this machine."""
+    with contextlib.suppress(ValueError, OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (megabytes << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))

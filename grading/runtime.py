@@ -1,0 +1,120 @@
+"""The folder in which submissions run: given modules and probes, and no answer.
+
+A graded test stands in one file with its check, which knows the true values. Here its file is cut
+down to the probe and what the probe uses, so that nothing in a submission's process, or in a file
+that it can read, knows what is expected.
+"""
+
+import ast
+import shutil
+from pathlib import Path
+
+from grading.stubs import ROOT, stub_source
+from tests.harness import PACKAGES, TEST_FILES, TODO_MODULES
+
+HALVES_AT_HOME = ("inputs", "check", "draw")
+SHARED = ("__init__", "harness", "diagnose", "standins", "standins_images")
+GRADING = ("zygote", "isolation", "arrays")
+
+
+def build(folder):
+    """Write the runtime into an empty folder that every user may read."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=_not_given)
+    for path in _test_files():
+        _write(folder / path.relative_to(ROOT), probe_source(path.read_text(encoding="utf-8")))
+        _write(folder / path.relative_to(ROOT).parent / "__init__.py", "")
+    for name in SHARED:
+        _write(folder / "tests" / f"{name}.py", (ROOT / "tests" / f"{name}.py").read_text("utf-8"))
+    settings = (ROOT / "tests" / "settings.py").read_text(encoding="utf-8")
+    _write(folder / "tests" / "settings.py", probe_source(settings))
+    _write(folder / "grading" / "__init__.py", "")
+    for name in GRADING:
+        text = (ROOT / "grading" / f"{name}.py").read_text(encoding="utf-8")
+        _write(folder / "grading" / f"{name}.py", text)
+
+
+def _test_files():
+    pictures = sorted((ROOT / "tests").glob("task*/pictures.py"))
+    return [path for pattern in TEST_FILES for path in sorted(ROOT.glob(pattern))] + pictures
+
+
+def _not_given(folder, names):
+    """Names in a package's folder that stay at home: TODO modules, and what Python left there."""
+    package = Path(folder).name if Path(folder).parent == ROOT else None
+    todo = [f"{name}.py" for name in TODO_MODULES.get(package, ())]
+    return [name for name in names if name in todo or name == "__pycache__"]
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def stub_tree(folder):
+    """Write the stubs of all TODO modules, made from the solutions, into a folder."""
+    for package, modules in TODO_MODULES.items():
+        for name in modules:
+            source = (ROOT / "solutions" / package / f"{name}.py").read_text(encoding="utf-8")
+            _write(folder / package / f"{name}.py", stub_source(source, name))
+
+
+def probe_source(source):
+    """The text of a test file without `inputs` and `check`, and without what only they use."""
+    tree = ast.parse(source)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and _is_test(node):
+            node.body = [part for part in node.body if not _stays_at_home(part)] or [ast.Pass()]
+    used = _names(node for node in tree.body if isinstance(node, ast.ClassDef) and _is_test(node))
+    named = {name: node for node in tree.body for name in _defines(node)}
+    waiting = list(used)
+    while waiting:
+        node = named.get(waiting.pop())
+        new = _names([node]) - used if node is not None else set()
+        used |= new
+        waiting += new
+    tree.body = [node for node in map(_needed_imports(used), tree.body) if _is_kept(node, used)]
+    return ast.unparse(tree) + "\n"
+
+
+def _is_test(node):
+    """Whether a class carries @graded or @picture."""
+    calls = [call.func for call in node.decorator_list if isinstance(call, ast.Call)]
+    return any(isinstance(f, ast.Name) and f.id in ("graded", "picture") for f in calls)
+
+
+def _stays_at_home(part):
+    if isinstance(part, ast.Assign):  # such as check = Another.check
+        return any(isinstance(t, ast.Name) and t.id in HALVES_AT_HOME for t in part.targets)
+    return isinstance(part, ast.FunctionDef) and part.name in HALVES_AT_HOME
+
+
+def _names(nodes):
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _defines(node):
+    """Names that a statement at the top of a module makes, imports apart."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return []
+
+
+def _needed_imports(used):
+    def cut(node):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            named = [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+            node.names = [a for a, name in zip(node.names, named, strict=True) if name in used]
+        return node
+
+    return cut
+
+
+def _is_kept(node, used):
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return bool(node.names)
+    if isinstance(node, ast.ClassDef) and _is_test(node):
+        return True
+    return any(name in used for name in _defines(node))

@@ -1,0 +1,155 @@
+"""The grader's side of `grading/zygote.py`: run a probe on a submission, get arrays back."""
+
+import os
+import pickle
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from grading import arrays, isolation, runtime
+from grading.stubs import ROOT
+from grading.zygote import TODO, VALUES
+from tests import harness
+
+FIRST_UID = 60600  # one user for each sandbox, none of which exists on a usual system
+# A name of the user, which has no entry of its own, for libraries that ask for one.
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT |= {"USER": "student", "LOGNAME": "student"}
+SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime")
+
+
+class Sandbox:
+    """Runs probes one after another, each in a process of its own.
+
+    Args:
+        number: of this sandbox among those that run at once; each has another user id.
+        hidden: folders that no submission may see, besides the answers of the course.
+    """
+
+    def __init__(self, number=0, hidden=()):
+        if os.name != "posix":
+            raise SystemExit("Grading needs Linux or macOS (on Windows: WSL, or a container).")
+        self._box = tempfile.TemporaryDirectory(prefix="course-")
+        self.box = Path(self._box.name)
+        self.box.chmod(0o755)
+        self.uid, self.zygote = FIRST_UID + number, None
+        self.hidden = [str(ROOT / name) for name in ("solutions", "tests", "grading")]
+        self.hidden += [str(folder) for folder in hidden]
+        runtime.build(self.box / "runtime")
+        self.prefixes = sorted({sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)})
+
+    def start(self):
+        """Start the zygote: a Python that sees the runtime and installed packages, nothing else."""
+        start = (
+            "import sys; home, out = sys.argv[1:]; "
+            "sys.path[:] = [home] + [p for p in sys.path if p.rstrip('/') != out]; "
+            "from grading import zygote; zygote.main()"
+        )
+        self.zygote = subprocess.Popen(
+            [sys.executable, "-I", "-c", start, str(self.box / "runtime"), str(ROOT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=self.box,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        if self._receive(120) != b"ready":
+            raise RuntimeError("The process in which submissions run could not be started.")
+
+    def probe(self, test, inputs, seed, tree, limits, samples=None, environment=None):
+        """Run the probe of a test on the modules in `tree`; return a dict of arrays.
+
+        Args:
+            test: a graded test or a picture. inputs: of its `inputs`. seed: of torch.
+            tree: folder with the TODO modules (see `grading/submission.py`).
+            limits: as LIMITS of tests/settings.py.
+            samples: a file or folder of the submission that the probe may read besides, or None.
+
+        Raises:
+            harness.Open, harness.Wrong: as `harness.run_probe`, or no result came back.
+        """
+        request = {
+            "module": test.__module__,
+            "name": test.__name__,
+            "inputs": inputs,
+            "seed": seed,
+            "tree": str(tree),
+            "work": str(self._empty_work()),
+            "uid": self.uid,
+            "limits": limits,
+            "hidden": self.hidden,
+            "needed": [*self.prefixes, str(self.box)],
+            "readable": [*SYSTEM, *self.prefixes, str(self.box), str(tree)]
+            + ([str(samples)] if samples else []),
+            "environment": ENVIRONMENT | (environment or {}),
+        }
+        data = self._ask(request, 3 * limits["SECONDS"] + 60)
+        kind, body = data[:1], data[1:]
+        if kind == VALUES:
+            try:
+                return arrays.unpack(body)
+            except ValueError as error:
+                raise harness.Wrong(f"What came back is no set of arrays: {error}.") from None
+        raise (harness.Open if kind == TODO else harness.Wrong)(body.decode("utf-8", "replace"))
+
+    def _empty_work(self):
+        """A fresh folder to write in, which belongs to the user that will run there."""
+        work = self.box / "work"
+        if work.exists():
+            subprocess.run(["rm", "-rf", str(work)], check=True)  # a tree may be deep
+        work.mkdir(mode=0o700)
+        if os.getuid() == 0:
+            os.chown(work, self.uid, self.uid)
+        return work
+
+    def _ask(self, request, seconds):
+        if self.zygote is None or self.zygote.poll() is not None:
+            self.start()
+        data = pickle.dumps(request)
+        try:
+            self.zygote.stdin.write(struct.pack("Q", len(data)) + data)
+            self.zygote.stdin.flush()
+            return self._receive(seconds)
+        except (OSError, EOFError, TimeoutError) as error:
+            self.stop()
+            raise harness.Wrong(f"This test brought no result ({error}).") from None
+
+    def _receive(self, seconds):
+        """One message of the zygote, in time and not longer than a probe may answer."""
+        size = struct.unpack("Q", self._read(8, seconds))[0]
+        if size > 2 * arrays.MOST:
+            raise EOFError("its answer is too long")
+        return self._read(size, seconds)
+
+    def _read(self, count, seconds):
+        data, pipe = b"", self.zygote.stdout.fileno()
+        while len(data) < count:
+            if not select.select([pipe], [], [], seconds)[0]:
+                raise TimeoutError("it did not end in time")
+            piece = os.read(pipe, count - len(data))
+            if not piece:
+                raise EOFError("the process that runs it has ended")
+            data += piece
+        return data
+
+    def stop(self):
+        """End the zygote and what it runs."""
+        if self.zygote is not None:
+            isolation.kill_group(self.zygote.pid)
+            self.zygote.communicate()
+            self.zygote = None
+
+    def close(self):
+        """Stop, and remove every file."""
+        self.stop()
+        subprocess.run(["rm", "-rf", str(self.box / "work")], check=False)
+        self._box.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

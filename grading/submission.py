@@ -1,0 +1,218 @@
+"""What a submission is: the named TODO files out of a folder or a zip, and nothing else of it."""
+
+import codecs
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tests.harness import TODO_MODULES
+
+TODO_FILES = tuple(f"{package}/{m}.py" for package, names in TODO_MODULES.items() for m in names)
+LARGEST = 1 << 20  # bytes of a module
+MEMBERS = 20_000  # of an archive or a folder
+IMAGES, ALL_IMAGES = 20_000, 200 << 20  # number of images, and the bytes of all of them
+CHECKPOINT = 300 << 20
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+class Unreadable(ValueError):
+    """A submission that cannot be opened; the message is for the student."""
+
+
+class Folder:
+    """A folder of a submission; links are not followed, nor is anything that is no plain file."""
+
+    def __init__(self, path):
+        self.path, self.members = path, {}
+        waiting = [path]
+        while waiting:
+            for item in sorted(waiting.pop().iterdir()):
+                mode = item.lstat().st_mode
+                if stat.S_ISDIR(mode) and not item.name.startswith("."):
+                    waiting.append(item)
+                elif stat.S_ISREG(mode):
+                    self.members[PurePosixPath(item.relative_to(path).as_posix())] = item
+                if len(self.members) + len(waiting) > MEMBERS:
+                    raise Unreadable(f"The submission holds more than {MEMBERS:,} files.")
+
+    def read(self, name, most):
+        """The bytes of a file, one more than `most` where it is longer."""
+        with open(self.members[name], "rb") as file:
+            return file.read(most + 1)
+
+
+class Archive:
+    """A zip; members that lead out of it, links and encrypted ones are not there for us."""
+
+    def __init__(self, path):
+        try:
+            self.zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise Unreadable(f"The zip cannot be read ({error}).") from None
+        entries = self.zip.infolist()
+        if len(entries) > MEMBERS:
+            raise Unreadable(f"The zip holds {len(entries):,} entries, more than {MEMBERS:,}.")
+        self.members = {PurePosixPath(e.filename): e for e in entries if self._is_plain(e)}
+
+    def _is_plain(self, entry):
+        path = PurePosixPath(entry.filename)
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
+        return not (outside or entry.is_dir() or kind not in (0, stat.S_IFREG))
+
+    def read(self, name, most):
+        """The bytes of a member, one more than `most` where it is longer, however it is packed."""
+        try:
+            with self.zip.open(self.members[name]) as file:
+                return file.read(most + 1)
+        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+            raise Unreadable(f"{name} cannot be unpacked ({error}).") from None
+        except Exception as error:  # zlib, lzma and bz2 have errors of their own
+            raise Unreadable(f"{name} is damaged ({type(error).__name__}).") from None
+
+
+def open_submission(path):
+    """A `Folder` or an `Archive`.
+
+    Raises:
+        Unreadable: there is nothing, or it is neither.
+    """
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        return Folder(path)
+    if path.is_file() and not path.is_symlink():
+        return Archive(path)
+    raise Unreadable(f"There is no folder or zip {path.name}.")
+
+
+def find_root(members):
+    """The folder in a submission that holds sde_todo/ and image_diffusion/, or the files themselves.
+
+    Of several, the one with most TODO files counts, then the highest, then the first by name.
+
+    Returns:
+        dict from TODO file, such as "sde_todo/sde.py", to the member that it is.
+    """
+    found = {}
+    for member in members:
+        if "__MACOSX" in member.parts or member.suffix != ".py":
+            continue
+        for file in TODO_FILES:
+            for tail in (PurePosixPath(file).parts, PurePosixPath(file).parts[-1:]):
+                if member.parts[-len(tail) :] == tail:
+                    root = PurePosixPath(*member.parts[: -len(tail)])
+                    found.setdefault((len(tail), root), {})[file] = member
+    if not found:
+        return {}
+    # Loose files count only where there is no package: image_diffusion/train.py is no sde_todo one.
+    best = min(found, key=lambda key: (-key[0], -len(found[key]), len(key[1].parts), str(key[1])))
+    return found[best]
+
+
+def read(path):
+    """Read the TODO files of a submission.
+
+    Returns:
+        files: dict from TODO file to its text.
+        problems: dict from TODO file to why there is no text.
+        notes: sentences for the student on what was read in another way than it stands there.
+
+    Raises:
+        Unreadable: nothing can be read, or it holds no TODO file at all.
+    """
+    source = open_submission(path)
+    where = find_root(source.members)
+    if not where:
+        names = ", ".join(TODO_FILES)
+        raise Unreadable(f"The submission holds none of the files to hand in: {names}.")
+    files, problems, notes = {}, {}, []
+    for file in TODO_FILES:
+        try:
+            if file not in where:
+                raise Unreadable(f"{file} is not in the submission.")
+            files[file], said = text_of(file, source.read(where[file], LARGEST))
+            notes += said
+        except Unreadable as error:
+            problems[file] = str(error)
+    return files, problems, notes
+
+
+def text_of(file, data):
+    """The text of a module, with \\n at the ends of lines, and what had to be changed for it.
+
+    Raises:
+        Unreadable: it is too long, or no UTF-8.
+    """
+    if len(data) > LARGEST:
+        raise Unreadable(f"{file} is longer than {LARGEST >> 20} MB; a module has a few kB.")
+    notes = []
+    if data.startswith(codecs.BOM_UTF8):
+        data, notes = data[3:], [f"{file} begins with a byte order mark; it was left out."]
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{file} is no UTF-8 text (byte {error.start}); save it so.") from None
+    if "\0" in text:
+        raise Unreadable(f"{file} holds zero bytes; it is no Python text.")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        notes += [f"{file} has the line ends of Windows; they were changed."]
+    return text, notes
+
+
+def write_tree(files, folder):
+    """Write TODO files into a folder in which nobody may change them."""
+    for file, text in files.items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        path.chmod(0o444)
+    for place in (folder, *filter(Path.is_dir, folder.iterdir())):
+        place.chmod(0o755)
+
+
+def copy_images(path, name, folder):
+    """Copy the images of a submission that lie under the folder `name` into `folder`.
+
+    Raises:
+        Unreadable: there are none, or too many.
+    """
+    source, total, count = open_submission(path), 0, 0
+    for member in source.members:
+        inside = _below(member, name)
+        if inside is None or member.suffix.lower() not in SUFFIXES:
+            continue
+        data = source.read(member, ALL_IMAGES - total)
+        total, count = total + len(data), count + 1
+        if total > ALL_IMAGES or count > IMAGES:
+            raise Unreadable(f"{name}/ holds more than {ALL_IMAGES >> 20} MB or {IMAGES:,} images.")
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    if not count:
+        raise Unreadable(f"The submission has no folder {name}/ with images.")
+
+
+def copy_checkpoint(path, name, target):
+    """Copy the file `name` of a submission to `target`.
+
+    Raises:
+        Unreadable: it is not there, or too long.
+    """
+    source = open_submission(path)
+    found = [m for m in source.members if m.name == name or str(m).endswith(f"/{name}")]
+    if not found:
+        raise Unreadable(f"The submission has no file {name}.")
+    data = source.read(min(found, key=lambda m: (len(m.parts), str(m))), CHECKPOINT)
+    if len(data) > CHECKPOINT:
+        raise Unreadable(f"{name} is longer than {CHECKPOINT >> 20} MB.")
+    target.write_bytes(data)
+
+
+def _below(member, name):
+    """The path of a member under the highest folder `name`, or None."""
+    parts = member.parts[:-1]
+    if "__MACOSX" in parts or name not in parts:
+        return None
+    return PurePosixPath(*member.parts[parts.index(name) + 1 :])

@@ -1,0 +1,235 @@
+"""The process that forks one process for each probe: torch is loaded once, no student code ever.
+
+It is started by `grading/sandbox.py` as `python -I`, on a folder (`grading/runtime.py`) in which no
+answer lies. For a probe it forks a supervisor, which forks the process that runs the submission:
+
+    grader <- arrays - zygote <- supervisor (watches, kills) <- probe (limited, the submission)
+
+Only bytes come back, and `grading/arrays.py` reads them without trust.
+"""
+
+import contextlib
+import importlib
+import os
+import pickle
+import select
+import signal
+import struct
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from grading import arrays, isolation
+
+VALUES, WRONG, TODO = b"V", b"W", b"T"  # the first byte of an answer
+PRELOADED = ("numpy", "scipy.integrate", "scipy.optimize", "scipy.stats", "torch", "torch.func")
+PRELOADED += ("torch.optim.swa_utils", "torch.utils.data", "torch._dynamo", "tqdm", "PIL.Image")
+PRELOADED += ("sde_todo.dataset", "image_diffusion.dataset", "tests.standins_images")
+
+
+def read_frame(stream):
+    """The next message of a pipe, or None at its end."""
+    head = stream.read(8)
+    return stream.read(struct.unpack("Q", head)[0]) if len(head) == 8 else None
+
+
+def write_frame(stream, data):
+    """Send a message, its length first."""
+    stream.write(struct.pack("Q", len(data)) + data)
+    stream.flush()
+
+
+def main():
+    """Answer requests until the grader closes the pipe."""
+    isolation.close_door()
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    import torch
+
+    torch.set_num_threads(1)  # before any fork: a pool of threads does not survive one
+    write_frame(answers, b"ready")
+    while (request := read_frame(requests)) is not None:
+        write_frame(answers, answer(pickle.loads(request)))
+
+
+def answer(request):
+    """Fork a supervisor and pass on what it says."""
+    reader, writer = os.pipe()
+    supervisor = os.fork()
+    if supervisor == 0:
+        try:
+            os.close(reader)
+            send(writer, supervise(request))
+        except Exception:  # no answer, which counts as none; the instructor should see why
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        data = stream.read()
+    os.waitpid(supervisor, 0)
+    return data or WRONG + b"The grader could not start a process for this test."
+
+
+def supervise(request):
+    """Run a probe in a process of its own, watch it, and leave nothing alive."""
+    isolation.prctl(isolation.PR_SET_CHILD_SUBREAPER, 1)
+    isolation.prctl(isolation.PR_SET_PDEATHSIG, signal.SIGKILL)
+    separate, work, limits = isolation.unshare(), request["work"], request["limits"]
+    uid = request["uid"] if os.getuid() == 0 else None
+    if separate:
+        isolation.furnish(work, request["hidden"], request["needed"], limits["FILES_MB"])
+    results, result_end = os.pipe()
+    output, output_end = os.pipe()
+    probe = os.fork()
+    if probe == 0:
+        try:
+            confine(request, uid, separate, result_end, output_end)
+            send(3, outcome(request))
+        finally:
+            os._exit(1)
+    os.close(result_end)
+    os.close(output_end)
+    reason, data = watch(probe, results, output, work, limits)
+    status, seconds = end(probe, uid, separate)
+    data += drain(results)
+    return data if data and not reason else WRONG + (reason or died(status, seconds, limits))
+
+
+def confine(request, uid, separate, result_end, output_end):
+    """Give up everything that a probe does not need; the answer goes to descriptor 3."""
+    os.setsid()
+    high = [os.dup2(end, 100 + k) for k, end in enumerate((result_end, output_end))]
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (high[1], 1), (high[1], 2), (high[0], 3)):
+        os.dup2(source, target)
+    os.closerange(4, 4096)
+    os.umask(0o077)
+    os.chdir(request["work"])
+    os.environ.clear()
+    os.environ.update(request["environment"], HOME=request["work"], TMPDIR=request["work"])
+    sys.dont_write_bytecode = True
+    isolation.set_limits(request["limits"], private=separate or bool(uid))
+    isolation.drop_rights(uid)
+    isolation.landlock([*request["needed"], *request["readable"]], request["work"])
+
+
+def outcome(request):
+    """Import the submission and run one probe on it: the bytes of the answer."""
+    from tests import harness
+
+    try:
+        for package in harness.PACKAGES:
+            path = importlib.import_module(package).__path__
+            path.insert(0, os.path.join(request["tree"], package))
+        importlib.invalidate_caches()
+        test = getattr(importlib.import_module(request["module"]), request["name"])
+        return VALUES + arrays.pack(harness.run_probe(test, request["inputs"], request["seed"]))
+    except harness.Open as error:
+        return TODO + str(error).encode()
+    except harness.Wrong as error:
+        return WRONG + str(error).encode()
+    except BaseException as error:  # SystemExit, pytest.skip and the like are no results
+        return WRONG + f"The code raised {type(error).__name__}: {error}".encode()
+
+
+class Import:
+    """The probe that only imports a module of the submission."""
+
+    def probe(name):
+        importlib.import_module(name.removesuffix(".py").replace("/", "."))
+        return {}
+
+
+def send(descriptor, data):
+    """Write bytes, and end: nothing that the submission left behind may run after it."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os._exit(0)
+
+
+def watch(probe, results, output, work, limits):
+    """Wait for the end of a probe, and collect its answer.
+
+    Returns:
+        why it had to be stopped, or b"", and what it had answered until then.
+    """
+    deadline = time.monotonic() + 3 * limits["SECONDS"] + 5  # waiting is no work, but ends too
+    data, printed, looked, open_ends = b"", 0, 0.0, [results, output]
+    while not has_ended(probe):
+        ready, _, _ = select.select(open_ends, [], [], 0.02)
+        for end in ready:
+            piece = os.read(end, 1 << 20)
+            if not piece:
+                open_ends.remove(end)
+            elif end == results:
+                data += piece
+            else:
+                printed += len(piece)
+        now = time.monotonic()
+        if now > deadline:
+            return b"It ran for more than %d seconds." % (3 * limits["SECONDS"] + 5), b""
+        if printed > limits["OUTPUT_MB"] << 20:
+            return b"The code printed more than %d MB." % limits["OUTPUT_MB"], b""
+        if len(data) > arrays.MOST:
+            return b"It gave back more than %d MB." % (arrays.MOST >> 20), b""
+        if now > looked + 0.2 and too_full(work, limits["FILES_MB"] << 20):
+            return b"The code wrote more than %d MB of files." % limits["FILES_MB"], b""
+        looked = now if now > looked + 0.2 else looked
+    return b"", data
+
+
+def has_ended(process):
+    """Whether a child has ended; it stays there to be waited for."""
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def too_full(folder, most):
+    """Whether the files of a folder, at any depth up to 2,000 of them, hold more than `most`."""
+    total, count = 0, 0
+    for place, folders, files in os.walk(folder):
+        count += len(folders) + len(files)
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+        if total > most or count > 2000:
+            return True
+    return False
+
+
+def end(probe, uid, separate):
+    """Kill what is left of a probe; return its exit status and the seconds of work that it did."""
+    isolation.kill_group(probe)
+    _, status, usage = os.wait4(probe, 0)
+    if not separate:  # the first process of a namespace takes all others with it
+        isolation.kill_rest(uid)
+    return status, usage.ru_utime + usage.ru_stime
+
+
+def drain(pipe):
+    """What is still in a pipe that nobody writes to any more."""
+    os.set_blocking(pipe, False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(data) <= arrays.MOST and (piece := os.read(pipe, 1 << 20)):
+            data += piece
+    return data
+
+
+def died(status, seconds, limits):
+    """Say why a probe brought no answer, from its exit status (wait4) and its processor time."""
+    if seconds >= 0.95 * limits["SECONDS"]:
+        return b"It worked for more than %d seconds: is there an endless loop?" % limits["SECONDS"]
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        return f"The process died ({name}) before it gave a result.".encode()
+    code = os.WEXITSTATUS(status)
+    return f"The process ended (exit status {code}) before it gave a result.".encode()
+
+
+if __name__ == "__main__":
+    sys.path[:] = [str(Path(__file__).resolve().parents[1])] + sys.path
+    main()
