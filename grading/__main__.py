@@ -1,6 +1,117 @@
-"""The instructor's side: `python -m grading grade SUBMISSION`. See --help."""
-import sys, json
-from grading.grade import grade
-from tests import board
-r, g, s = grade(sys.argv[1], trained=False)
-print(s, r["execution_time"], r.get("output"))
+"""The instructor's side: grade submissions apart from this process, and package the course.
+
+python -m grading grade SUBMISSION             a folder or zip
+python -m grading grade --all FOLDER           all folders and zips in it
+python -m grading isolation                    what a submission could do on this machine
+python -m grading package student              also gradescope, classroom
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests import board, report, settings
+
+
+def main(argv=None):
+    """The command line."""
+    args = parse(argv)
+    try:
+        args.run(args)
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end.")
+
+
+def run_grade(args):
+    """Grade one submission, or a folder of them."""
+    trained = settings.TRAINED and not args.no_marks
+    if args.all:
+        from grading.class_run import grade_all
+
+        out = args.out or Path("results") / "grades"
+        return grade_all(args.submission, out, args.jobs, trained, args.pages)
+    return grade_one(args, trained)
+
+
+def grade_one(args, trained):
+    """Grade one submission, print its board, and write its report and page."""
+    from tqdm import tqdm
+
+    from grading.grade import grade
+    from grading.sandbox import Sandbox
+    from tests import page, pictures
+
+    if not args.submission.exists():
+        raise SystemExit(f"There is no folder or zip {args.submission}.")
+    with (
+        Sandbox(hidden=[args.submission.resolve()]) as sandbox,
+        tqdm(desc="Grading", unit=" tests", disable=None, leave=False) as bar,
+    ):
+        warn(sandbox)
+        built, graded, seed = grade(
+            args.submission, sandbox, args.seed, trained, lambda _: bar.update()
+        )
+    print(board.render(graded))
+    if "output" in built:
+        print(built["output"])
+    print(f"{built['execution_time']} s; to repeat it: --seed {seed}")
+    if args.out:
+        report.write_json(args.out, built)
+        print(f"Report: {args.out}")
+    if args.page:
+        page.write(args.page, built, pictures.draw_all(graded), args.submission.name)
+        print(f"Page: {args.page}")
+
+
+def warn(sandbox):
+    """Say on the error stream what the isolation lacks on this machine."""
+    for sentence in sandbox.weaknesses():
+        print(f"Warning: here a submission can: {sentence}", file=sys.stderr)
+
+
+def run_isolation(args):
+    """Try what a submission might try, and say what succeeded."""
+    from grading.attempts import ATTEMPTS
+    from grading.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        found = sandbox.weaknesses()
+    for attempt in ATTEMPTS.values():
+        print(f"{'POSSIBLE ' if attempt.__doc__ in found else 'prevented'}  {attempt.__doc__}")
+    sys.exit(bool(found))
+
+
+def run_package(args):
+    """Package the course."""
+    from grading import package
+
+    print(f"Written: {getattr(package, args.kind)(args.out or Path('results') / args.kind)}")
+
+
+def parse(argv):
+    """The arguments."""
+    parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    grade = commands.add_parser("grade", help="grade a submission, or a folder of them")
+    grade.set_defaults(run=run_grade)
+    grade.add_argument("submission", type=Path, help="folder or zip; with --all a folder of them")
+    grade.add_argument("--all", action="store_true", help="grade every folder and zip in it")
+    grade.add_argument("--out", type=Path, help="report to write (.json); with --all a folder")
+    grade.add_argument("--page", type=Path, help="page with pictures to write (.html)")
+    grade.add_argument("--pages", action="store_true", help="with --all: a page for each")
+    grade.add_argument("--jobs", type=int, help="with --all: how many at a time")
+    grade.add_argument("--seed", type=int, help="of the inputs, to repeat a grade")
+    grade.add_argument("--no_marks", action="store_true", help="without 1.4 and 2.4, which train")
+    isolation = commands.add_parser("isolation", help="try what a submission could do here")
+    isolation.set_defaults(run=run_isolation)
+    package = commands.add_parser("package", help="make what is handed out or uploaded")
+    package.set_defaults(run=run_package)
+    package.add_argument("kind", choices=("student", "gradescope", "classroom"))
+    package.add_argument("--out", type=Path, help="file or folder to write")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    main()

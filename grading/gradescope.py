@@ -1,8 +1,9 @@
 """Grade one submission inside Gradescope's container, and the two scripts that start it there.
 
-What the container needs (Settings, Autograder): 2 CPU, 3 GB of memory and a timeout of 20 minutes.
-That is an estimate: one test of a submission may take LIMITS["MEMORY_MB"] of tests/settings.py, the
-grader itself half a gigabyte. Gradescope's default of 768 MB is too little for torch.
+What the container needs (Settings, Autograder): 2 CPU, 3 GB of memory and a timeout of 40 minutes,
+the longest there is, for submissions that run into the limits of many tests. The memory is an
+estimate: one test may take LIMITS["MEMORY_MB"] of tests/settings.py, the grader itself half a
+gigabyte. Gradescope's default of 768 MB is too little for torch.
 
 The image is built once by setup.sh, as root: Python, the CPU wheels of torch, and a folder
 /autograder/source that only root can enter, so that the code of a submission, which runs under
@@ -20,7 +21,7 @@ from pathlib import Path
 from grading import late, results_format
 from tests import report, settings
 
-CPUS, MEMORY_GB, TIMEOUT_MINUTES = 2, 3, 20
+CPUS, MEMORY_GB, TIMEOUT_MINUTES = 2, 3, 40
 NOT_FOR_GRADING = ("jupyter", "nbval", "pytest", "ruff")
 TORCH = ("torch", "torchvision")
 FAILED = "The grader failed; this says nothing about your work. Please tell your instructor."
@@ -132,7 +133,7 @@ def _graded(root):
 
     if not (root / "submission").is_dir():
         raise ValueError(f"there is no folder {root / 'submission'}")
-    result, *_ = grade.grade(root / "submission")
+    result, *_ = grade.grade(root / "submission", trained=settings.TRAINED)
     return late.adjust({**result, "stdout_visibility": "hidden"}, metadata, policy, attempts)
 
 

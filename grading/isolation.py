@@ -40,30 +40,50 @@ def close_door():
     prctl(PR_SET_DUMPABLE, 0)
 
 
-def unshare():
-    """Enter fresh process, network, mount and IPC namespaces; return whether that worked.
+def enter_user_namespace():
+    """Without root: go on in a child in which this user may make namespaces, where it may at all.
 
-    Without root they come with a user namespace, in which this user keeps its uid.
+    There it is the first process of a process namespace; its uid stays what it was. The parent
+    waits, and ends with the child.
     """
-    if not LINUX:
-        return False
-    flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC
     uid, gid = os.getuid(), os.getgid()
-    if uid != 0:
-        prctl(PR_SET_DUMPABLE, 1)  # or /proc/self belongs to root, and no map can be written
-        flags |= CLONE_NEWUSER
-    try:
-        if libc.unshare(flags) != 0:
-            return False
-        if uid != 0:
-            Path("/proc/self/setgroups").write_text("deny")
-            Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-            Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-        return mount(None, "/", None, MS_REC | MS_PRIVATE)
-    except OSError:
-        return False
-    finally:
-        close_door()
+    if not LINUX or uid == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0:
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    child = os.fork()
+    if child:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def fork_apart():
+    """Fork, the child as the first process of a namespace of its own where that is possible.
+
+    Returns:
+        the process id (0 in the child), and whether it is in a namespace that dies with it.
+    """
+    home = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY) if LINUX else None
+    separate = home is not None and libc.unshare(CLONE_NEWPID) == 0
+    child = os.fork()
+    if child and separate:
+        libc.setns(home, CLONE_NEWPID)
+    if home is not None:
+        os.close(home)
+    return child, separate
+
+
+def leave_network():
+    """In a fork apart: no network, no shared memory and no mounts in common with anyone.
+
+    Raises:
+        OSError: the system refuses it after it has allowed a process namespace.
+    """
+    done = libc.unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC) == 0
+    if not (done and mount(None, "/", None, MS_REC | MS_PRIVATE)):
+        raise OSError(ctypes.get_errno(), "namespaces could not be entered")
 
 
 def mount(source, target, kind, flags, options=None):

@@ -28,7 +28,7 @@ FOLDER = "diffusion-course"  # that a student's zip unpacks to
 EXECUTABLE = ("setup.sh", "run_autograder")
 
 STUDENT = {  # folder: the files that go out as they are
-    ".": "LICENSE requirements.txt constraints.txt",
+    ".": ".gitignore LICENSE requirements.txt constraints.txt",
     "notebooks": "HelloScore.ipynb DDPM.ipynb Guidance.ipynb Inpainting.ipynb "
     "clothes.png swiss_roll.png",
     "sde_todo": "__init__.py check.py dataset.py demo.py eval.py mixture.py plot.py todo.py",
@@ -38,8 +38,8 @@ STUDENT = {  # folder: the files that go out as they are
     "image_diffusion/fid": "__init__.py features.py measure_fid.py train_classifier.py",
     "image_diffusion/assets": "LICENSE-fashion-mnist classifier.pt fashion_ddpm.ckpt "
     "fashion_mnist.npz.xz",
-    "tests": "__init__.py board.py diagnose.py harness.py pictures.py plugin.py report.py "
-    "standins.py standins_images.py watch.py",
+    "tests": "__init__.py board.py diagnose.py harness.py page.py pictures.py plugin.py "
+    "report.py standins.py standins_images.py watch.py",
     "tests/task1": "__init__.py pictures.py tasks.py test_loss.py test_marks.py test_network.py "
     "test_sampling.py test_sde.py test_train.py",
     "tests/task2": "__init__.py pictures.py tasks.py test_ddpm.py test_inpainting.py "

@@ -14,7 +14,7 @@ from tests.harness import PACKAGES, TEST_FILES, TODO_MODULES
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
 SHARED = ("__init__", "harness", "diagnose", "standins", "standins_images")
-GRADING = ("zygote", "isolation", "arrays")
+GRADING = ("zygote", "isolation", "arrays", "attempts")
 
 
 def build(folder):

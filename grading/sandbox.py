@@ -3,6 +3,7 @@
 import os
 import pickle
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 from grading import arrays, isolation, runtime
+from grading.attempts import ATTEMPTS, Attempts
 from grading.stubs import ROOT
 from grading.zygote import TODO, VALUES
-from tests import harness
+from tests import harness, settings
 
 FIRST_UID = 60600  # one user for each sandbox, none of which exists on a usual system
 # A name of the user, which has no entry of its own, for libraries that ask for one.
@@ -39,7 +41,9 @@ class Sandbox:
         self.hidden = [str(ROOT / name) for name in ("solutions", "tests", "grading")]
         self.hidden += [str(folder) for folder in hidden]
         runtime.build(self.box / "runtime")
-        self.prefixes = sorted({sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)})
+        packages = {path for path in sys.path if path.endswith("-packages")}
+        prefixes = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
+        self.python = sorted(filter(os.path.isdir, prefixes | packages))
 
     def start(self):
         """Start the zygote: a Python that sees the runtime and installed packages, nothing else."""
@@ -81,8 +85,8 @@ class Sandbox:
             "uid": self.uid,
             "limits": limits,
             "hidden": self.hidden,
-            "needed": [*self.prefixes, str(self.box)],
-            "readable": [*SYSTEM, *self.prefixes, str(self.box), str(tree)]
+            "needed": [*self.python, str(self.box)],
+            "readable": [*SYSTEM, *self.python, str(self.box), str(tree)]
             + ([str(samples)] if samples else []),
             "environment": ENVIRONMENT | (environment or {}),
         }
@@ -94,6 +98,13 @@ class Sandbox:
             except ValueError as error:
                 raise harness.Wrong(f"What came back is no set of arrays: {error}.") from None
         raise (harness.Open if kind == TODO else harness.Wrong)(body.decode("utf-8", "replace"))
+
+    def weaknesses(self):
+        """What a submission could do here, found out by trying; best an empty list of sentences."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            inputs = {"place": str(ROOT), "port": server.getsockname()[1], "grader": os.getpid()}
+            done = self.probe(Attempts, inputs, 0, self.box / "work", settings.LIMITS)
+        return [ATTEMPTS[name].__doc__ for name in ATTEMPTS if done[name]]
 
     def _empty_work(self):
         """A fresh folder to write in, which belongs to the user that will run there."""

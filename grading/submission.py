@@ -86,7 +86,7 @@ def open_submission(path):
 
 
 def find_root(members):
-    """The folder in a submission that holds sde_todo/ and image_diffusion/, or the files themselves.
+    """The folder of a submission with sde_todo/ and image_diffusion/, or with loose files.
 
     Of several, the one with most TODO files counts, then the highest, then the first by name.
 

@@ -1,14 +1,15 @@
 """The process that forks one process for each probe: torch is loaded once, no student code ever.
 
 It is started by `grading/sandbox.py` as `python -I`, on a folder (`grading/runtime.py`) in which no
-answer lies. For a probe it forks a supervisor, which forks the process that runs the submission:
+answer lies. For each probe it forks a process, watches it, and kills whatever is left of it:
 
-    grader <- arrays - zygote <- supervisor (watches, kills) <- probe (limited, the submission)
+    grader <- bytes - zygote (root where the grader is) <- bytes - probe (limited, the submission)
 
-Only bytes come back, and `grading/arrays.py` reads them without trust.
+`grading/arrays.py` reads what comes back without trust.
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import pickle
@@ -42,7 +43,9 @@ def write_frame(stream, data):
 
 def main():
     """Answer requests until the grader closes the pipe."""
+    isolation.enter_user_namespace()
     isolation.close_door()
+    isolation.prctl(isolation.PR_SET_CHILD_SUBREAPER, 1)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for name in PRELOADED:
@@ -50,57 +53,45 @@ def main():
     import torch
 
     torch.set_num_threads(1)  # before any fork: a pool of threads does not survive one
+    gc.collect()
+    gc.freeze()  # or the collector writes to every page that a fork shares with us
     write_frame(answers, b"ready")
     while (request := read_frame(requests)) is not None:
-        write_frame(answers, answer(pickle.loads(request)))
-
-
-def answer(request):
-    """Fork a supervisor and pass on what it says."""
-    reader, writer = os.pipe()
-    supervisor = os.fork()
-    if supervisor == 0:
-        try:
-            os.close(reader)
-            send(writer, supervise(request))
-        except Exception:  # no answer, which counts as none; the instructor should see why
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as stream:
-        data = stream.read()
-    os.waitpid(supervisor, 0)
-    return data or WRONG + b"The grader could not start a process for this test."
+        write_frame(answers, supervise(pickle.loads(request)))
 
 
 def supervise(request):
-    """Run a probe in a process of its own, watch it, and leave nothing alive."""
-    isolation.prctl(isolation.PR_SET_CHILD_SUBREAPER, 1)
-    isolation.prctl(isolation.PR_SET_PDEATHSIG, signal.SIGKILL)
-    separate, work, limits = isolation.unshare(), request["work"], request["limits"]
+    """Run a probe in a process of its own, watch it, leave nothing alive; return its answer."""
     uid = request["uid"] if os.getuid() == 0 else None
-    if separate:
-        isolation.furnish(work, request["hidden"], request["needed"], limits["FILES_MB"])
     results, result_end = os.pipe()
     output, output_end = os.pipe()
-    probe = os.fork()
+    probe, separate = isolation.fork_apart()
     if probe == 0:
         try:
             confine(request, uid, separate, result_end, output_end)
             send(3, outcome(request))
+        except OSError:
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(result_end)
     os.close(output_end)
-    reason, data = watch(probe, results, output, work, limits)
+    limits = request["limits"]
+    reason, data = watch(probe, results, output, request["work"], limits)
     status, seconds = end(probe, uid, separate)
     data += drain(results)
+    os.close(results)
+    os.close(output)
     return data if data and not reason else WRONG + (reason or died(status, seconds, limits))
 
 
 def confine(request, uid, separate, result_end, output_end):
     """Give up everything that a probe does not need; the answer goes to descriptor 3."""
+    if separate:
+        isolation.leave_network()
+        isolation.furnish(
+            request["work"], request["hidden"], request["needed"], request["limits"]["FILES_MB"]
+        )
     os.setsid()
     high = [os.dup2(end, 100 + k) for k, end in enumerate((result_end, output_end))]
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -23,6 +23,9 @@ VISIBILITY = {"all": "visible"}
 LATE = {"PER_DAY": 0.1, "GRACE_MINUTES": 15, "LAST_DAY": 7}
 ATTEMPTS = None
 
+# Whether the tests that train or draw images (1.4 and 2.4) are run; they take two to three minutes.
+TRAINED = True
+
 # What the code of a submission may use in one test, and in one that trains or draws images.
 LIMITS = {"SECONDS": 20, "TRAINED_SECONDS": 300, "MEMORY_MB": 2000, "OUTPUT_MB": 4, "FILES_MB": 64}
 

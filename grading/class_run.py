@@ -1,0 +1,211 @@
+"""Grade a folder of submissions, several at once; what is graded already is left as it is."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from tqdm import tqdm
+
+from grading import class_page, submission
+from grading.grade import BUDGET_SECONDS
+from grading.stubs import ROOT
+from tests import board, report, settings
+
+DONE = b"done\n"
+
+
+def grade_all(folder, out, jobs=None, trained=True, pages=False):
+    """Grade every folder and zip in `folder`; write a report for each, grades.csv and index.html.
+
+    Args:
+        folder: submissions by name. out: where the reports are, new or from a run that stopped.
+        jobs: submissions at a time; as many as processors where left out.
+        trained: whether to run the tests that train. pages: whether to write a page for each.
+
+    Raises:
+        SystemExit: there is nothing to grade, or `out` holds grades by other tests.
+    """
+    folder, out = Path(folder).resolve(), Path(out).resolve()
+    paths = find(folder, out)
+    out.mkdir(parents=True, exist_ok=True)
+    check_same_course(out / "course.json", trained)
+    todo = [job for job in (make_job(path, out, trained, pages) for path in paths) if job]
+    print(f"{len(paths)} submissions, {len(paths) - len(todo)} of them graded already.")
+    try:
+        run(todo, folder, jobs or os.cpu_count() or 1)
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped; the same command goes on with what is missing.") from None
+    reports = {path.name: json.loads(report_of(path, out).read_text("utf-8")) for path in paths}
+    report.write(out / "grades.csv", table(reports))
+    report.write(out / "index.html", class_page.render(reports, pages))
+    print(f"Grades: {out / 'grades.csv'}\nPage: {out / 'index.html'}")
+
+
+def find(folder, out):
+    """The submissions in a folder: folders and zips, hidden ones and `out` apart."""
+    if not folder.is_dir():
+        raise SystemExit(f"There is no folder {folder}.")
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if (path.is_dir() or path.suffix.lower() == ".zip")
+        and not path.name.startswith(".")
+        and path != out
+    ]
+    if not paths:
+        raise SystemExit(f"{folder} holds no folder and no zip.")
+    return paths
+
+
+def check_same_course(file, trained):
+    """Refuse to mix grades by different tests, points or settings in one folder."""
+    texts = [path.read_bytes() for path in sorted((ROOT / "tests").rglob("*.py"))]
+    now = {"tests": hashlib.sha256(b"\0".join(texts)).hexdigest(), "trained": trained}
+    if not file.exists():
+        report.write_json(file, now)
+    elif json.loads(file.read_text(encoding="utf-8")) != now:
+        raise SystemExit(
+            f"{file.parent} holds grades by other tests or settings; name another --out."
+        )
+
+
+def report_of(path, out):
+    return out / f"{path.name}.json"
+
+
+def make_job(path, out, trained, pages):
+    """What a worker needs to know of a submission; None where its report is there already."""
+    content = fingerprint(path)
+    file, page = report_of(path, out), out / f"{path.name}.html"
+    if file.exists() and (page.exists() or not pages):
+        before = json.loads(file.read_text(encoding="utf-8"))["extra_data"]
+        if before["content"] == content:
+            return None
+    job = {"path": str(path), "report": str(file), "content": content, "trained": trained}
+    return job | {"page": str(page) if pages else None}
+
+
+def fingerprint(path):
+    """A hash of what is graded of a submission: another answer is another submission."""
+    try:
+        files, problems, _ = submission.read(path)
+        told = json.dumps([files, problems])
+    except submission.Unreadable as error:
+        told = str(error)
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+
+
+def run(todo, folder, jobs):
+    """Let workers take jobs until none is left."""
+    waiting, stop = queue.SimpleQueue(), threading.Event()
+    for job in todo:
+        waiting.put(job)
+    with tqdm(total=len(todo), unit=" submissions", disable=None) as bar:
+        workers = [Worker(number, folder, waiting, stop, bar) for number in range(jobs)]
+        for worker in workers[: len(todo)]:
+            worker.start()
+        try:
+            for worker in workers[: len(todo)]:
+                worker.join()
+        finally:
+            stop.set()
+            for worker in workers[: len(todo)]:
+                worker.join()
+
+
+class Worker(threading.Thread):
+    """Feeds one process (`grading/worker.py`), and starts another where that fails."""
+
+    def __init__(self, number, folder, waiting, stop, bar):
+        super().__init__(daemon=True)
+        self.number, self.folder, self.waiting = number, folder, waiting
+        self.stop, self.bar, self.process = stop, bar, None
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                job = self.waiting.get_nowait()
+            except queue.Empty:
+                break
+            if not self.finish(job) and not self.stop.is_set():
+                self.give_up(job)
+            self.bar.update()
+        self.end()
+
+    def finish(self, job):
+        """Let the process do a job; return whether it did."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "grading.worker", str(self.number), str(self.folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
+        seconds = BUDGET_SECONDS + (6 * settings.LIMITS["TRAINED_SECONDS"]) * job["trained"]
+        try:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+            return self.answered(seconds + 120)
+        except OSError:
+            return False
+
+    def answered(self, seconds):
+        """Wait for the process to say that a job is done; False where it ended or took too long."""
+        for _ in range(2 * seconds):
+            if self.stop.is_set():
+                break
+            if select.select([self.process.stdout], [], [], 0.5)[0]:
+                return os.read(self.process.stdout.fileno(), len(DONE)) == DONE
+        return False
+
+    def give_up(self, job):
+        """Report a submission that brought its grader down: no points, and whom to ask."""
+        self.end()
+        said = "The grader could not finish this submission. Please tell your instructor."
+        data = {"content": job["content"], "seed": None, "failed": True}
+        built = {"score": 0, "output": said, "tests": [], "extra_data": data}
+        report.write_json(job["report"], built)
+
+    def end(self):
+        """End the process and everything that it has started."""
+        if self.process is None:
+            return
+        self.process.stdin.close()
+        try:
+            self.process.wait(0 if self.stop.is_set() else 10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+
+def table(reports):
+    """The class as CSV: a row for each submission, a column for each task."""
+    tasks = list(board.all_tasks()[1])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["submission", "score", *tasks, "seconds", "seed", "note"])
+    for name, built in reports.items():
+        points = dict.fromkeys(tasks, 0)
+        for test in built["tests"]:
+            points[test["number"]] += test["score"]
+        tail = [built.get("execution_time"), built["extra_data"].get("seed")]
+        note = " ".join(built.get("output", "").split())
+        row = [name, built["score"], *points.values(), *tail, note]
+        writer.writerow([plain(cell) for cell in row])
+    return out.getvalue()
+
+
+def plain(cell):
+    """A cell that no spreadsheet takes for a formula: names and notes come from submissions."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t") else cell
