@@ -41,7 +41,6 @@ def grade_one(args, trained):
 
     from grading.grade import grade
     from grading.sandbox import Sandbox
-    from tests import page, pictures
 
     if not args.submission.exists():
         raise SystemExit(f"There is no folder or zip {args.submission}.")
@@ -51,7 +50,7 @@ def grade_one(args, trained):
     ):
         warn(sandbox)
         built, graded, seed = grade(
-            args.submission, sandbox, args.seed, trained, lambda _: bar.update()
+            args.submission, sandbox, args.seed, trained, lambda _: bar.update(), args.page
         )
     print(board.render(graded))
     if "output" in built:
@@ -61,7 +60,6 @@ def grade_one(args, trained):
         report.write_json(args.out, built)
         print(f"Report: {args.out}")
     if args.page:
-        page.write(args.page, built, pictures.draw_all(graded), args.submission.name)
         print(f"Page: {args.page}")
 
 
@@ -87,7 +85,8 @@ def run_package(args):
     """Package the course."""
     from grading import package
 
-    print(f"Written: {getattr(package, args.kind)(args.out or Path('results') / args.kind)}")
+    out = args.out or Path("results") / f"{args.kind}.zip"
+    print(f"Written: {getattr(package, args.kind)(out)}")
 
 
 def parse(argv):

@@ -14,25 +14,25 @@ from pathlib import Path
 import numpy as np
 
 from grading import submission
-from grading.runtime import stub_tree
+from grading.runtime import stubs
 from grading.sandbox import Sandbox
 from grading.stubs import ROOT
 from grading.submission import Unreadable
 from grading.zygote import Import
-from tests import board, harness, report, settings
+from tests import board, harness, page, pictures, report, settings
 from tests.harness import Open, Result, Wrong
 
 CHECK_SECONDS = 60  # a check works on what anybody sent
-BUDGET_SECONDS = 900  # of a submission without the tests that train
 
 
-def grade(path, sandbox=None, seed=None, trained=True, progress=None):
+def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=None):
     """Grade a submission; it is never imported here.
 
     Args:
         path: folder or zip. sandbox: a running `Sandbox`; one is made where left out.
         seed: of all inputs; a secret one where left out. trained: whether to run the tests that
             train or draw images, which take minutes. progress: called with each test.
+        page_file: where to write a page with pictures for the student, or None.
 
     Returns:
         report: as `tests.report.build`. graded: pairs (test, `Result`) in order.
@@ -40,25 +40,23 @@ def grade(path, sandbox=None, seed=None, trained=True, progress=None):
     """
     if sandbox is None:
         with Sandbox(hidden=[Path(path).resolve()]) as own:
-            return grade(path, own, seed, trained, progress)
+            return grade(path, own, seed, trained, progress, page_file)
     seed = secrets.randbits(63) if seed is None else seed
     start = time.monotonic()
     tests = [t for t in harness.graded_tests() if trained or not is_trained(t)]
     with tempfile.TemporaryDirectory(prefix="submission-", dir=sandbox.box) as name:
         Path(name).chmod(0o755)
-        try:
-            run = Run(path, Path(name), sandbox, seed)
-        except Unreadable as error:
-            graded, notes = [(test, Result("wrong", str(error))) for test in tests], [str(error)]
-        else:
-            graded, notes = [], run.notes
-            for test in tests:
-                graded.append((test, run.result(test)))
-                if progress:
-                    progress(test)
-    built = report.build(graded, time.monotonic() - start)
-    if notes:
-        built |= {"output": report.clean("\n".join(notes)), "output_format": "text"}
+        run = Run(path, Path(name), sandbox, seed)
+        graded = []
+        for test in tests:
+            graded.append((test, run.result(test)))
+            if progress:
+                progress(test)
+        built = report.build(graded, time.monotonic() - start)
+        if run.notes:
+            built |= {"output": report.clean("\n".join(run.notes)), "output_format": "text"}
+        if page_file:
+            page.write(page_file, built, run.pictures(graded), f"Points: {Path(path).name}")
     return built, graded, seed
 
 
@@ -77,48 +75,64 @@ class Run:
 
     def __init__(self, path, folder, sandbox, seed):
         self.path, self.folder, self.sandbox, self.seed = path, folder, sandbox, seed
-        files, self.problems, self.notes = submission.read(path)
-        self.tree, self.end = folder / "tree", time.monotonic() + BUDGET_SECONDS
-        stub_tree(self.tree)
-        submission.write_tree(files, self.tree)
+        self.tree, self.end = folder / "tree", time.monotonic() + settings.LIMITS["TOTAL_SECONDS"]
+        self.unreadable = None
+        try:
+            files, self.problems, self.notes = submission.read(path)
+        except Unreadable as error:
+            self.unreadable = str(error)
+            files, self.problems, self.notes = {}, {}, [self.unreadable]
+        submission.write_tree(stubs() | files, self.tree)
         self.problems |= self.broken_modules(files)
         self.notes += self.problems.values()
         self.task_files = {name: task.file for name, task in board.all_tasks()[1].items()}
-        self.images = {}  # test -> tree, samples and environment of a submitted model or folder
 
     def broken_modules(self, files):
         """Why modules cannot be imported; a stub takes the place of each, for the other tests."""
         broken = {}
         for file in files:
             try:
-                self.sandbox.probe(Import, {"name": file}, 0, self.tree, limits())
+                self.sandbox.probe(Import, {"name": file}, 0, self.tree, self.limits())
             except (Wrong, Open) as error:
                 broken[file] = f"{file} cannot be imported: {error}"
-        with tempfile.TemporaryDirectory() as stubs:
-            stub_tree(Path(stubs))
-            text = {file: (Path(stubs) / file).read_text(encoding="utf-8") for file in broken}
-        submission.write_tree(text, self.tree)
+                submission.write_tree({file: stubs()[file]}, self.tree)
         return broken
 
     def result(self, test):
         """Run one test: the probe apart, the check here; whatever happens, there is a result."""
-        problem = self.problems.get(self.task_files[test.task])
+        problem = self.unreadable or self.problems.get(self.task_files[test.task])
         if problem:
             return Result("wrong", problem)
         trained = is_trained(test)
-        if not trained and time.monotonic() > self.end:
-            return Result("wrong", f"Not run: the submission took over {BUDGET_SECONDS} seconds.")
+        if time.monotonic() > self.end:
+            total = settings.LIMITS["TOTAL_SECONDS"]
+            return Result("wrong", f"Not run: the tests before took more than {total} seconds.")
         rng = np.random.default_rng([self.seed, zlib.crc32(test.__qualname__.encode())])
         inputs = test.inputs(rng)
         try:
             tree, options = self.source(test) if trained else (self.tree, {})
             draw = int(rng.integers(2**31))
-            got = self.sandbox.probe(test, inputs, draw, tree, limits(trained), **options)
+            got = self.sandbox.probe(test, inputs, draw, tree, self.limits(trained), **options)
         except Open as error:
             return Result("todo", str(error))
         except (Wrong, Unreadable) as error:
             return Result("wrong", str(error).replace(str(self.tree), ""))
         return judge(test, got, inputs)
+
+    def pictures(self, graded):
+        """The pictures of the page: probes run apart as those of the tests do."""
+
+        def probe(test, inputs, seed):
+            return self.sandbox.probe(test, inputs, seed, self.tree, self.limits())
+
+        with patience(CHECK_SECONDS):
+            return pictures.draw_all(graded, self.seed % 2**31, probe)
+
+    def limits(self, trained=False):
+        """What a probe may use: seconds of work, and of waiting twice as many while there are."""
+        seconds = settings.LIMITS["TRAINED_SECONDS" if trained else "SECONDS"]
+        left = max(1, round(self.end - time.monotonic()))
+        return settings.LIMITS | {"SECONDS": seconds, "WAITING": min(left, 2 * seconds + 10)}
 
     def source(self, test):
         """Where the samples of a mark come from: the tree to run, and options of `probe`."""
@@ -137,12 +151,6 @@ class Run:
                 shutil.copytree(ROOT / "solutions", tree)  # no code of the submission runs on it
         environment["COURSE_SAMPLES"] = str(place)
         return tree, {"samples": place, "environment": environment}
-
-
-def limits(trained=False):
-    """What a probe may use."""
-    seconds = settings.LIMITS["TRAINED_SECONDS" if trained else "SECONDS"]
-    return settings.LIMITS | {"SECONDS": seconds}
 
 
 def judge(test, got, inputs):

@@ -6,6 +6,7 @@ that it can read, knows what is expected.
 """
 
 import ast
+import functools
 import shutil
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def build(folder):
     for name in GRADING:
         text = (ROOT / "grading" / f"{name}.py").read_text(encoding="utf-8")
         _write(folder / "grading" / f"{name}.py", text)
+    for path in (folder, *folder.rglob("*")):  # the course itself may be closed to other users
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _test_files():
@@ -51,12 +54,11 @@ def _write(path, text):
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def stub_tree(folder):
-    """Write the stubs of all TODO modules, made from the solutions, into a folder."""
-    for package, modules in TODO_MODULES.items():
-        for name in modules:
-            source = (ROOT / "solutions" / package / f"{name}.py").read_text(encoding="utf-8")
-            _write(folder / package / f"{name}.py", stub_source(source, name))
+@functools.cache
+def stubs():
+    """The stubs of all TODO modules, made from the solutions: {file: text}."""
+    files = [f"{package}/{m}.py" for package, names in TODO_MODULES.items() for m in names]
+    return {f: stub_source((ROOT / "solutions" / f).read_text(encoding="utf-8"), f) for f in files}
 
 
 def probe_source(source):

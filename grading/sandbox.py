@@ -69,7 +69,7 @@ class Sandbox:
         Args:
             test: a graded test or a picture. inputs: of its `inputs`. seed: of torch.
             tree: folder with the TODO modules (see `grading/submission.py`).
-            limits: as LIMITS of tests/settings.py.
+            limits: as LIMITS of tests/settings.py, with WAITING, the seconds until it must end.
             samples: a file or folder of the submission that the probe may read besides, or None.
 
         Raises:
@@ -90,7 +90,7 @@ class Sandbox:
             + ([str(samples)] if samples else []),
             "environment": ENVIRONMENT | (environment or {}),
         }
-        data = self._ask(request, 3 * limits["SECONDS"] + 60)
+        data = self._ask(request, limits["WAITING"] + 60)
         kind, body = data[:1], data[1:]
         if kind == VALUES:
             try:
@@ -103,7 +103,7 @@ class Sandbox:
         """What a submission could do here, found out by trying; best an empty list of sentences."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             inputs = {"place": str(ROOT), "port": server.getsockname()[1], "grader": os.getpid()}
-            done = self.probe(Attempts, inputs, 0, self.box / "work", settings.LIMITS)
+            done = self.probe(Attempts, inputs, 0, self.box, settings.LIMITS | {"WAITING": 60})
         return [ATTEMPTS[name].__doc__ for name in ATTEMPTS if done[name]]
 
     def _empty_work(self):

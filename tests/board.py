@@ -1,7 +1,9 @@
 """The board at the end of a run: every task with its points, what is wrong, and what comes next."""
 
 import dataclasses
+import json
 import textwrap
+from pathlib import Path
 
 WIDTH = 80
 
@@ -25,12 +27,64 @@ def all_tasks():
     return task1.SECTIONS | task2.SECTIONS, task1.TASKS | task2.TASKS
 
 
-def render(graded, all_hints=False):
+def in_order(tests):
+    """Graded tests task after task, those of optional tasks after all others."""
+    _, tasks = all_tasks()
+    order = {name: (task.optional, k) for k, (name, task) in enumerate(tasks.items())}
+    return sorted(tests, key=lambda test: order[test.task])
+
+
+def key(entry):
+    """Task and name of the graded test that an entry of a report is about."""
+    return entry["number"], entry["name"].rpartition(": ")[2]
+
+
+def known(path, submission, tests):
+    """What an earlier run has left: {key: entry}; empty where that was of another submission.
+
+    Args:
+        path: grade.json. submission: the folder tested. tests: graded tests; others are left out.
+    """
+    wanted = {(test.task, test.__name__) for test in tests}
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+        if report["extra_data"]["submission"] != submission:
+            return {}
+        found = {key(entry): entry for entry in report["tests"]}
+        return {name: entry for name, entry in found.items() if name in wanted and _whole(entry)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _whole(entry):
+    numbers = entry["score"], entry["max_score"]
+    return all(isinstance(n, int | float) for n in numbers) and isinstance(entry["status"], str)
+
+
+def progress(report, tests):
+    """One line: the points and tasks of a report, of those of all graded tests."""
+    _, tasks = all_tasks()
+    passed = {key(entry) for entry in report["tests"] if entry["status"] == "passed"}
+    required = [test for test in tests if not tasks[test.task].optional]
+    right = [test for test in required if (test.task, test.__name__) in passed]
+    open_tasks = {test.task for test in required if (test.task, test.__name__) not in passed}
+    all_names = {test.task for test in required}
+    got, full = _sum(right), _sum(required)
+    done = len(all_names - open_tasks)
+    return f"So far {got} of {full} points; {done} of {len(all_names)} tasks done."
+
+
+def _sum(tests):
+    return f"{sum(test.points for test in tests):g}"
+
+
+def render(graded, all_hints=False, total=None):
     """The board as text.
 
     Args:
         graded: pairs (graded test, `harness.Result`).
         all_hints: whether to show every level of hint for the next task, not only the first.
+        total: a line in the place of the points of these tests.
     """
     sections, tasks = all_tasks()
     rows = {}
@@ -44,7 +98,7 @@ def render(graded, all_hints=False):
             lines += [_row(name, tasks[name], results) for name, results in here.items()]
             lines += [""]
     lines += _wrong(rows, tasks)
-    lines += [_total(rows, tasks)]
+    lines += [total or _total(rows, tasks)]
     lines += _next(rows, tasks, all_hints)
     return "\n".join(["", *lines])
 
@@ -61,7 +115,7 @@ def _points(results):
 def _row(name, task, results):
     title = f"{name}  {task.title}{' (optional)' if task.optional else ''}"
     word = {"done": "done", "wrong": "WRONG", "todo": "TODO"}[_verdict(results)]
-    points = f"{_points(results)}/{sum(test.points for test, _ in results)}"
+    points = f"{_points(results):g}/{_sum(test for test, _ in results)}"
     return f"  {title:<56}{points:>7}  {word}"
 
 
@@ -70,13 +124,16 @@ def _wrong(rows, tasks):
     for name in tasks:
         for test, result in rows.get(name, []):
             if result.verdict == "wrong":
-                lines += [f"{name} {test.__name__}: {' '.join(test.__doc__.split())}"]
+                title = f"{name} {test.__name__}: {' '.join(test.__doc__.split())}"
+                lines += textwrap.wrap(title, WIDTH, subsequent_indent="  ")
                 for part in result.message.splitlines():
-                    lines += textwrap.wrap(
-                        part, WIDTH - 4, initial_indent="  ", subsequent_indent="  "
-                    )
+                    lines += _indented(part)
                 lines += [""]
     return lines
+
+
+def _indented(text):
+    return textwrap.wrap(text, WIDTH - 4, initial_indent="  ", subsequent_indent="  ")
 
 
 def _total(rows, tasks):
@@ -87,8 +144,8 @@ def _total(rows, tasks):
 
     got, full = total(optional=False)
     bonus, bonus_full = total(optional=True)
-    extra = f", and {bonus} of {bonus_full} optional ones" if bonus_full else ""
-    return f"{got} of {full} points{extra}."
+    extra = f", and {bonus:g} of {bonus_full:g} optional ones" if bonus_full else ""
+    return f"{got:g} of {full:g} points{extra}."
 
 
 def _next(rows, tasks, all_hints):
@@ -97,10 +154,10 @@ def _next(rows, tasks, all_hints):
         return ["Everything here is done."]
     name = min(unfinished, key=lambda name: tasks[name].optional)
     task = tasks[name]
-    lines = [f"Next: {name}  {task.title}, in {task.file} (about {task.minutes} minutes)."]
-    shown = task.hints if all_hints else task.hints[:1]
-    for hint in shown:
-        lines += textwrap.wrap(hint, WIDTH - 4, initial_indent="  ", subsequent_indent="  ")
+    line = f"Next: {name}  {task.title}, in {task.file} (about {task.minutes} minutes)."
+    lines = textwrap.wrap(line, WIDTH, subsequent_indent="  ")
+    for hint in task.hints if all_hints else task.hints[:1]:
+        lines += _indented(hint)
     if not all_hints:
         lines += [f"  More: pytest --hints {name}:2"]
     return lines

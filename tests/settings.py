@@ -26,8 +26,16 @@ ATTEMPTS = None
 # Whether the tests that train or draw images (1.4 and 2.4) are run; they take two to three minutes.
 TRAINED = True
 
-# What the code of a submission may use in one test, and in one that trains or draws images.
-LIMITS = {"SECONDS": 20, "TRAINED_SECONDS": 300, "MEMORY_MB": 2000, "OUTPUT_MB": 4, "FILES_MB": 64}
+# What the code of a submission may use: seconds of work in one test, in one that trains or draws
+# images, and for all tests together; memory of a process; what it prints; what it writes.
+LIMITS = {
+    "SECONDS": 20,
+    "TRAINED_SECONDS": 300,
+    "TOTAL_SECONDS": 1800,
+    "MEMORY_MB": 2000,
+    "OUTPUT_MB": 4,
+    "FILES_MB": 64,
+}
 
 # Where the images of 2.4 come from: "code" draws them by the submission's code with the network of
 # the course; "checkpoint" by the course's code with CHECKPOINT from the submission; "samples" takes

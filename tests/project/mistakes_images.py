@@ -77,7 +77,7 @@ MISTAKES = {
     "add_noise returns x_t only": ("2.1c", "scheduler", NOISED, "return abar.sqrt() * original_sample + (1 - abar).sqrt() * noise", "returns one tensor"),
     "add_noise one noise for all": ("2.1c", "scheduler", "            noise = noise_like(original_sample)\n", "            noise = noise_like(original_sample[:1]).expand_as(original_sample)\n", "same noise"),
     "add_noise one noise for all, not expanded": ("2.1c", "scheduler", "            noise = noise_like(original_sample)\n", "            noise = noise_like(original_sample[:1])\n", "has shape"),
-    "add_noise uniform": ("2.1c", "scheduler", "            noise = noise_like(original_sample)\n", "            noise = torch.rand_like(original_sample)\n", "mean of drawn noise"),
+    "add_noise uniform": ("2.1c", "scheduler", "            noise = noise_like(original_sample)\n", "            noise = torch.rand_like(original_sample)\n", "these numbers are uniform"),
     "add_noise changes x0": ("2.1c", "scheduler", NOISED, "return original_sample.mul_(abar.sqrt()).add_((1 - abar).sqrt() * noise), noise", "in place"),
     # 2.1d
     "ddpm changes x": ("2.1d", "scheduler", MEAN, "mean = sample.sub_(beta / (1 - abar_t).sqrt() * noise_pred).div_(alpha.sqrt())", "in place"),
@@ -205,7 +205,7 @@ MISTAKES = {
     "labels fall to -1": ("2.2a", "ddpm", WHERE, "return torch.where(dropped, -1, class_label)", "null class is 0"),
     "labels become floats": ("2.2a", "ddpm", WHERE, "return class_label * (~dropped).float()", "whole numbers"),
     "labels never fall": ("2.2a", "ddpm", WHERE, "return class_label", "no label falls"),
-    "labels fall by normal numbers": ("2.2a", "ddpm", DRAWN_U, "dropped = torch.randn(len(class_label), device=class_label.device)", "share of labels"),
+    "labels fall by normal numbers": ("2.2a", "ddpm", DRAWN_U, "dropped = torch.randn(len(class_label), device=class_label.device)", "the numbers are normal"),
     # 2.2b
     "guidance exchanged": ("2.2b", "ddpm", GUIDED, "return e_c + guidance_scale * (e_u - e_c)", "exchanged"),
     "guidance from e_c": ("2.2b", "ddpm", GUIDED, "return e_c + guidance_scale * (e_c - e_u)", "1 + s"),

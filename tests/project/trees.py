@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import tempfile
 
 from tests import harness
 from tests.harness import TODO_MODULES
@@ -26,7 +27,8 @@ def run_module(module, *arguments, course=None):
 
 def run_pytest(*arguments):
     """Run the autograder on the stubs; return status and output."""
-    done = run_module("pytest", *arguments)
+    with tempfile.TemporaryDirectory() as results:
+        done = run_module("pytest", f"--results={results}", *arguments)
     return done.returncode, done.stdout + done.stderr
 
 

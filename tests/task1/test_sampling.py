@@ -340,6 +340,7 @@ class RK45:
                     :, None, None
                 ]
                 * x,
+                "the slope has the wrong sign": x / standins.solution(timesteps)[:, None, None],
             },
             rtol=1e-3,
             atol=1e-4,
@@ -429,6 +430,10 @@ class Multistep:
         D_end = exact[-1] * standins.alpha(t[-1]) * variance / deviation(t[-1]) ** 2
         expect(got["order 3"] * 0, np.zeros_like(exact), "x_traj")
         expect(got["ntot"], 25, "evaluations for 25 times")
+        expect_that(
+            not np.allclose(got["order 3"], got["order 1"]),
+            "Order 3 does the same as order 1: the older values of D are not used.",
+        )
         expect(
             got["order 3"][-1],
             D_end,

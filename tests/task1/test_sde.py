@@ -119,7 +119,11 @@ class VP:
         t = t[:, None]
         beta = beta_min + (beta_max - beta_min) * t
         integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
-        check_vp_drift(got["f"], beta, x)
+        default = {
+            "this has beta_max = 20; use self.beta_max": -(beta_min + (20 - beta_min) * t) * x / 2,
+            "this has beta_min = .1; use self.beta_min": -(0.1 + (beta_max - 0.1) * t) * x / 2,
+        }
+        check_vp_drift(got["f"], beta, x, default)
         roots = {"this is beta; g is its square root": beta * np.ones_like(x)}
         expect(got["g"], np.sqrt(beta) * np.ones_like(x), "diffusion g", roots, broadcast=True)
         check_vp_mean(got["mean"], integral, beta * t, x)
@@ -137,8 +141,8 @@ class VP:
         check_images(got, t, np.exp(-integral / 2), np.sqrt(1 - np.exp(-integral)))
 
 
-def check_vp_drift(got, beta, x):
-    mistakes = {
+def check_vp_drift(got, beta, x, mistakes=None):
+    mistakes = (mistakes or {}) | {
         "this is -beta x; the drift is -beta x / 2, or the variance settles at 1/2": -beta * x,
         "the sign is wrong: the drift pulls towards 0": beta * x / 2,
     }
@@ -176,6 +180,7 @@ class VE:
         one = np.ones_like(x)
         log_ratio = np.log(sigma_max / sigma_min)
         sigma = sigma_min * (sigma_max / sigma_min) ** t
+        linear = sigma_min + (sigma_max - sigma_min) * t
         expect(got["f"], 0 * x, "drift f")
         expect(
             got["g"],
@@ -188,6 +193,9 @@ class VE:
                 * one,
                 "the root of 2 log(sigma_max/sigma_min) is missing": sigma * 2 * log_ratio * one,
                 "this is g^2": sigma**2 * 2 * log_ratio * one,
+                "sigma grows in a straight line; it is its logarithm that does": linear
+                * np.sqrt(2 * log_ratio)
+                * one,
             },
             broadcast=True,
         )
@@ -199,7 +207,6 @@ class VE:
                 "VE does not shrink the data: the mean is x0": np.exp(-t / 2) * x,
             },
         )
-        linear = sigma_min + (sigma_max - sigma_min) * t
         check_std(
             got["std"],
             sigma**2,
@@ -344,6 +351,8 @@ class PriorLogDensity:
                     "the constant holds log(2 pi s); it must be log(2 pi s^2)": -energy / s**2
                     - n / 2 * np.log(2 * np.pi * s),
                     "|x|^2 is divided by s; it must be s^2": -energy / s - constant,
+                    "s stands for the variance s^2 in both places": -energy / s
+                    - n / 2 * np.log(2 * np.pi * s),
                     "it is a mean over the D numbers; a log density is their sum": (
                         -energy / s**2 - constant
                     )
@@ -527,6 +536,7 @@ def check_reverse_drift(got, s, x, lam, name):
     }
     if lam == 1.0:
         mistakes["the factor 1/2 is missing: the ODE has g^2 score / 2"] = drift(t, half=1.0)
+        mistakes["the score is lost: its factor is 1 - lam/2, not 1 - lam"] = drift(t, half=0.0)
     if lam == 0.0:
         mistakes["a factor 1/2 too many: that is the ODE; the SDE has g^2 score"] = drift(
             t, half=0.5

@@ -1,5 +1,7 @@
 """Tasks 2.1 and 2.2: the loss, sampling, the score, dropped labels and guidance."""
 
+import math
+
 import numpy as np
 
 from tests import standins
@@ -341,6 +343,10 @@ class DropLabels:
             "labels stay with this probability; they fall with it": 1 - p,
             "no label falls in training": 0.0,
             "the default .1 is used; take network.cfg_dropout": 0.1,
+            "the numbers are normal; torch.rand draws them from 0 to 1": (
+                1 + math.erf(p / math.sqrt(2))
+            )
+            / 2,
         }
         expect_mean(dropped.astype(float), p, "share of labels that fall", mistakes)
 
