@@ -8,9 +8,11 @@ that it can read, knows what is expected.
 import ast
 import functools
 import shutil
+import symtable
 from pathlib import Path
 
 from grading.stubs import ROOT, stub_source
+from image_diffusion.dataset import decoded_folder, load_dataset
 from tests.harness import PACKAGES, TEST_FILES, TODO_MODULES
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
@@ -54,6 +56,17 @@ def _write(path, text):
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
+def add_images(folder, dataset):
+    """Give a runtime the test images of a set, decoded, for the marks that fill holes in them."""
+    load_dataset(dataset, "test")
+    place = folder / "data" / dataset
+    place.mkdir(parents=True, exist_ok=True)
+    for file in decoded_folder(dataset).glob("test_*"):
+        shutil.copyfile(file, place / file.name)
+    for path in (place.parent, place):
+        path.chmod(0o755)
+
+
 @functools.cache
 def stubs():
     """The stubs of all TODO modules, made from the solutions: {file: text}."""
@@ -92,7 +105,15 @@ def _stays_at_home(part):
 
 
 def _names(nodes):
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
+    """The names that statements take from their module, those of local variables apart."""
+    found, tables = set(), [symtable.symtable(ast.unparse(node), "", "exec") for node in nodes]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (symbol.is_global() or table.get_type() == "module"):
+                found.add(symbol.get_name())
+    return found
 
 
 def _defines(node):

@@ -50,14 +50,23 @@ def main():
     os.dup2(2, 1)
     for name in PRELOADED:
         importlib.import_module(name)
-    import torch
-
-    torch.set_num_threads(1)  # before any fork: a pool of threads does not survive one
+    warm_up()
     gc.collect()
     gc.freeze()  # or the collector writes to every page that a fork shares with us
     write_frame(answers, b"ready")
     while (request := read_frame(requests)) is not None:
         write_frame(answers, supervise(pickle.loads(request)))
+
+
+def warm_up():
+    """Let torch set up what it sets up at first use, once for all forks."""
+    import torch
+
+    torch.set_num_threads(1)  # before anything else: a pool of threads does not survive a fork
+    layer = torch.nn.Conv2d(1, 8, 3)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.zeros(2, 1, 8, 8).half().float()).square().sum().backward()
+    optimiser.step()
 
 
 def supervise(request):

@@ -89,8 +89,9 @@ def decoded_folder(name, data_root=DATA_ROOT):
     """Where the decoded files of a set lie, `<split>_<resolution>.npy`.
 
     That is `data_root/<name>`. A user's own image folder, and a data root that cannot be written
-    to, stay as they are: their decoded files lie below DATA_ROOT, in a folder whose name ends in a
-    hash of where the images are and, for image folders, of which images these are.
+    to and holds no decoded files yet, stay as they are: their decoded files lie below DATA_ROOT, in
+    a folder whose name ends in a hash of where the images are and, for image folders, of which
+    images these are.
     """
     data_root = Path(data_root)
     folder = image_folder(data_root) if name == "afhq" else None
@@ -98,7 +99,8 @@ def decoded_folder(name, data_root=DATA_ROOT):
         stats = ((path, path.stat()) for path in list_images(folder))
         key = [f"{path.relative_to(folder)} {s.st_size} {s.st_mtime_ns}" for path, s in stats]
         return DATA_ROOT / f"{name}-{_short_hash(folder.resolve(), *key)}"
-    if data_root.is_dir() and not os.access(data_root, os.W_OK):
+    there = any((data_root / name).glob("*_labels.npz"))
+    if data_root.is_dir() and not there and not os.access(data_root, os.W_OK):
         return DATA_ROOT / f"{name}-{_short_hash(data_root.resolve())}"
     return data_root / name
 

@@ -50,11 +50,14 @@ class Result:
     Attributes:
         verdict: done, wrong or todo. message: what is wrong, or which TODO is open.
         compared: what `expect` compared, in order: (name, got, expected), arrays of one shape.
+        got, inputs: what the check saw.
     """
 
     verdict: str
     message: str = ""
     compared: list = dataclasses.field(default_factory=list)
+    got: dict = dataclasses.field(default_factory=dict, repr=False)
+    inputs: dict = dataclasses.field(default_factory=dict, repr=False)
 
 
 _running = {"inputs": {}, "compared": []}  # of the check that runs now
@@ -75,7 +78,8 @@ def picture(task):
 
     It has `inputs` and `probe` as a graded test has, and in the place of `check` a function
     `draw(got, **inputs)` that returns a matplotlib Figure: what was expected beside what came. Its
-    docstring says what to see.
+    docstring says what to see. With the name of a graded test as `of` it has no probe, but draws
+    what that test got.
     """
 
     def mark(cls):
@@ -134,8 +138,8 @@ def run_check(test, got, inputs):
     try:
         test.check(got, **inputs)
     except Wrong as error:
-        return Result("wrong", str(error), _running["compared"])
-    return Result("done", "", _running["compared"])
+        return Result("wrong", str(error), _running["compared"], got, inputs)
+    return Result("done", "", _running["compared"], got, inputs)
 
 
 def run_probe(test, inputs, seed=0):
