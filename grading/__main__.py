@@ -39,7 +39,7 @@ def grade_one(args, trained):
     """Grade one submission, print its board, and write its report and page."""
     from tqdm import tqdm
 
-    from grading.grade import grade
+    from grading.grade import grade, limit_own_memory
     from grading.sandbox import Sandbox
 
     if not args.submission.exists():
@@ -49,6 +49,7 @@ def grade_one(args, trained):
         tqdm(desc="Grading", unit=" tests", disable=None, leave=False) as bar,
     ):
         warn(sandbox)
+        limit_own_memory()
         built, graded, seed = grade(
             args.submission, sandbox, args.seed, trained, lambda _: bar.update(), args.page
         )

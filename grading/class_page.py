@@ -2,6 +2,7 @@
 
 import collections
 import html
+import os
 import statistics
 import urllib.parse
 
@@ -33,6 +34,7 @@ def render(reports, pages=False):
     body = "\n".join(
         [summary(reports), histogram(reports), tasks_table(reports), class_table(reports, pages)]
     )
+    body = body.encode("utf-8", "replace").decode()  # a name may be no text
     values = {"policy": html.escape(page.POLICY), "style": page.STYLE + STYLE}
     return page.PAGE.format(title="Grades of the class", body=body, **values)
 
@@ -116,7 +118,11 @@ def class_table(reports, pages):
     rows = [f"<tr><th>submission</th><th>points</th>{head}<th>note</th></tr>"]
     for name, built in reports.items():
         text = page.escape(name)
-        link = f'<a href="{html.escape(page_name(name))}">{text}</a>' if pages else text
+        link = (
+            f'<a href="{urllib.parse.quote(page_of(name), errors="surrogateescape")}">{text}</a>'
+            if pages
+            else text
+        )
         cells = [f"<td>{link}</td>", number(built["score"])]
         for section in sections:
             own = [test for test in built["tests"] if test["number"].startswith(section)]
@@ -126,9 +132,9 @@ def class_table(reports, pages):
     return f'<h2>Everybody</h2>\n<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
-def page_name(name):
-    """The address of a submission's page, relative to this one."""
-    return urllib.parse.quote(f"./{name}.html")
+def page_of(name):
+    """Where the page of a submission lies, relative to this one."""
+    return f"pages/{name}.html"
 
 
 def number(value):

@@ -35,7 +35,7 @@ def grade_all(folder, out, jobs=None, trained=True, pages=False):
     folder, out = Path(folder).resolve(), Path(out).resolve()
     paths = find(folder, out)
     out.mkdir(parents=True, exist_ok=True)
-    check_same_course(out / "course.json", trained)
+    check_same_course(out / ".course.json", trained)
     todo = [job for job in (make_job(path, out, trained, pages) for path in paths) if job]
     print(f"{len(paths)} submissions, {len(paths) - len(todo)} of them graded already.")
     try:
@@ -77,16 +77,16 @@ def check_same_course(file, trained):
 
 
 def report_of(path, out):
-    return out / f"{path.name}.json"
+    return out / "reports" / f"{path.name}.json"
 
 
 def make_job(path, out, trained, pages):
     """What a worker needs to know of a submission; None where its report is there already."""
     content = fingerprint(path)
-    file, page = report_of(path, out), out / f"{path.name}.html"
+    file, page = report_of(path, out), out / class_page.page_of(path.name)
     if file.exists() and (page.exists() or not pages):
         before = json.loads(file.read_text(encoding="utf-8"))["extra_data"]
-        if before["content"] == content:
+        if before["content"] == content and not before.get("failed"):
             return None
     job = {"path": str(path), "report": str(file), "content": content, "trained": trained}
     return job | {"page": str(page) if pages else None}
@@ -96,10 +96,12 @@ def fingerprint(path):
     """A hash of what is graded of a submission: another answer is another submission."""
     try:
         files, problems, _ = submission.read(path)
-        told = json.dumps([files, problems])
+        told = [files, problems]
+        if settings.IMAGES["FROM"] != "code":
+            told += submission.listing(path)
     except submission.Unreadable as error:
-        told = str(error)
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+        told = [str(error)]
+    return hashlib.sha256(json.dumps(told).encode("utf-8", "replace")).hexdigest()
 
 
 def run(todo, folder, jobs):
@@ -108,47 +110,54 @@ def run(todo, folder, jobs):
     for job in todo:
         waiting.put(job)
     with tqdm(total=len(todo), unit=" submissions", disable=None) as bar:
-        workers = [Worker(number, folder, waiting, stop, bar) for number in range(jobs)]
-        for worker in workers[: len(todo)]:
+        workers = [Worker(folder, waiting, stop, bar) for _ in range(min(jobs, len(todo)))]
+        for worker in workers:
             worker.start()
         try:
-            for worker in workers[: len(todo)]:
+            for worker in workers:
                 worker.join()
         finally:
             stop.set()
-            for worker in workers[: len(todo)]:
+            for worker in workers:
                 worker.join()
+    if any(worker.broken for worker in workers):
+        raise SystemExit("The grader could not be started; the reason stands above.")
 
 
 class Worker(threading.Thread):
     """Feeds one process (`grading/worker.py`), and starts another where that fails."""
 
-    def __init__(self, number, folder, waiting, stop, bar):
+    def __init__(self, folder, waiting, stop, bar):
         super().__init__(daemon=True)
-        self.number, self.folder, self.waiting = number, folder, waiting
-        self.stop, self.bar, self.process = stop, bar, None
+        self.folder, self.waiting, self.stop, self.bar = folder, waiting, stop, bar
+        self.process, self.broken = None, False
 
     def run(self):
-        while not self.stop.is_set():
+        while not (self.stop.is_set() or self.broken):
             try:
                 job = self.waiting.get_nowait()
             except queue.Empty:
                 break
-            if not self.finish(job) and not self.stop.is_set():
+            if self.process is None or self.process.poll() is not None:
+                self.broken = not self.begin()
+            if not self.broken and not self.finish(job) and not self.stop.is_set():
                 self.give_up(job)
-            self.bar.update()
+            self.bar.update(not self.broken)
         self.end()
+
+    def begin(self):
+        """Start the process; return whether it is ready."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "grading.worker", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+        return self.answered(300)
 
     def finish(self, job):
         """Let the process do a job; return whether it did."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "grading.worker", str(self.number), str(self.folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=ROOT,
-                start_new_session=True,  # Ctrl-C is ours to handle
-            )
         try:
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
@@ -200,9 +209,9 @@ def table(reports):
         note = " ".join(built.get("output", "").split())
         row = [name, built["score"], *points.values(), *tail, note]
         writer.writerow([plain(cell) for cell in row])
-    return out.getvalue()
+    return out.getvalue().encode("utf-8", "replace").decode()
 
 
 def plain(cell):
     """A cell that no spreadsheet takes for a formula: names and notes come from submissions."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t") else cell
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r\n") else cell

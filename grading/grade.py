@@ -1,12 +1,14 @@
 """Grade one submission: plan, run apart, judge at home, report."""
 
 import contextlib
+import dataclasses
 import resource
 import secrets
 import shutil
 import signal
 import tempfile
 import time
+import traceback
 import warnings
 import zlib
 from pathlib import Path
@@ -101,23 +103,33 @@ class Run:
 
     def result(self, test):
         """Run one test: the probe apart, the check here; whatever happens, there is a result."""
+        try:
+            result = self.attempt(test)
+        except Open as error:
+            result = Result("todo", str(error))
+        except (Wrong, Unreadable) as error:
+            result = Result("wrong", str(error).replace(str(self.tree), ""))
+        except Exception as error:  # a fault of ours must not cost the other tests
+            traceback.print_exc()
+            result = Result("wrong", f"The grader failed here ({type(error).__name__}).")
+        finally:
+            shutil.rmtree(self.folder / "course", ignore_errors=True)
+        return dataclasses.replace(result, message=report.clean(result.message))
+
+    def attempt(self, test):
+        """The result of one test, or an exception that says why there is none."""
         problem = self.unreadable or self.problems.get(self.task_files[test.task])
         if problem:
-            return Result("wrong", problem)
+            raise Wrong(problem)
         trained = is_trained(test)
         if time.monotonic() > self.end:
             total = settings.LIMITS["TOTAL_SECONDS"]
-            return Result("wrong", f"Not run: the tests before took more than {total} seconds.")
+            raise Wrong(f"Not run: the tests before took more than {total} seconds.")
         rng = np.random.default_rng([self.seed, zlib.crc32(test.__qualname__.encode())])
         inputs = test.inputs(rng)
-        try:
-            tree, options = self.source(test) if trained else (self.tree, {})
-            draw = int(rng.integers(2**31))
-            got = self.sandbox.probe(test, inputs, draw, tree, self.limits(trained), **options)
-        except Open as error:
-            return Result("todo", str(error))
-        except (Wrong, Unreadable) as error:
-            return Result("wrong", str(error).replace(str(self.tree), ""))
+        draw = int(rng.integers(2**31))
+        tree, options = self.source(test) if trained else (self.tree, {})
+        got = self.sandbox.probe(test, inputs, draw, tree, self.limits(trained), **options)
         return judge(test, got, inputs)
 
     def pictures(self, graded):
@@ -150,9 +162,8 @@ class Run:
                 submission.copy_images(self.path, choice["SAMPLES"], place)
         else:
             place, tree = self.folder / "model.ckpt", self.folder / "course"
-            if not tree.exists():
-                submission.copy_checkpoint(self.path, choice["CHECKPOINT"], place)
-                shutil.copytree(ROOT / "solutions", tree)  # no code of the submission runs on it
+            submission.copy_checkpoint(self.path, choice["CHECKPOINT"], place)
+            shutil.copytree(ROOT / "solutions", tree)  # until this test ends; none of theirs runs
         environment["COURSE_SAMPLES"] = str(place)
         return tree, {"samples": place, "environment": environment}
 

@@ -29,8 +29,6 @@ def build(folder):
         _write(folder / path.relative_to(ROOT).parent / "__init__.py", "")
     for name in SHARED:
         _write(folder / "tests" / f"{name}.py", (ROOT / "tests" / f"{name}.py").read_text("utf-8"))
-    settings = (ROOT / "tests" / "settings.py").read_text(encoding="utf-8")
-    _write(folder / "tests" / "settings.py", probe_source(settings))
     _write(folder / "grading" / "__init__.py", "")
     for name in GRADING:
         text = (ROOT / "grading" / f"{name}.py").read_text(encoding="utf-8")
@@ -54,6 +52,16 @@ def _not_given(folder, names):
 def _write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def hidden_source(test):
+    """The probe of a test that students do not see, as the text of its module; else None.
+
+    It is not in the runtime: a submission could read it there and tell of it in a message.
+    """
+    if test.__module__ != "tests.settings":
+        return None
+    return probe_source((ROOT / "tests" / "settings.py").read_text(encoding="utf-8"))
 
 
 def add_images(folder, dataset):

@@ -1,5 +1,6 @@
 """The grader's side of `grading/zygote.py`: run a probe on a submission, get arrays back."""
 
+import fcntl
 import os
 import pickle
 import select
@@ -16,7 +17,7 @@ from grading.stubs import ROOT
 from grading.zygote import TODO, VALUES
 from tests import harness, settings
 
-FIRST_UID = 60600  # one user for each sandbox, none of which exists on a usual system
+FIRST_UID, UIDS = 60600, 200  # a user for each sandbox; none of them exists on a usual system
 # A name of the user, which has no entry of its own, for libraries that ask for one.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
 ENVIRONMENT |= {"USER": "student", "LOGNAME": "student"}
@@ -24,22 +25,37 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime")
 SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")  # which torch asks
 
 
+def take_uid():
+    """A user id that no other sandbox has now, and the open file whose lock says so."""
+    for uid in range(FIRST_UID, FIRST_UID + UIDS):
+        path = Path(tempfile.gettempdir()) / f"course-user-{os.getuid()}-{uid}.lock"
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        lock = os.fdopen(handle, "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock, uid
+        except OSError:
+            lock.close()
+    raise SystemExit(f"{UIDS} sandboxes run already on this machine.")
+
+
 class Sandbox:
     """Runs probes one after another, each in a process of its own.
 
     Args:
-        number: of this sandbox among those that run at once; each has another user id.
         hidden: folders that no submission may see, besides the answers of the course.
     """
 
-    def __init__(self, number=0, hidden=()):
+    def __init__(self, hidden=()):
         if os.name != "posix":
             raise SystemExit("Grading needs Linux or macOS (on Windows: WSL, or a container).")
         self._box = tempfile.TemporaryDirectory(prefix="course-")
         self.box = Path(self._box.name)
         self.box.chmod(0o755)
-        self.uid, self.zygote = FIRST_UID + number, None
-        self.hidden = [str(ROOT / name) for name in ("solutions", "tests", "grading")]
+        self._lock, self.uid = take_uid()
+        self.zygote = None
+        inside = {Path(sys.prefix), *Path(sys.prefix).parents}  # the course may hold its Python
+        self.hidden = [str(p) for p in ROOT.iterdir() if p.is_dir() and p not in inside]
         self.hidden += [str(folder) for folder in hidden]
         runtime.build(self.box / "runtime")
         packages = {path for path in sys.path if path.endswith("-packages")}
@@ -78,6 +94,7 @@ class Sandbox:
         """
         request = {
             "module": test.__module__,
+            "source": runtime.hidden_source(test),
             "name": test.__name__,
             "inputs": inputs,
             "seed": seed,
@@ -87,7 +104,7 @@ class Sandbox:
             "limits": limits,
             "hidden": self.hidden,
             "needed": [*self.python, str(self.box)],
-            "readable": [*SYSTEM, *self.python, str(self.box), str(tree)]
+            "readable": [*SYSTEM, *self.python, str(self.box / "runtime"), str(tree)]
             + ([str(samples)] if samples else []),
             "environment": ENVIRONMENT | (environment or {}),
         }
@@ -158,12 +175,15 @@ class Sandbox:
             isolation.kill_group(self.zygote.pid)
             self.zygote.communicate()
             self.zygote = None
+            if os.getuid() == 0 and isolation.LINUX:
+                isolation.kill_user(self.uid)
 
     def close(self):
         """Stop, and remove every file."""
         self.stop()
         subprocess.run(["rm", "-rf", str(self.box / "work")], check=False)
         self._box.cleanup()
+        self._lock.close()
 
     def __enter__(self):
         return self

@@ -1,6 +1,8 @@
 """What a submission is: the named TODO files out of a folder or a zip, and nothing else of it."""
 
 import codecs
+import contextlib
+import shutil
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -26,8 +28,7 @@ class Folder:
         self.path, self.members = path, {}
         waiting = [path]
         while waiting:
-            for item in sorted(waiting.pop().iterdir()):
-                mode = item.lstat().st_mode
+            for item, mode in _inside(waiting.pop()):
                 if stat.S_ISDIR(mode) and not item.name.startswith("."):
                     waiting.append(item)
                 elif stat.S_ISREG(mode):
@@ -37,8 +38,22 @@ class Folder:
 
     def read(self, name, most):
         """The bytes of a file, one more than `most` where it is longer."""
-        with open(self.members[name], "rb") as file:
-            return file.read(most + 1)
+        try:
+            with open(self.members[name], "rb") as file:
+                return file.read(most + 1)
+        except OSError as error:
+            raise Unreadable(f"{name} cannot be read ({error.strerror}).") from None
+
+
+def _inside(folder):
+    """What a folder holds, with its mode; what cannot be looked at is not there for us."""
+    try:
+        items = sorted(folder.iterdir())
+    except OSError:
+        return
+    for item in items:
+        with contextlib.suppress(OSError):
+            yield item, item.lstat().st_mode
 
 
 class Archive:
@@ -176,9 +191,18 @@ def copy_images(path, name, folder):
     """Copy the images of a submission that lie under the folder `name` into `folder`.
 
     Raises:
-        Unreadable: there are none, or too many.
+        Unreadable: there are none, or too many; then `folder` is not there.
     """
-    source, total, count = open_submission(path), 0, 0
+    try:
+        if not _copy_images(open_submission(path), name, folder):
+            raise Unreadable(f"The submission has no folder {name}/ with images.")
+    except (OSError, Unreadable) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Unreadable(str(error)) from None
+
+
+def _copy_images(source, name, folder):
+    total, count = 0, 0
     for member in source.members:
         inside = _below(member, name)
         if inside is None or member.suffix.lower() not in SUFFIXES:
@@ -190,8 +214,16 @@ def copy_images(path, name, folder):
         target = folder / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-    if not count:
-        raise Unreadable(f"The submission has no folder {name}/ with images.")
+    return count
+
+
+def listing(path):
+    """Names of all files of a submission with what changes when they do, for a fingerprint."""
+    members = open_submission(path).members
+    return [
+        [str(name), m.CRC] if isinstance(m, zipfile.ZipInfo) else [str(name), *m.lstat()[6:9:2]]
+        for name, m in members.items()
+    ]
 
 
 def copy_checkpoint(path, name, target):

@@ -15,16 +15,17 @@ from tests import report
 DONE = b"."  # one byte, which no pipe can cut
 
 
-def main(number, hidden):
-    """Grade what is asked for, a JSON line each, until the input ends.
+def main(hidden):
+    """Say DONE when ready, then grade what is asked for, a JSON line each, until the input ends.
 
     Args:
-        number: of this worker. hidden: folder with all submissions, which none may see.
+        hidden: folder with all submissions, which none may see.
     """
     sys.stdout = sys.stderr  # nothing but DONE may go to descriptor 1
-    with Sandbox(int(number), [hidden]) as sandbox:
+    with Sandbox([hidden]) as sandbox:
         sandbox.start()
         grade.limit_own_memory()
+        os.write(1, DONE)
         for line in sys.stdin:
             work_on(json.loads(line), sandbox)
             os.write(1, DONE)

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import settings
 from tests.diagnose import diagnose
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +93,8 @@ def graded_tests():
 
     A task that `tests/settings.py` gives other points has them shared among its tests.
     """
+    from tests import settings  # its own tests use what stands here
+
     files = [path for pattern in TEST_FILES for path in ROOT.glob(pattern)]
     files.sort(key=lambda path: (path.parent.name, path.stem == "test_marks", path.stem))
     names = [f"tests.{path.parent.name}.{path.stem}" for path in files]
@@ -104,6 +105,8 @@ def graded_tests():
 
 def set_points(tests):
     """Give the tests of the course the points that `tests/settings.py` sets for their tasks."""
+    from tests import settings
+
     for task, points in settings.POINTS.items():
         own = [test for test in tests if test.task == task]
         total = sum(test.points for test in own)
@@ -198,10 +201,13 @@ def _place(error):
 
 def _crash(error):
     """One line for an exception out of the student's code, with the place in their file."""
-    message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    text = str(error).splitlines()[0] if str(error) else "no message"
+    message = f"{type(error).__name__}: {text}"
     place, line = _student_place(error)
     if place:
         message += f"  ({place}, {line})"
+    if not place and isinstance(error, (AttributeError, ImportError)):
+        message += "\nThe test did not find this name in your file: was it renamed or deleted?"
     if "must match the size of tensor" in message or "shapes cannot be" in message:
         if place.startswith("image_diffusion"):
             message += (

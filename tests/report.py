@@ -9,6 +9,8 @@ from tests import board, settings
 
 STATUS = {"done": "passed", "wrong": "failed", "todo": "failed"}
 LONGEST = 2000  # characters of a message
+# Control characters, and those that hide text or turn its direction
+CONTROL = re.compile(r"[^\n\x20-\x7e\u00a0-\uffff]|[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def build(graded, seconds=None):
@@ -63,7 +65,11 @@ def visibility(test):
 
 def clean(text):
     """Text that may come from a submission, fit for a report: no control characters, not long."""
-    text = re.sub(r"[^\n\x20-\x7e\u00a0-\uffff]", "?", text.encode("utf-8", "replace").decode())
+    text = text[: 2 * LONGEST].encode("utf-8", "replace").decode()
+    # Control characters, and those that hide text or turn its direction
+    text = re.sub(
+        r"[^\n\x20-\x7e\u00a0-\uffff]|[\u200b-\u200f\u202a-\u202e\u2066-\u2069]", "?", text
+    )
     return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
 
 

@@ -9,26 +9,23 @@ B, D = 7, 3
 
 
 def times_and_points(rng, T=1.0):
-    return {"t": rng.uniform(0.05 * T, T, B), "x": rng.normal(size=(B, D)), "image_seed": 3}
+    t, x = rng.uniform(0.05 * T, T, B), rng.normal(size=(B, D))
+    return {"t": t, "x": x, "image": rng.normal(size=(B, 2, 3, 4))}
 
 
-def evaluate(sde, t, x, image_seed):
+def evaluate(sde, t, x, image):
     """Coefficients and marginals on points and on images, as arrays."""
-    import torch
-
-    image = torch.randn(len(t), 2, 3, 4, generator=torch.Generator().manual_seed(image_seed))
     f, g = sde.sde_coeff(t, x)
     mean, std = sde.marginal_prob(t, x)
     image_mean, image_std = sde.marginal_prob(t, image)
-    return {"f": f, "g": g, "mean": mean, "std": std, "image": image} | {
+    return {"f": f, "g": g, "mean": mean, "std": std} | {
         "image_mean": image_mean,
         "image_std": image_std,
     }
 
 
-def check_images(got, t, alpha, std):
+def check_images(got, t, image, alpha, std):
     """The marginals on (B, C, H, W): alpha and std are (B, 1)."""
-    image = got["image"]
     shape = (len(t), 1, 1, 1)
     expect(got["image_mean"], alpha.reshape(shape) * image, "mean of images (B, C, H, W)")
     want = np.broadcast_to(std.reshape(shape), image.shape)
@@ -42,13 +39,13 @@ class OUCoefficients:
     def inputs(rng):
         return times_and_points(rng)
 
-    def probe(t, x, image_seed):
+    def probe(t, x, image):
         from sde_todo.sde import OU
 
         f, g = OU().sde_coeff(t, x)
         return {"f": f, "g": g}
 
-    def check(got, t, x, image_seed):
+    def check(got, t, x, image):
         drifts = {
             "this is -x, but the drift is -x/2": -x,
             "the sign is wrong: the drift pulls towards 0": x / 2,
@@ -64,12 +61,12 @@ class OUMarginal:
     def inputs(rng):
         return times_and_points(rng, T=3.0)
 
-    def probe(t, x, image_seed):
+    def probe(t, x, image):
         from sde_todo.sde import OU
 
-        return evaluate(OU(), t, x, image_seed)
+        return evaluate(OU(), t, x, image)
 
-    def check(got, t, x, image_seed):
+    def check(got, t, x, image):
         t = t[:, None]
         means = {
             "it decays too fast: this is exp(-t) x0, the mean is exp(-t/2) x0": np.exp(-t) * x,
@@ -88,7 +85,7 @@ class OUMarginal:
                 "this is Brownian motion, var = t; the drift keeps it below 1": t,
             },
         )
-        check_images(got, t, np.exp(-t / 2), np.sqrt(variance))
+        check_images(got, t, image, np.exp(-t / 2), np.sqrt(variance))
 
 
 def check_std(got, variance, x, variances):
@@ -110,12 +107,12 @@ class VP:
         betas = {"beta_min": float(rng.uniform(0.2, 1)), "beta_max": float(rng.uniform(8, 15))}
         return times_and_points(rng) | betas
 
-    def probe(t, x, image_seed, beta_min, beta_max):
+    def probe(t, x, image, beta_min, beta_max):
         from sde_todo.sde import VPSDE
 
-        return evaluate(VPSDE(beta_min=beta_min, beta_max=beta_max), t, x, image_seed)
+        return evaluate(VPSDE(beta_min=beta_min, beta_max=beta_max), t, x, image)
 
-    def check(got, t, x, image_seed, beta_min, beta_max):
+    def check(got, t, x, image, beta_min, beta_max):
         t = t[:, None]
         beta = beta_min + (beta_max - beta_min) * t
         integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
@@ -138,7 +135,7 @@ class VP:
                 ** 2,
             },
         )
-        check_images(got, t, np.exp(-integral / 2), np.sqrt(1 - np.exp(-integral)))
+        check_images(got, t, image, np.exp(-integral / 2), np.sqrt(1 - np.exp(-integral)))
 
 
 def check_vp_drift(got, beta, x, mistakes=None):
@@ -169,13 +166,13 @@ class VE:
         }
         return times_and_points(rng) | sigmas
 
-    def probe(t, x, image_seed, sigma_min, sigma_max):
+    def probe(t, x, image, sigma_min, sigma_max):
         from sde_todo.sde import VESDE
 
         sde = VESDE(sigma_min=sigma_min, sigma_max=sigma_max)
-        return evaluate(sde, t, x, image_seed) | {"prior_std": sde.prior_std()}
+        return evaluate(sde, t, x, image) | {"prior_std": sde.prior_std()}
 
-    def check(got, t, x, image_seed, sigma_min, sigma_max):
+    def check(got, t, x, image, sigma_min, sigma_max):
         t = t[:, None]
         one = np.ones_like(x)
         log_ratio = np.log(sigma_max / sigma_min)
@@ -226,7 +223,7 @@ class VE:
                 "this is the variance": sigma_max**2,
             },
         )
-        check_images(got, t, np.ones_like(t), sigma)
+        check_images(got, t, image, np.ones_like(t), sigma)
 
 
 @graded("1.1d", points=3)
@@ -235,7 +232,7 @@ class SubVP:
 
     inputs = VP.inputs
 
-    def probe(t, x, image_seed, beta_min, beta_max):
+    def probe(t, x, image, beta_min, beta_max):
         import torch
 
         from sde_todo.sde import SubVPSDE
@@ -243,9 +240,9 @@ class SubVP:
         sde = SubVPSDE(beta_min=beta_min, beta_max=beta_max)
         sde.beta = lambda t: beta_min + (beta_max - beta_min) * t
         sde.beta_integral = lambda t: beta_min * t + (beta_max - beta_min) * torch.square(t) / 2
-        return evaluate(sde, t, x, image_seed)
+        return evaluate(sde, t, x, image)
 
-    def check(got, t, x, image_seed, beta_min, beta_max):
+    def check(got, t, x, image, beta_min, beta_max):
         t, one = t[:, None], np.ones_like(x)
         beta = beta_min + (beta_max - beta_min) * t
         integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
@@ -271,7 +268,7 @@ class SubVP:
                 "this is the VP process; sub-VP has var = (1 - exp(-B))^2": 1 - np.exp(-integral),
             },
         )
-        check_images(got, t, np.exp(-integral / 2), 1 - np.exp(-integral))
+        check_images(got, t, image, np.exp(-integral / 2), 1 - np.exp(-integral))
 
 
 @graded("1.1e", points=2)
