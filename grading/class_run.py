@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from tqdm import tqdm
@@ -114,8 +115,8 @@ def run(todo, folder, jobs):
         for worker in workers:
             worker.start()
         try:
-            for worker in workers:
-                worker.join()
+            while any(worker.is_alive() for worker in workers):
+                time.sleep(0.2)  # Ctrl-C in join() would make a thread look as if it had ended
         finally:
             stop.set()
             for worker in workers:

@@ -93,10 +93,13 @@ def open_submission(path):
         Unreadable: there is nothing, or it is neither.
     """
     path = Path(path)
-    if path.is_dir() and not path.is_symlink():
-        return Folder(path)
-    if path.is_file() and not path.is_symlink():
-        return Archive(path)
+    try:
+        if path.is_dir() and not path.is_symlink():
+            return Folder(path)
+        if path.is_file() and not path.is_symlink():
+            return Archive(path)
+    except OSError as error:
+        raise Unreadable(f"The submission cannot be read ({error.strerror}).") from None
     raise Unreadable(f"There is no folder or zip {path.name}.")
 
 

@@ -271,11 +271,14 @@ def test_one_submission_from_the_command_line(course, tmp_path):
 
 
 def test_runtime_shows_no_hidden_answer(course, tmp_path):
-    """The probe of a hidden test is there for the process that runs it; its truth is not."""
-    code = "import sys, pathlib; from grading import runtime; runtime.build(pathlib.Path('%s'))"
-    subprocess.run([sys.executable, "-c", code % (tmp_path / "r")], cwd=course, check=True)
-    text = (tmp_path / "r" / "tests" / "settings.py").read_text(encoding="utf-8")
+    """The probe of a hidden test goes to the process that runs it; its truth goes nowhere."""
+    code = "import pathlib; from grading import runtime; runtime.build(pathlib.Path('%s'))\n"
+    code += "from tests import settings; print(runtime.hidden_source(settings.SecretMarginal))"
+    command = [sys.executable, "-c", code % (tmp_path / "r")]
+    text = subprocess.run(command, cwd=course, check=True, capture_output=True, text=True).stdout
     assert "SecretMarginal" in text and "secret_truth" not in text
+    files = (tmp_path / "r").rglob("*.py")
+    assert not any("SecretMarginal" in file.read_text(encoding="utf-8") for file in files)
 
 
 def test_no_such_submission(course, tmp_path):
@@ -318,8 +321,9 @@ def again_changes_only_what_changed(course, classroom, out):
 
 
 def contents(out):
-    """The files of a folder: {name: (bytes, time of the last change)}."""
-    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in out.iterdir()}
+    """The files below a folder: {name: (bytes, time of the last change)}."""
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def test_killed_class_run_goes_on(course, tmp_path):
@@ -328,7 +332,7 @@ def test_killed_class_run_goes_on(course, tmp_path):
         copy_solutions(folder / f"s{k}")
     command = ("grade", "--all", folder, "--out", out, "--jobs", 2, "--no_marks")
     process = start(course, *command)
-    while not out.exists() or len(list(out.glob("s*.json"))) < 2:
+    while not out.exists() or len(list(out.glob("reports/s*.json"))) < 2:
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.05)
     process.kill()
@@ -366,6 +370,7 @@ def test_odd_names_of_submissions(name, tmp_path, monkeypatch):
     """A name must not clash with files of the class, nor stop its table."""
     name = os.fsdecode(name)
     copy_stubs(tmp_path / "in" / name)
+    monkeypatch.setattr(class_run.Worker, "begin", lambda self: True)
     monkeypatch.setattr(class_run.Worker, "finish", pretend_to_grade)
     monkeypatch.setattr(class_run.class_page, "render", lambda *a: "")
     for _ in range(2):
@@ -376,7 +381,8 @@ def test_odd_names_of_submissions(name, tmp_path, monkeypatch):
 def pretend_to_grade(self, job):
     """What a worker does, without the tests."""
     built = report.build([]) | {"extra_data": {"content": job["content"], "seed": 1}}
-    report.write(job["page"], "a page")
+    if job["page"]:
+        report.write(job["page"], "a page")
     report.write_json(job["report"], built)
     return True
 
@@ -392,6 +398,7 @@ def test_one_unreadable_submission_does_not_stop_a_class(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(class_run.submission, "Folder", refuse)
+    monkeypatch.setattr(class_run.Worker, "begin", lambda self: True)
     monkeypatch.setattr(class_run.Worker, "finish", pretend_to_grade)
     monkeypatch.setattr(class_run.class_page, "render", lambda *a: "")
     class_run.grade_all(tmp_path / "in", tmp_path / "out", 1, trained=False)
