@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 RUN := $(BIN)/python
 
-.PHONY: help demo test grade stubs lab bench clean
+.PHONY: help demo test grade stubs lab bench release clean
 
 help:
 	@echo "make demo    train, sample and score with the solutions; writes results/demo/index.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make lab     open the notebooks"
 	@echo "make stubs   rewrite the student's modules from solutions/ (overwrites your work)"
 	@echo "make bench   the tables of benchmarks/"
+	@echo "make release what you hand out and upload: results/{student,gradescope,classroom}.zip"
 
 # Installed once; again only when a requirement changes. Done when .venv/installed is written.
 .venv/installed: requirements.txt constraints.txt pyproject.toml
@@ -50,6 +51,12 @@ bench: .venv/installed
 	$(RUN) benchmarks/plane.py
 	$(RUN) benchmarks/images.py
 	$(RUN) benchmarks/fid.py
+	$(RUN) benchmarks/grader.py
+
+release: .venv/installed
+	$(RUN) -m grading package student
+	$(RUN) -m grading package gradescope
+	$(RUN) -m grading package classroom
 
 clean:
 	rm -rf .venv results *.egg-info

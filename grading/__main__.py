@@ -48,7 +48,7 @@ def grade_one(args, trained):
         Sandbox(hidden=[args.submission.resolve()]) as sandbox,
         tqdm(desc="Grading", unit=" tests", disable=None, leave=False) as bar,
     ):
-        warn(sandbox)
+        sandbox.warn()
         limit_own_memory()
         built, graded, seed = grade(
             args.submission, sandbox, args.seed, trained, lambda _: bar.update(), args.page
@@ -62,12 +62,6 @@ def grade_one(args, trained):
         print(f"Report: {args.out}")
     if args.page:
         print(f"Page: {args.page}")
-
-
-def warn(sandbox):
-    """Say on the error stream what the isolation lacks on this machine."""
-    for sentence in sandbox.weaknesses():
-        print(f"Warning: here a submission can: {sentence}", file=sys.stderr)
 
 
 def run_isolation(args):

@@ -117,13 +117,9 @@ def class_table(reports, pages):
     head = "".join(f"<th>{section}</th>" for section in sections)
     rows = [f"<tr><th>submission</th><th>points</th>{head}<th>note</th></tr>"]
     for name, built in reports.items():
-        text = page.escape(name)
-        link = (
-            f'<a href="{urllib.parse.quote(page_of(name), errors="surrogateescape")}">{text}</a>'
-            if pages
-            else text
-        )
-        cells = [f"<td>{link}</td>", number(built["score"])]
+        text, address = page.escape(name), urllib.parse.quote(os.fsencode(page_of(name)))
+        cells = [f'<td><a href="{address}">{text}</a></td>' if pages else f"<td>{text}</td>"]
+        cells.append(number(built["score"]))
         for section in sections:
             own = [test for test in built["tests"] if test["number"].startswith(section)]
             cells.append(number(page.total(own, "score")) if own else number("–"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from grading import class_page, submission
+from grading.sandbox import Sandbox
 from grading.stubs import ROOT
 from grading.worker import DONE
 from tests import board, report, settings
@@ -39,6 +40,9 @@ def grade_all(folder, out, jobs=None, trained=True, pages=False):
     check_same_course(out / ".course.json", trained)
     todo = [job for job in (make_job(path, out, trained, pages) for path in paths) if job]
     print(f"{len(paths)} submissions, {len(paths) - len(todo)} of them graded already.")
+    if todo:
+        with Sandbox([folder]) as sandbox:
+            sandbox.warn()
     try:
         run(todo, folder, jobs or os.cpu_count() or 1)
     except KeyboardInterrupt:
@@ -67,7 +71,8 @@ def find(folder, out):
 
 def check_same_course(file, trained):
     """Refuse to mix grades by different tests, points or settings in one folder."""
-    texts = [path.read_bytes() for path in sorted((ROOT / "tests").rglob("*.py"))]
+    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests").glob("task*/*.py")]
+    texts = [path.read_bytes() for path in sorted(files)]
     now = {"tests": hashlib.sha256(b"\0".join(texts)).hexdigest(), "trained": trained}
     if not file.exists():
         report.write_json(file, now)

@@ -122,11 +122,26 @@ class Sandbox:
         if not (self.box / "runtime" / "data" / dataset).exists():
             runtime.add_images(self.box / "runtime", dataset)
 
+    def warn(self):
+        """Say on the error stream what the isolation lacks on this machine."""
+        for sentence in self.weaknesses():
+            print(f"Warning: here a submission can: {sentence}", file=sys.stderr)
+
     def weaknesses(self):
-        """What a submission could do here, found out by trying; best an empty list of sentences."""
+        """What a submission could do here, found out by trying; best an empty list of sentences.
+
+        Raises:
+            SystemExit: no submission can run at all.
+        """
         with socket.create_server(("127.0.0.1", 0)) as server:
             inputs = {"place": str(ROOT), "port": server.getsockname()[1], "grader": os.getpid()}
-            done = self.probe(Attempts, inputs, 0, self.box, settings.LIMITS | {"WAITING": 60})
+            try:
+                done = self.probe(Attempts, inputs, 0, self.box, settings.LIMITS | {"WAITING": 60})
+            except (harness.Wrong, RuntimeError) as error:
+                raise SystemExit(
+                    f"No submission can run here: {error} (with root and without namespaces, "
+                    f"other users must be able to read {sys.base_prefix})"
+                ) from None
         return [ATTEMPTS[name].__doc__ for name in ATTEMPTS if done[name]]
 
     def _empty_work(self):

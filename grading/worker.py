@@ -4,6 +4,7 @@ Started by `grading/class_run.py`. Should a report, a check or the machine bring
 submission that it was working on is concerned.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ def main(hidden):
         hidden: folder with all submissions, which none may see.
     """
     sys.stdout = sys.stderr  # nothing but DONE may go to descriptor 1
-    with Sandbox([hidden]) as sandbox:
+    with Sandbox([hidden]) as sandbox, contextlib.suppress(BrokenPipeError):  # killed: we go too
         sandbox.start()
         grade.limit_own_memory()
         os.write(1, DONE)

@@ -35,6 +35,7 @@ th[colspan] { padding-top: .7rem; }
 .done { color: #00674b; } .wrong { color: #b33c00; } .todo { color: #5a5a5a; }
 details { margin: .4rem 0; border: 1px solid #ddd; border-radius: .3rem; }
 summary { padding: .45rem .7rem; cursor: pointer; }
+summary::after { content: ""; display: block; clear: both; }
 summary .state { float: right; margin-left: .6rem; }
 .inside { padding: .2rem .7rem .7rem; }
 .what { margin: .5rem 0 .2rem; }
@@ -190,7 +191,7 @@ def details(name, task, tests, pictures):
     """One task: what is wrong or open, then its pictures; open where something is wrong."""
     title = f"<strong>{name}</strong> {escape(task.title)}{' (optional)' * task.optional}"
     opened = " open" if state(tests) == "wrong" else ""
-    head = f"<summary>{title} {word(tests)} <small>{share(tests)}</small></summary>"
+    head = f"<summary>{word(tests)} {title} <small>{share(tests)}</small></summary>"
     inside = [message(test) for test in tests] + [figure(*picture) for picture in pictures]
     body = "\n".join(inside)
     return f'<details id="task-{name}"{opened}>{head}\n<div class="inside">{body}</div></details>'

@@ -27,7 +27,7 @@ def build(graded, seconds=None):
     graded = sorted(graded, key=lambda pair: order[pair[0].task])
     tests = [entry(test, result, tasks[test.task]) for test, result in graded]
     required = [(test, result) for test, result in graded if not tasks[test.task].optional]
-    score = sum(each["score"] for each in tests)
+    score = round(sum(each["score"] for each in tests), 4)
     return {
         "score": score,
         "tests": tests,

@@ -143,8 +143,8 @@ def test_two_lines_of_one_solution_are_refused_in_a_test(tree):
 
 def test_a_hidden_line_or_a_mark_is_refused(tree):
     source = (ROOT / "tests/settings.py").read_text(encoding="utf-8")
-    hidden = re.search(r"^LIMITS = .*", source, flags=re.MULTILINE)[0]
-    assert b"LIMITS" not in tree["tests/settings.py"]
+    hidden = re.search(r"^LATE = .*", source, flags=re.MULTILINE)[0]
+    assert b"LATE" not in tree["tests/settings.py"]
     tree["tests/board.py"] += f"\n{hidden}\n".encode()
     assert "hidden settings" in package.leaks(tree)[0]
     tree["tests/board.py"] = b"# END SOLUTION\n"

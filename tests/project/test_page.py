@@ -36,7 +36,7 @@ def test_every_task_has_a_picture_that_says_what_to_see():
     tests = {test.__name__: test.task for test in harness.graded_tests()}
     for cls in (cls for group in found.values() for cls in group):
         assert tests[cls.of] == cls.task if hasattr(cls, "of") else cls.probe
-        assert "\n" not in cls.__doc__.strip() and cls.__doc__.endswith("."), cls
+        assert "\n" not in cls.__doc__.strip() and cls.__doc__.endswith((".", "?")), cls
 
 
 def test_pictures_of_the_solutions_agree(classes, solutions, monkeypatch):

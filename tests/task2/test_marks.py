@@ -142,7 +142,12 @@ def refuse_copies(images, what):
     """Raise `Wrong` where too many images are copies of real ones, moved or mirrored ones too."""
     from image_diffusion.fid import make_thumbnails, nearest
 
-    pixels, gap, at = np.asarray(images), np.full(len(images), np.inf), np.zeros(len(images), int)
+    pixels = np.asarray(images)
+    expect_that(
+        pixels.ndim == 4 and pixels.dtype == np.uint8,
+        f"{what} have shape {pixels.shape} and type {pixels.dtype}; expected (N, H, W, C), uint8.",
+    )
+    gap, at = np.full(len(pixels), np.inf), np.zeros(len(pixels), int)
     real, names = real_images()
     thumbnails = make_thumbnails(real)
     for down, right, side in itertools.product((0, 1, -1), (0, 1, -1), (1, -1)):
@@ -192,8 +197,8 @@ class PlainImages:
         return {"images": (given("plain") or draw(1.0))[0]}
 
     def check(got):
-        distance(got["images"], mark("2.4a")["plain"], "images without guidance")
         refuse_copies(got["images"], "images without guidance")
+        distance(got["images"], mark("2.4a")["plain"], "images without guidance")
 
 
 @graded("2.4b", points=7)
@@ -211,8 +216,8 @@ class GuidedImages:
         from image_diffusion.fid.measure_fid import fid_of_images
 
         marks, test = mark("2.4b"), held_out()
-        distance(got["images"], marks["guided"], "guided images")
         refuse_copies(got["images"], "guided images")
+        distance(got["images"], marks["guided"], "guided images")
         values = {}
         for k, name in enumerate(test.classes):
             images, reference = got["images"][got["labels"] == k], test.images[test.labels == k]
