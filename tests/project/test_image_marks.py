@@ -32,7 +32,13 @@ def verdict(test, **got):
     return "done"
 
 
-def test_real_images_pass():
+@pytest.fixture
+def copies_pass(monkeypatch):
+    """Look at the distances alone: real images, changed, stand for those of a perfect model."""
+    monkeypatch.setattr(marks, "refuse_copies", lambda *_: None)
+
+
+def test_real_images_pass(copies_pass):
     assert verdict(marks.PlainImages, images=real()) == "done"
     labels = load_dataset("fashion", "train").labels[:500]
     assert verdict(marks.GuidedImages, images=real(), labels=labels) == "done"
@@ -52,12 +58,19 @@ FAKES = {
 
 @pytest.mark.parametrize("name", FAKES)
 @pytest.mark.filterwarnings("ignore:.*covariance")
-def test_fakes_are_refused(name):
+def test_fakes_are_refused(name, copies_pass):
     images = FAKES[name](real())
     labels = np.arange(len(images)) % 10
     assert "the mark is" in verdict(marks.GuidedImages, images=images, labels=labels)
 
 
-def test_images_of_other_classes_than_asked_are_refused():
+def test_images_of_other_classes_than_asked_are_refused(copies_pass):
     labels = (load_dataset("fashion", "train").labels[:500] + 1) % 10
     assert "mean distance of a class" in verdict(marks.GuidedImages, images=real(), labels=labels)
+
+
+def test_copies_are_refused_and_images_of_a_wrong_shape_too():
+    labels = load_dataset("fashion", "train").labels[:500]
+    said = verdict(marks.GuidedImages, images=real(), labels=labels)
+    assert "500 of 500 images are copies" in said and "image 0 of train image 0" in said
+    assert "expected (N, H, W, C)" in verdict(marks.PlainImages, images=real()[..., 0])
