@@ -132,7 +132,7 @@ def student_readme(text):
         for part in start.split("\n\n")
     )
     body = "".join(sections[name] for name in README_SECTIONS)
-    body = re.sub(r"(?m)^(?:solutions|grading|benchmarks)/.*\n", "", body)
+    body = re.sub(r"(?m)^(?:solutions|grading|benchmarks)/.*\n(?: +.*\n)*", "", body)
     body = re.sub(r" and the tests of the course itself.*", "", body)
     found = NOT_THEIRS.search(start + body)
     if found:

@@ -75,6 +75,8 @@ def set_course(config):
     submission = config.getoption("--submission") or os.environ.get("COURSE")
     if config.getoption("--solutions"):
         submission = config.rootpath / "solutions"
+        if not submission.is_dir():
+            raise pytest.UsageError("--solutions: this copy of the course holds no solutions.")
     if submission:
         folders = [base / submission for base in (Path.cwd(), config.rootpath)]
         found = [f for f in folders if any((f / name).is_dir() for name in harness.PACKAGES)]
