@@ -525,13 +525,11 @@ class Pulled:
         return draw_filled("MCG", got, x0, mask, x)
 
 
-def rows_of(images, real, title):
-    """Twenty images of a mark, evenly among all, below as many real ones."""
+def rows_of(first, second, title):
+    """Two rows of images of a mark below a row of real ones."""
     from image_diffusion.plot import side_by_side
 
-    pick = np.linspace(0, len(images) - 1, 20).astype(int)
-    rows = {"real": real[:10], "yours": images[pick][:10], "yours ": images[pick][10:]}
-    return side_by_side(rows, 10, title)
+    return side_by_side({"real": some_real(), "yours": first, "yours ": second}, 10, title)
 
 
 def some_real(count=10):
@@ -550,17 +548,21 @@ class PlainGrid:
     of = "PlainImages"
 
     def draw(got):
-        return rows_of(got["images"], some_real(), "Without guidance")
+        images = got["images"]
+        pick = np.linspace(0, len(images) - 1, 20).astype(int)
+        return rows_of(images[pick[:10]], images[pick[10:]], "Without guidance")
 
 
 @picture("2.4b")
 class GuidedGrid:
-    """Guided to a class, from the first class to the last: does each show what was asked for?"""
+    """Guided to the class of each column: does every image show what was asked for?"""
 
     of = "GuidedImages"
 
     def draw(got):
-        return rows_of(got["images"], some_real(), "Guided")
+        own = [np.flatnonzero(got["labels"] == k) for k in range(len(some_real()))]
+        first, second = np.array([which[:2] for which in own]).T
+        return rows_of(got["images"][first], got["images"][second], "Guided to a class")
 
 
 @picture("2.4c")
