@@ -7,6 +7,7 @@ python -m grading package student              also gradescope, classroom
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests import board, report, settings
 def main(argv=None):
     """The command line."""
     args = parse(argv)
+    if args.run is not run_package and not hasattr(os, "waitid"):
+        sys.exit("Grading needs Linux, or macOS with Python 3.13 (elsewhere: WSL, or a container).")
     try:
         args.run(args)
     except (ValueError, OSError) as error:
@@ -104,7 +107,10 @@ def parse(argv):
     package.set_defaults(run=run_package)
     package.add_argument("kind", choices=("student", "gradescope", "classroom"))
     package.add_argument("--out", type=Path, help="file or folder to write")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if getattr(args, "jobs", None) is not None and args.jobs < 1:
+        parser.error(f"--jobs is {args.jobs}; it must be at least 1.")
+    return args
 
 
 if __name__ == "__main__":
