@@ -7,7 +7,9 @@ import torch
 from sde_todo import eval as metrics
 from sde_todo.dataset import make_points
 from sde_todo.mixture import matched_gaussian
-from tests.project.trees import run_pytest
+from tests import harness
+from tests.project.trees import alterations, run_pytest
+from tests.task1 import test_marks as marks
 
 N = metrics.MARK_SIZE
 
@@ -69,3 +71,24 @@ def test_a_file_of_samples_that_is_none_is_named(content, said, tmp_path):
         path.write_bytes(content)
     _, output = run_pytest("-k", "SamplesBySDE", f"--samples={path}")
     assert said in " ".join(output.split()) and "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("test", "prediction"),
+    [
+        (marks.SamplesBySDE, "noise"),
+        (marks.SamplesByODE, "noise"),
+        (marks.SamplesAtTheFloor, "data"),
+    ],
+)
+def test_a_recipe_that_trains_too_briefly_is_refused(test, prediction, tmp_path):
+    last = f'    return sde, get_score_fn(sde, ema.model, "{prediction}")\n'
+    steps = "    train_diffusion(batches, step_fn, {}, checkpoint=checkpoint)\n"
+    change = ("recipe", steps.format("N_steps") + last, steps.format("N_steps // 30") + last)
+    marks.train.cache_clear()
+    try:
+        with alterations(tmp_path, [change]):
+            result = harness.run(test)
+    finally:
+        marks.train.cache_clear()
+    assert result.verdict == "wrong" and "the mark" in result.message, result
