@@ -1,9 +1,9 @@
 """Grade one submission inside Gradescope's container, and the two scripts that start it there.
 
 What the container needs (Settings, Autograder): 2 CPU, 3 GB of memory and a timeout of 40 minutes,
-the longest there is, for submissions that run into the limits of many tests. The memory is an
-estimate: one test may take LIMITS["MEMORY_MB"] of tests/settings.py, the grader itself half a
-gigabyte. Gradescope's default of 768 MB is too little for torch.
+the longest there is, for submissions that run into the limits of many tests. All processes together
+took 1.2 GB at most on the solutions; a test may take LIMITS["MEMORY_MB"] of tests/settings.py.
+Gradescope's default of 768 MB is too little for torch.
 
 The image is built once by setup.sh, as root: Python, the CPU wheels of torch, and a folder
 /autograder/source that only root can enter, so that the code of a submission, which runs under

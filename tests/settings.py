@@ -23,7 +23,7 @@ VISIBILITY = {"all": "visible"}
 LATE = {"PER_DAY": 0.1, "GRACE_MINUTES": 15, "LAST_DAY": 7}
 ATTEMPTS = None
 
-# Whether the tests that train or draw images (1.4 and 2.4) are run; they take two to three minutes.
+# Whether the tests that train or draw images (1.4 and 2.4) are run: three to four minutes.
 TRAINED = True
 
 # What the code of a submission may use: seconds of work in one test, in one that trains or draws
