@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import resource
 import secrets
 import shutil
@@ -12,6 +13,7 @@ import traceback
 import warnings
 import zlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -97,7 +99,8 @@ class Run:
             try:
                 self.sandbox.probe(Import, {"name": file}, 0, self.tree, self.limits())
             except (Wrong, Open) as error:
-                broken[file] = f"{file} cannot be imported: {error}"
+                why = str(error).replace(str(self.tree), "")
+                broken[file] = f"{file} cannot be imported: {why}"
                 submission.write_tree({file: stubs()[file]}, self.tree)
         return broken
 
@@ -130,7 +133,8 @@ class Run:
         draw = int(rng.integers(2**31))
         tree, options = self.source(test) if trained else (self.tree, {})
         got = self.sandbox.probe(test, inputs, draw, tree, self.limits(trained), **options)
-        return judge(test, got, inputs)
+        with mock.patch.dict(os.environ, options.get("environment", {})):  # the check asks, too
+            return judge(test, got, inputs)
 
     def pictures(self, graded):
         """The pictures of the page: probes run apart as those of the tests do."""
@@ -163,7 +167,8 @@ class Run:
         else:
             place, tree = self.folder / "model.ckpt", self.folder / "course"
             submission.copy_checkpoint(self.path, choice["CHECKPOINT"], place)
-            shutil.copytree(ROOT / "solutions", tree)  # until this test ends; none of theirs runs
+            texts = {f: (ROOT / "solutions" / f).read_text(encoding="utf-8") for f in stubs()}
+            submission.write_tree(texts, tree)  # until this test ends; none of theirs runs
         environment["COURSE_SAMPLES"] = str(place)
         return tree, {"samples": place, "environment": environment}
 

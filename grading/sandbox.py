@@ -48,6 +48,7 @@ class Sandbox:
     """
 
     def __init__(self, hidden=()):
+        os.umask(0o022)  # what is written for a submission must be readable by its user
         self._box = tempfile.TemporaryDirectory(prefix="course-")
         self.box = Path(self._box.name)
         self.box.chmod(0o711)  # names in it are random: no other sandbox can find a submission

@@ -57,6 +57,7 @@ def main():
     write_frame(answers, b"ready")
     with contextlib.suppress(BrokenPipeError):
         while (request := read_frame(requests)) is not None:
+            # The grader alone writes to this pipe; no submission ever holds an end of it.
             write_frame(answers, supervise(pickle.loads(request)))
 
 

@@ -106,3 +106,11 @@ def test_a_folder_of_noise_and_a_missing_one_get_nothing(submission, result):
     write_images(noise, submission / "samples")
     assert "distance" in result(marks.PlainImages, FROM="samples").message
     assert result(marks.GuidedImages, FROM="samples").verdict == "todo"  # the folder has no classes
+
+
+def test_filled_images_of_a_folder_are_measured_by_their_distance_alone(submission, result):
+    """Holes that somebody else cut cannot be compared with the originals."""
+    real = np.array(load_dataset("fashion", "test").images[:200])
+    write_images(real, submission / "samples" / "inpainted")
+    done = result(marks.FilledHoles, FROM="samples")
+    assert done.verdict == "done", done.message
