@@ -26,8 +26,9 @@ from image_diffusion.dataset import load_dataset, to_tensor
 from image_diffusion.fid.measure_fid import fid_of_images
 from image_diffusion.masks import make_mask
 from image_diffusion.noise import noise_per_image
-from image_diffusion.sampling import balanced_labels, draw_images, pick_device
+from image_diffusion.sampling import balanced_labels, draw_images
 from sde_todo import demo as plane
+from sde_todo.machine import pick_device
 from sde_todo.todo import one_line_todos, optional
 
 SCALES = (0.0, 1.0, 1.5, 3.0, 5.0, 10.0)
@@ -45,8 +46,8 @@ def build(path, name, steps, device):
 
 def training_section(path):
     """The curve of the loss, from the checkpoint."""
-    from image_diffusion.checkpoint import read_checkpoint
     from image_diffusion.loop import plot_loss
+    from sde_todo.checkpoint import read_checkpoint
 
     return (
         "Training on images",

@@ -20,7 +20,8 @@ from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
 from image_diffusion.masks import KINDS, make_mask
 from image_diffusion.noise import noise_per_image
-from image_diffusion.sampling import pick_device, save_images
+from image_diffusion.sampling import save_images
+from sde_todo.machine import pick_device
 from sde_todo.todo import one_line_todos, optional
 
 CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"

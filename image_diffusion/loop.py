@@ -5,22 +5,19 @@ else. So a checkpoint needs no state of any generator, and several processes tha
 together what a single one would draw.
 """
 
-import contextlib
-import signal
 import time
 
 import numpy as np
 import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from image_diffusion import plot
-from image_diffusion.checkpoint import build_network, put_weights, read_checkpoint, save_whole
+from image_diffusion.checkpoint import build_network
 from image_diffusion.sampling import balanced_labels, draw_images, save_grid
+from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
+from sde_todo.machine import agreed, mean_over_processes, parallel, seed_of, stop_signals
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
 
 
@@ -82,11 +79,11 @@ class Run:
         self.recent = [loss.to(self.device) for loss in training["recent"]]
 
 
-def train_step(run, parallel, batch):
+def train_step(run, model, batch):
     """One step of gradient descent and of the average.
 
     Args:
-        run: a Run. parallel: its model, or that wrapped for several processes.
+        run: a Run. model: its model, or that wrapped for several processes.
         batch: x0 (B, C, H, W) and class labels (B,).
 
     Returns:
@@ -100,9 +97,7 @@ def train_step(run, parallel, batch):
         group["lr"] = config["lr"] * rate(step, config)
     bf16 = torch.autocast(run.device.type, torch.bfloat16, enabled=config["bf16"])
     with bf16:
-        loss = parallel(
-            x0, labels if config["network"]["use_cfg"] else None, noise, timestep, weight
-        )
+        loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, timestep, weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
@@ -144,11 +139,6 @@ def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
     return timestep, 1 / scheduler.alphas_cumprod[timestep]
 
 
-def seed_of(*numbers):
-    """One 63-bit seed from several whole numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
-
-
 def rate(step, config):
     """Factor of the learning rate: up in `warmup` steps, then constant, or a cosine down to 0."""
     factor = min(1.0, (step + 1) / max(config["warmup"], 1))
@@ -167,12 +157,12 @@ def train(run, loader, folder, save_every, sample_every, writer=None):
     Returns:
         whether it came to the end.
     """
-    parallel, steps, first = parallel_model(run), run.config["steps"], run.rank == 0
+    model, steps, first = parallel_model(run), run.config["steps"], run.rank == 0
     bar = tqdm(total=steps, initial=run.step, desc="training", disable=None if first else True)
     start, start_step = time.perf_counter(), run.step
     with bar, stop_signals() as stopped:
-        while run.step < steps and not agreed(stopped, run):
-            run.recent.append(train_step(run, parallel, loader.batch(run.step)))
+        while run.step < steps and not agreed(stopped, run.device, run.world_size):
+            run.recent.append(train_step(run, model, loader.batch(run.step)))
             bar.update()
             if run.step % LOG_EVERY == 0:
                 loss = close_window(run, folder)
@@ -201,10 +191,7 @@ def close_window(run, folder):
     """The mean loss of the last LOG_EVERY steps, over all processes; it joins `run.losses`."""
     check_finite(run, folder)
     loss = torch.stack(run.recent).mean()
-    if run.world_size > 1:
-        distributed.all_reduce(loss, distributed.ReduceOp.SUM)
-        loss /= run.world_size
-    run.losses.append(loss.item())
+    run.losses.append(mean_over_processes(loss, run.world_size).item())
     run.recent.clear()
     return run.losses[-1]
 
@@ -226,33 +213,10 @@ def log(writer, step, **values):
 
 
 def parallel_model(run):
-    """The model as training calls it: wrapped where several processes share the batch."""
+    """The model as training calls it: compiled where asked, and wrapped for several processes."""
     if run.config["compile"]:
         run.model.network.compile()
-    if run.world_size == 1:
-        return run.model
-    return DistributedDataParallel(run.model)
-
-
-def agreed(stopped, run):
-    """Whether any process was asked to stop; all of them get the same answer."""
-    flag = torch.tensor(float(bool(stopped)), device=run.device)
-    if run.world_size > 1:
-        distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-        return bool(flag)
-    return bool(stopped)
-
-
-@contextlib.contextmanager
-def stop_signals():
-    """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does."""
-    stopped = []
-    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in SIGNALS}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return parallel(run.model, run.world_size)
 
 
 @torch.no_grad()

@@ -20,23 +20,10 @@ from tqdm import tqdm
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import to_uint8
 from image_diffusion.noise import noise_per_image
+from sde_todo.machine import pick_device
 from sde_todo.todo import one_line_todos
 
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
-
-
-def pick_device(name="auto"):
-    """The torch device of a name; "auto" takes CUDA, else MPS, else the CPU."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise ValueError(f"The device {name!r} is not here; use --device auto.") from None
-    return device
 
 
 def draw_batches(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):

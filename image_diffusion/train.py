@@ -11,17 +11,15 @@ same batch.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import torch
-from torch import distributed
 
 from image_diffusion import dataset as data
-from image_diffusion.checkpoint import read_checkpoint
 from image_diffusion.loop import Run, show, train
-from image_diffusion.sampling import pick_device
+from sde_todo.checkpoint import read_checkpoint
+from sde_todo.machine import pick_device, processes
 from sde_todo.todo import one_line_todos
 
 RESULTS = Path(__file__).parents[1] / "results" / "images"
@@ -129,31 +127,12 @@ def make_config(args, train_set, device):
     }
 
 
-def processes():
-    """(rank, world size, local rank) that torchrun set, or those of a single process."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    return tuple(
-        int(os.environ.get(name, default)) for name, default in zip(names, (0, 1, 0), strict=True)
-    )
-
-
 def main(arguments=None):
     args = parse(arguments)
-    rank, world_size, local_rank = processes()
-    device = pick_device(args.device)
-    if device.type == "cuda":
-        device = torch.device("cuda", local_rank)
-        torch.cuda.set_device(device)
-        torch.set_float32_matmul_precision("high")
     if args.threads:
         torch.set_num_threads(args.threads)
-    if world_size > 1:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
+    with processes(pick_device(args.device)) as (rank, world_size, device):
         return work(args, device, rank, world_size)
-    finally:
-        if world_size > 1:
-            distributed.destroy_process_group()
 
 
 def work(args, device, rank, world_size):

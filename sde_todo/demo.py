@@ -27,6 +27,7 @@ from sde_todo import eval as judge
 from sde_todo import plot
 from sde_todo.dataset import make_points
 from sde_todo.loss import DSMLoss
+from sde_todo.machine import pick_device
 from sde_todo.recipe import floor_recipe, plain_recipe
 from sde_todo.sampling import Sampler
 from sde_todo.todo import one_line_todos, optional
@@ -283,16 +284,6 @@ def npz(**arrays):
     return buffer.getvalue()
 
 
-def pick_device(name):
-    """The device of that name; "auto" is the GPU where CUDA has one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError):
-        raise SystemExit(f"The device {name!r} cannot be used here; try auto or cpu.") from None
-
-
 def make_folder(path):
     """Make a folder before the work starts, not after it has been done in vain."""
     try:
@@ -348,6 +339,8 @@ def main():
     try:
         with one_line_todos():
             run_demo(args.out, args.seed, pick_device(args.device))
+    except ValueError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("Stopped before the end.")
 

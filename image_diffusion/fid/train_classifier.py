@@ -21,9 +21,9 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from image_diffusion.checkpoint import save_whole
 from image_diffusion.dataset import DATA_ROOT, DATASETS, load_dataset, to_tensor
-from image_diffusion.sampling import pick_device
+from sde_todo.checkpoint import save_whole
+from sde_todo.machine import pick_device
 
 CLASSIFIER = Path(__file__).parents[1] / "assets" / "classifier.pt"
 SPLITS = ("train", "test")

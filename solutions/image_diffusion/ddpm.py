@@ -5,8 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from image_diffusion.checkpoint import load_into, save_whole
+from image_diffusion.checkpoint import load_into
 from image_diffusion.noise import noise_like
+from sde_todo.checkpoint import save_whole
 
 
 class DiffusionModule(nn.Module):

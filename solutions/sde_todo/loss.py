@@ -131,6 +131,66 @@ class SSMLoss:
         # END SOLUTION
 
 
+class SBALoss:
+    """Alternating loss of SB-FBSDE (Chen et al. 2022, eq. 18 and 19; the same in both directions).
+
+        E[ dt (z (z/2 + z_other) + div(g z)) ],    z = policy at the other direction's states
+
+    It is implicit score matching in disguise: its minimiser is z = g grad log p - z_other.
+
+    Args:
+        method, noise: of the divergence, see `get_div`.
+    """
+
+    def __init__(self, method="exact", noise="rademacher"):
+        self.method = method
+        self.noise = noise
+
+    def __call__(self, dt, x, z, z_other, g):
+        """One number.
+
+        Args:
+            dt: (B,) length of the step that led to each state. x: (B, ...) states with
+                requires_grad. z: (B, ...) trained policy, computed from x. z_other: (B, ...)
+                frozen policy of the simulated direction. g: diffusion coefficient, a number.
+        """
+        # BEGIN SOLUTION 1.6o
+        # Hint: sums over the coordinates of a sample; the divergence is of g z, by get_div.
+        product = (z * (0.5 * z + z_other)).flatten(1).sum(1)
+        return weighted_mean(product + get_div(g * z, x, self.method, self.noise), dt)
+        # END SOLUTION
+
+
+class SBJLoss:
+    """Joint loss of SB-FBSDE (Chen et al. 2022, eq. 16), a bound on the negative log likelihood.
+
+        1/B sum_paths [ sum_k dt_k (1/2 |z + z_other|^2 + div(g z_other)) - log q(x_N) ]
+
+    The paths follow z with gradients; z_other is the policy of the way back.
+
+    Args:
+        method, noise: of the divergence, see `get_div`.
+    """
+
+    def __init__(self, method="exact", noise="rademacher"):
+        self.method = method
+        self.noise = noise
+
+    def __call__(self, dt, x, z, z_other, g, log_q):
+        """One number.
+
+        Args:
+            dt: (N B,). x, z, z_other: (N B, ...) all states of B paths, and both policies there.
+            g: diffusion coefficient, a number. log_q: (B,) log density of the prior at the ends.
+        """
+        # BEGIN SOLUTION 1.6p
+        # Hint: the sum over the steps is not a mean: divide the sum over all N B states by B.
+        per_state = 0.5 * (z + z_other).pow(2).flatten(1).sum(1)
+        per_state = per_state + get_div(g * z_other, x, self.method, self.noise)
+        return (dt * per_state).sum() / len(log_q) - log_q.mean()
+        # END SOLUTION
+
+
 def weighted_mean(per_sample, weight=None):
     """Mean over the batch of weight * per_sample, both (B,)."""
     return per_sample.mean() if weight is None else (weight * per_sample).mean()

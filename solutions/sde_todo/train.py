@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from sde_todo.bridge import mean_map, simulate
 from sde_todo.loss import dsm_target, sample_time
 from sde_todo.mixture import alpha_std
 from sde_todo.network import get_score_fn
@@ -142,6 +143,54 @@ def get_sde_step_fn(
 
     parts = {"model": model, "ema": ema, "opt": opt, "schedule": schedule}
     step_fn.parts = {name: part for name, part in parts.items() if part is not None}
+    return step_fn
+
+
+def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp=None):
+    """Return step_fn(batch) -> loss: one optimisation step of SB-FBSDE (Chen et al. 2022).
+
+    With `SBALoss` the batch is (dt, s, x, z_other): states of the other direction, frozen, and its
+    policy there; `policy` learns. With `SBJLoss` it is where paths start, (B, ...): they follow
+    `policy` to the prior with gradients, and `policy` and `other` learn together. Both are asked at
+    the state behind a step, each at the time at which its own chain takes that step.
+
+    Args:
+        policy: network (s, x), z of dX = g z ds + g dW. opt: optimiser of what learns.
+        loss_fn: `SBALoss` or `SBJLoss`. chain: `bridge.Chain` in the clock of `policy`.
+        other, prior_logp: for SBJLoss, the policy of the way back and log q(x) -> (B,).
+        ema: `EMA`, or None.
+    """
+
+    def alternating(dt, s, x, z_other):
+        # BEGIN SOLUTION 1.6q
+        # Hint: the divergence needs x.detach().requires_grad_() before the policy sees it.
+        x = x.detach().requires_grad_()
+        return loss_fn(dt, x, policy(s, x), z_other, chain.sigma)
+        # END SOLUTION
+
+    def joint(x):
+        F = mean_map("sb-fbsde-alt", chain, policy)
+        states, _ = simulate(chain, F, x.detach().requires_grad_())
+        times = chain.s.to(x).repeat_interleave(len(x)).view(-1, len(x))  # (N + 1, B)
+        # BEGIN SOLUTION 1.6q
+        # Hint: the states behind the steps, flattened to (N B, ...); there `policy` at the time
+        #   s_k of the step, and `other`, whose clock runs backwards, at 1 - s_{k+1}.
+        x = states[1:].flatten(0, 1)
+        z = policy(times[:-1].flatten(), x)
+        z_other = other(1 - times[1:].flatten(), x)
+        dt = times.diff(dim=0).flatten()
+        return loss_fn(dt, x, z, z_other, chain.sigma, prior_logp(states[-1]))
+        # END SOLUTION
+
+    def step_fn(batch):
+        opt.zero_grad()
+        loss = joint(batch) if other is not None else alternating(*batch)
+        loss.backward()
+        opt.step()
+        if ema is not None:
+            ema.update()
+        return loss.item()
+
     return step_fn
 
 

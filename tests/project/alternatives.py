@@ -139,7 +139,8 @@ ALTERNATIVES = {
     ],
     "step with zero_grad at its end": [
         ("train", "        opt.zero_grad()\n        loss = loss_fn", "        loss = loss_fn"),
-        ("train", "        opt.step()\n", "        opt.step()\n        opt.zero_grad()\n"),
+        ("train", "y, w)\n        loss.backward()\n        opt.step()\n",
+         "y, w)\n        loss.backward()\n        opt.step()\n        opt.zero_grad()\n"),
     ],
     "target by the residual": [
         ("train", "y = dsm_target(z, std)", "y = (alpha * batch - x_t) / std**2"),

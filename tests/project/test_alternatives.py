@@ -4,9 +4,10 @@ import pytest
 
 from tests.project import trees
 from tests.project.alternatives import ALTERNATIVES
+from tests.project.alternatives_bridge import ALTERNATIVES as BRIDGE_ALTERNATIVES
 from tests.project.alternatives_images import ALTERNATIVES as IMAGE_ALTERNATIVES
 
-ALL = ALTERNATIVES | IMAGE_ALTERNATIVES
+ALL = ALTERNATIVES | IMAGE_ALTERNATIVES | BRIDGE_ALTERNATIVES
 
 
 @pytest.mark.parametrize(("seed", "name"), list(enumerate(ALL)))

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from image_diffusion import train
-from image_diffusion.checkpoint import load_model, read_checkpoint, save_whole
+from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS
+from sde_todo.checkpoint import read_checkpoint, save_whole
 from tests.harness import ROOT
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]

@@ -4,9 +4,10 @@ import pytest
 
 from tests.project import trees
 from tests.project.mistakes import MISTAKES
+from tests.project.mistakes_bridge import MISTAKES as BRIDGE_MISTAKES
 from tests.project.mistakes_images import MISTAKES as IMAGE_MISTAKES
 
-ALL = MISTAKES | IMAGE_MISTAKES
+ALL = MISTAKES | BRIDGE_MISTAKES | IMAGE_MISTAKES
 
 
 @pytest.mark.parametrize("name", ALL)

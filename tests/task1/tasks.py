@@ -4,12 +4,14 @@ Hints come in levels, from a nudge to nearly the line itself: `pytest --hints 1.
 """
 
 from tests.board import Task
+from tests.task1 import tasks_bridge
 
 SECTIONS = {
     "1.1": "Forward and reverse processes",
     "1.2": "Training",
     "1.3": "Sampling",
     "1.4": "The marks",
+    "1.6": "Flow matching and Schrödinger bridges",
 }
 
 TASKS = {
@@ -334,4 +336,4 @@ TASKS = {
         ],
         optional=True,
     ),
-}
+} | tasks_bridge.TASKS

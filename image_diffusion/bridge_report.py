@@ -1,0 +1,179 @@
+"""Given: what a bridge between images is judged by, and what it leaves in its folder.
+
+Carried test images are held against real images of the set where they should arrive, by the Fréchet
+distance of the classifier's features, beside two figures: that of real test images (the floor), and
+that of the images as they were (doing nothing). How much of an image survives is its distance to
+where it came from, against the distance to a random image of the target.
+"""
+
+import io
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from image_diffusion import plot
+from image_diffusion.dataset import to_tensor, to_uint8
+from image_diffusion.fid.measure_fid import fid_of_images
+from sde_todo.bridge_run import OTHER
+from sde_todo.demo import npz, write
+
+SHOWN = 10  # images in a picture
+MOMENTS = 5  # times at which they are shown
+BATCH = 100  # images carried together
+
+
+class Judge:
+    """The Fréchet distance of carried test images, in every direction that ends at images.
+
+    Args:
+        train, test: dicts from direction to (images, flip) of the set where it starts, None for
+            noise. device: where the networks run. limit: test images that are carried.
+    """
+
+    def __init__(self, train, test, device, limit=400):
+        self.device = device
+        images = {n: None if each is None else each[0] for n, each in test.items()}
+        shape = next(x for x in images.values() if x is not None).shape[1:]
+        self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
+        ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
+        self.real = {n: np.asarray(end[0][: 4 * limit]) for n, end in ends.items()}
+        self.floor, self.nothing = {}, {}
+        for name in self.real:
+            self.floor[name] = self.distance(images[OTHER[name]][:limit], name)
+            self.nothing[name] = self.distance(to_uint8(self.source[name]), name)
+
+    def distance(self, images, name):
+        """Fréchet distance of uint8 images to real ones at the end of a direction."""
+        return fid_of_images(np.asarray(images), self.real[name], device=str(self.device))
+
+    def __call__(self, run):
+        """dict from direction to its distance."""
+        return {
+            n: self.distance(to_uint8(carried(run, n, self.source[n])[-1]), n) for n in self.real
+        }
+
+
+def first_batch(images, shape, n, device):
+    """(n, C, H, W) in [-1, 1], the first images, or noise of the shape (H, W, C) for None."""
+    if images is None:
+        H, W, C = shape
+        return torch.randn((n, C, H, W), generator=torch.Generator().manual_seed(0)).to(device)
+    return to_tensor(images[:n]).to(device)
+
+
+@torch.no_grad()
+def carried(run, name, x, seed=0):
+    """x (B, C, H, W) at MOMENTS times of a direction, (MOMENTS, B, C, H, W), from x to its end."""
+    generator = torch.Generator(run.device).manual_seed(seed)
+    parts = []
+    for batch in x.split(BATCH):
+        states = run.carry(name, batch, generator)
+        kept = np.linspace(0, len(states) - 1, MOMENTS).round().astype(int)
+        parts.append(states[kept])
+    return torch.cat(parts, dim=1)
+
+
+def survival(x, y, real):
+    """How much of x is in y: root mean squared distance of y to x, and of y to random real images.
+
+    Args:
+        x, y: (B, C, H, W) sources and what became of them. real: (n, H, W, C) uint8 of the target.
+
+    Returns:
+        both distances, per pixel on a scale where black to white is 2.
+    """
+    index = np.random.default_rng(0).integers(len(real), size=len(x))
+    random = to_tensor(real[index]).to(y)
+    return [(y - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (x, random)]
+
+
+def write_results(run, judge, folder, num_sample):
+    """Pictures, animation, samples.npz and metrics.json; prints the figures."""
+    report, arrays = {"config": run.config, "rounds": run.history, "directions": {}}, {}
+    keys = {"forward": ("x0", "x1_from_x0"), "backward": ("x1", "x0_from_x1")}
+    for name, x in judge.source.items():
+        states = carried(run, name, x[:num_sample])
+        for key, state in zip(keys[name], (states[0], states[-1]), strict=True):
+            arrays[key] = torch.from_numpy(to_uint8(state))
+        plot.save(times_figure(run.config, name, states[:, :SHOWN]), folder / f"{name}.png")
+        plot.save(pairs_figure(run.config, name, states), folder / f"{name}_pairs.png")
+        animate(run, name, x[:SHOWN], folder / f"{name}.gif")
+        if name in judge.real:
+            report["directions"][name] = figures(run, judge, name, x, states)
+    if run.history:
+        plot.save(rounds_figure(run.history, judge), folder / "rounds.png")
+    write(folder / "samples.npz", npz(**arrays))
+    write(folder / "metrics.json", json.dumps(report, indent=2) + "\n")
+    print(f"Pictures, samples.npz and metrics.json: {folder}")
+
+
+def figures(run, judge, name, x, states):
+    """The figures of one direction, as a dict; prints them in one line."""
+    result = {
+        "frechet": judge(run)[name] if not run.history else run.history[-1][name],
+        "floor": judge.floor[name],
+        "doing_nothing": judge.nothing[name],
+    }
+    line = f"{name:<9} Fréchet distance (classifier) {result['frechet']:.2f}, floor "
+    line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
+    if run.config["prior"] != "standard":
+        to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
+        result |= {"distance_to_source": to_source, "distance_to_random_target": to_random}
+        line += f"; distance to its source {to_source:.3f}, to a random target {to_random:.3f}"
+    print(line)
+    return result
+
+
+def ends(config, name):
+    """Names of the sets where a direction starts and ends."""
+    pair = (config["prior"], config["dataset"])
+    return pair if name == "forward" else pair[::-1]
+
+
+def times_figure(config, name, states):
+    """A column for each image, a row for each of five times. states: (MOMENTS, n, C, H, W)."""
+    start, end = ends(config, name)
+    rows = [f"s = {s:.2g}" for s in np.linspace(0, 1, len(states))]
+    title = f"{start} → {end}: the same images at five times"
+    return plot.grid(to_uint8(states.flatten(0, 1)), states.shape[1], title, rows)
+
+
+def pairs_figure(config, name, states, columns=10, rows=4):
+    """Sources above what became of them: what is kept? states: (MOMENTS, n, C, H, W)."""
+    start, end = ends(config, name)
+    n = min(columns * rows, states.shape[1])
+    before, after = (to_uint8(states[k, :n]) for k in (0, -1))
+    lines = []
+    for i in range(0, n, columns):
+        lines += [before[i : i + columns], after[i : i + columns]]
+    title = f"{start} (odd rows) and the {end} that each becomes (below it)"
+    return plot.grid(np.concatenate(lines), columns, title)
+
+
+def rounds_figure(history, judge):
+    """The Fréchet distance after each round, with floor and doing nothing."""
+    lines = {}
+    for name in judge.real:
+        lines[name] = [(each["round"], each[name]) for each in history]
+        last = history[-1]["round"]
+        lines[f"{name}: floor"] = [(1, judge.floor[name]), (last, judge.floor[name])]
+    title = "Does it arrive? Distance to the target after each round"
+    return plot.curves(lines, title, "round", "Fréchet distance (classifier)", log="y")
+
+
+def animate(run, name, x, path, hold=12):
+    """A GIF of a few images on their way."""
+    generator = torch.Generator(run.device).manual_seed(0)
+    states = run.carry(name, x, generator)
+    scale = max(1, 56 // x.shape[2])
+    frames = []
+    for state in states[:: max(1, len(states) // 40)]:
+        row = np.concatenate(list(to_uint8(state)), axis=1).squeeze()
+        frames.append(Image.fromarray(row.repeat(scale, 0).repeat(scale, 1)))
+    row = np.concatenate(list(to_uint8(states[-1])), axis=1).squeeze()
+    frames += [Image.fromarray(row.repeat(scale, 0).repeat(scale, 1))] * hold
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=120, loop=0)
+    write(path, buffer.getvalue())

@@ -1,0 +1,99 @@
+"""Task 1.6, third part: LightSB, a bridge without trajectories (Korotin et al. 2024).
+
+The plan of every bridge from p0 is pi(y|x) proportional to exp(x.y / eps) v(y), with eps = sigma^2
+and some positive potential v. Where v is a mixture of Gaussians all of it is known in closed form:
+a minute on a CPU, and the solver against which the others are judged in the plane.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+
+class LightSB(nn.Module):
+    """The bridge of the potential v(y) = sum_k alpha_k N(y | r_k, eps S_k).
+
+    Args:
+        eps: sigma^2 of the reference. K: number of components. D: dimension.
+        centres: (K, D) where the r_k start, such as points of the target; zeros where left out.
+
+    alpha_k and S_k are learned as log_alpha (K,) and as S_k = L_k L_k^T, with L_k lower triangular
+    and its diagonal an exponential, so that every S_k stays positive definite.
+    """
+
+    def __init__(self, eps, K=50, D=2, centres=None):
+        super().__init__()
+        self.eps = eps
+        self.log_alpha = nn.Parameter(torch.zeros(K))
+        self.r = nn.Parameter(torch.zeros(K, D) if centres is None else centres.clone())
+        self.log_diagonal = nn.Parameter(torch.full((K, D), 0.5 * math.log(0.1)))
+        self.below = nn.Parameter(torch.zeros(K, D, D))
+
+    def cholesky(self):
+        """L with S = L L^T, (K, D, D)."""
+        return self.below.tril(-1) + torch.diag_embed(self.log_diagonal.exp())
+
+    def log_v(self, y):
+        """log v(y), (B,), for y (B, D)."""
+        D = y.shape[1]
+        away = (y[:, None] - self.r).transpose(0, 1)  # (K, B, D)
+        # TODO 1.6r: write this part in the place of the line that raises.
+        # Hint: with u = L^{-1} (y - r), log N(y | r, eps S) = -|u|^2/(2 eps) - log det L
+        #   - D/2 log(2 pi eps). torch.linalg.solve_triangular(L, away.mT, upper=False) gives u.
+        raise NotImplementedError("TODO 1.6r: LightSB.log_v")
+
+    def log_weights(self, x):
+        """Log weight of each component of pi(y|x) before normalising, (B, K).
+
+        log alpha_k + (x^T S_k x + 2 x^T r_k) / (2 eps)
+        """
+        # TODO 1.6s: write this part in the place of the line that raises.
+        # Hint: x^T S x = |L^T x|^2.
+        raise NotImplementedError("TODO 1.6s: LightSB.log_weights")
+
+    def loss(self, x0, x1):
+        """E log C(x0) - E log v(x1), with C(x) the integral of exp(x.y / eps) v(y) (eq. 14).
+
+        It is the Kullback-Leibler divergence from the true bridge, up to a constant.
+
+        Args:
+            x0, x1: (B, D) points of the source and of the target, not paired.
+        """
+        # TODO 1.6s: write this part in the place of the line that raises.
+        # Hint: C(x) is the sum of what log_weights has the logarithms of.
+        raise NotImplementedError("TODO 1.6s: LightSB.loss")
+
+    @torch.no_grad()
+    def sample(self, x, generator=None):
+        """One draw of pi(y|x) = sum_k softmax_k N(y | r_k + S_k x, eps S_k) for each row of x."""
+        weights = self.log_weights(x).softmax(1)
+        k = torch.multinomial(weights, 1, generator=generator)[:, 0]
+        z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        # TODO 1.6t: write this part in the place of the line that raises.
+        # Hint: with L = self.cholesky()[k], (B, D, D): the mean is r[k] + L L^T x.
+        raise NotImplementedError("TODO 1.6t: LightSB.sample")
+
+
+def fit_light_sb(model, x0, x1, steps=2000, batch_size=1024, lr=0.02, seed=0, progress=iter):
+    """Fit a LightSB by Adam on random batches; its rate falls along a cosine.
+
+    Args:
+        model: a `LightSB`. x0, x1: (n, D), (m, D). progress: wraps the range of the steps.
+
+    Returns:
+        list of the losses.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    opt = torch.optim.Adam(model.parameters(), lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, steps, lr / 50)
+    losses = []
+    for _ in progress(range(steps)):
+        i, j = (torch.randint(len(x), (batch_size,), generator=generator) for x in (x0, x1))
+        loss = model.loss(x0[i.to(x0.device)], x1[j.to(x1.device)])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        schedule.step()
+        losses.append(loss.item())
+    return losses

@@ -1,0 +1,359 @@
+"""Task 1.6, second part: Schrödinger bridges between any two sets: `python -m sde_todo.bridge`.
+
+A bridge is a pair of chains: "forward" carries the source p0 to the target p1, "backward" carries
+p1 to p0, and both are the same process seen from its two ends. Each direction is written in a clock
+of its own: its chain starts at x_0 and ends at x_N, whichever of the two sets that is. Everything
+then exists once. One round, for either direction, is
+
+    simulate the other direction -> targets at its states -> fit -> swap the directions.
+
+The reference is dX = sigma dW with sigma^2 = 2 sum_k gamma_k where nothing else is said. Sources:
+De Bortoli et al. 2021 (DSB; its "b", which generates data, is our forward direction), Tang et al.
+2024 (simplified DSB and its reparameterisations), Shi et al. 2023 (DSBM).
+"""
+
+from typing import NamedTuple
+
+import torch
+
+METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt")
+
+
+def gamma_schedule(text, N):
+    """The step sizes gamma_k of a chain, from the text of a command line.
+
+    "constant_G" is G in every step. "linear_A_B" rises from A to B over the first half of the
+    steps, then falls from B to A: small steps at both ends, where the data are sharp.
+
+    Args:
+        text: such as "constant_0.02" or "linear_0.001_0.02". N: number of steps, even.
+
+    Returns:
+        (N,) float64 tensor.
+
+    Raises:
+        ValueError: N is odd or below 2, or the text cannot be read.
+    """
+    if N < 2 or N % 2:
+        raise ValueError(f"N = {N}: the number of steps must be even, and at least 2.")
+    kind, ends = _read_schedule(text)
+    # BEGIN SOLUTION 1.6e
+    # Hint: ends is [G] or [A, B], all floats. torch.linspace has N // 2 numbers for a half;
+    #   flip(0) is its mirror image.
+    if kind == "constant":
+        return torch.full((N,), ends[0], dtype=torch.float64)
+    half = torch.linspace(ends[0], ends[1], N // 2, dtype=torch.float64)
+    return torch.cat([half, half.flip(0)])
+    # END SOLUTION
+
+
+def _read_schedule(text):
+    kind, *numbers = str(text).split("_")
+    try:
+        ends = [float(number) for number in numbers]
+    except ValueError:
+        ends = []
+    if len(ends) != {"constant": 1, "linear": 2}.get(kind) or not all(0 < g < 1e3 for g in ends):
+        raise ValueError(
+            f"Cannot read the schedule {text!r}; write constant_G or linear_A_B with numbers above "
+            f"0, as in linear_0.001_0.02."
+        )
+    return kind, ends
+
+
+class Chain(NamedTuple):
+    """A linear reference chain x_{k+1} = a_k x_k + sqrt(q_k) z, in the clock of one direction.
+
+    s: (N + 1,) times of the states, 0 to 1. a, q: (N,). All float64. sigma: of its noise, a number.
+    """
+
+    s: torch.Tensor
+    a: torch.Tensor
+    q: torch.Tensor
+    sigma: float
+
+    @property
+    def N(self):
+        return len(self.a)
+
+    @property
+    def dt(self):
+        """(N,) lengths of the steps, 1 together."""
+        return self.s.diff()
+
+
+def reference_chain(gammas, theta=0.0):
+    """The reference process as a chain, its time running as fast as its noise comes.
+
+        dX = -theta X dt + sigma dW,    sigma^2 = 2 sum_k gamma_k,    dt_k = gamma_k / sum gamma
+
+    Each step is exact, so that the Ornstein-Uhlenbeck process keeps its stationary variance.
+
+    Args:
+        gammas: (N,). theta: 0 for Brownian motion, where q_k = 2 gamma_k.
+    """
+    # BEGIN SOLUTION 1.6f
+    # Hint: Brownian motion: a = 1, q = 2 gamma. For theta > 0: a = exp(-theta dt), and q is what
+    #   an OU process gains in dt: sigma^2 (1 - a^2) / (2 theta). s starts with 0.
+    dt = gammas / gammas.sum()
+    s = torch.cat([torch.zeros(1).to(dt), dt.cumsum(0)])
+    a = torch.exp(-theta * dt)
+    q = 2 * gammas if theta == 0 else gammas.sum() * (1 - a**2) / theta
+    return Chain(s, a, q, float(2 * gammas.sum()) ** 0.5)
+    # END SOLUTION
+
+
+def reverse_chain(chain):
+    """The same reference seen from its other end; valid as both processes are reversible."""
+    # BEGIN SOLUTION 1.6f
+    # Hint: the other direction meets the steps in the opposite order, and its clock is 1 - s.
+    return Chain(1 - chain.s.flip(0), chain.a.flip(0), chain.q.flip(0), chain.sigma)
+    # END SOLUTION
+
+
+def bridge_weights(chain):
+    """What the reference does in its next step, once its end is known.
+
+        E[x_{k+1} | x_k, x_N] = to_state_k x_k + to_end_k x_N,    Var = var_k
+
+    With x_N | x_{k+1} ~ N(A x_{k+1}, V), A and V gathered over the steps after k, it is the product
+    of two Gaussians in x_{k+1}. For Brownian motion to_end_k = gamma_k / sum_{j>=k} gamma_j.
+
+    Returns:
+        to_state, to_end, var: (N,) each. The last step goes to the end: 0, 1, 0.
+    """
+    # BEGIN SOLUTION 1.6g
+    # Hint: from the last step to the first: A_{k-1} = A_k a_k, V_{k-1} = V_k + A_k^2 q_k, from
+    #   A = 1, V = 0. Then to_end = q A / (V + A^2 q), to_state = a V / (V + A^2 q).
+    weights, A, V = [], 1.0, 0.0
+    for a, q in zip(chain.a.flip(0), chain.q.flip(0), strict=True):
+        total = V + A**2 * q
+        weights.append(torch.stack([a * V / total, q * A / total, q * V / total]))
+        A, V = A * a, total
+    return torch.stack(weights[::-1], dim=1).unbind(0)
+    # END SOLUTION
+
+
+def mean_map(method, chain, model, published=False):
+    """The mean map of a network's chain: F(k, x) = E[x_{k+1} | x_k = x], to which noise is added.
+
+    What the network predicts depends on the method:
+
+        dsb, sdsb:     a drift p,                  F = x + dt_k p
+        sb-fbsde-alt:  a policy p,                 F = x + dt_k sigma p
+        tr:            the end p,                  F = to_state_k x + to_end_k p
+        fr, dsbm:      the velocity p to the end,  F as in tr, with the end x + (1 - s_k) p
+
+    Args:
+        chain: of this direction. model: called as model(s, x) with s (B,), x (B, ...).
+        published: the step 1/(N - k) of Tang et al. 2024 in the place of to_end_k, and the time
+            left (N - k)/N in the place of 1 - s_k; both are right for a constant gamma alone.
+    """
+    to_state, to_end, _ = bridge_weights(chain)
+    left = 1 - chain.s[:-1]
+    if published:
+        left = torch.arange(chain.N, 0, -1).to(chain.s) / chain.N
+        to_end = 1 / (chain.N * left)
+        to_state = 1 - to_end
+    s, dt, left, to_state, to_end = (
+        v.tolist() for v in (chain.s, chain.dt, left, to_state, to_end)
+    )
+
+    def F(k, x):
+        p = model(torch.full((len(x),), s[k]).to(x), x)
+        # BEGIN SOLUTION 1.6h
+        # Hint: four cases. dt[k], chain.sigma, left[k], to_state[k] and to_end[k] are numbers.
+        if method in ("dsb", "sdsb"):
+            return x + dt[k] * p
+        if method == "sb-fbsde-alt":
+            return x + dt[k] * chain.sigma * p
+        end = p if method == "tr" else x + left[k] * p
+        return to_state[k] * x + to_end[k] * end
+        # END SOLUTION
+
+    return F
+
+
+def reference_map(chain):
+    """The mean map of the reference itself, from which the first round starts."""
+    return lambda k, x: float(chain.a[k]) * x
+
+
+def simulate(chain, F, x, noise=torch.randn_like):
+    """Walk a chain from x: x_{k+1} = F(k, x_k) + sqrt(q_k) z.
+
+    Args:
+        chain: whose q is taken. F: its mean map. x: (B, ...) where it starts.
+        noise: called as noise(x), returns z of the shape of x.
+
+    Returns:
+        states (N + 1, B, ...), and the means F(k, x_k) (N, B, ...).
+    """
+    states, means = [x], []
+    for k in range(chain.N):
+        # BEGIN SOLUTION 1.6i
+        # Hint: append F(k, states[-1]) to means, and the next state to states.
+        means.append(F(k, states[-1]))
+        states.append(means[-1] + float(chain.q[k]) ** 0.5 * noise(x))
+        # END SOLUTION
+    return torch.stack(states), torch.stack(means)
+
+
+def draw_between(chain, start, end, noise=torch.randn_like):
+    """States of the reference between given ends (Shi et al. 2023, reciprocal projection).
+
+        x_{k+1} = to_state_k x_k + to_end_k x_N + sqrt(var_k) z
+
+    Args:
+        start, end: (B, ...) the states x_0 and x_N. noise: as in `simulate`.
+
+    Returns:
+        (N + 1, B, ...), whose first and last are start and end.
+    """
+    # BEGIN SOLUTION 1.6j
+    # Hint: bridge_weights(chain), one loop. var of the last step is 0 and to_end is 1.
+    states = [start]
+    for to_state, to_end, var in zip(*bridge_weights(chain), strict=True):
+        mean = float(to_state) * states[-1] + float(to_end) * end
+        states.append(mean + float(var) ** 0.5 * noise(start))
+    return torch.stack(states, 0)
+    # END SOLUTION
+
+
+def maps_at_next(F, states):
+    """F(k, x_{k+1}), the mean map of each step taken at the state behind it, (N, B, ...).
+
+    Args:
+        F: mean map of the simulated direction. states: (N + 1, B, ...) from `simulate`.
+    """
+    # BEGIN SOLUTION 1.6k
+    # Hint: step k of F at states[k + 1], for k from 0 to N - 1.
+    return torch.stack([F(k, x) for k, x in enumerate(states[1:])])
+    # END SOLUTION
+
+
+class Pairs(NamedTuple):
+    """What one step of a simulated chain says to the other direction, which walks it back.
+
+    k: (B,) number of the step. x: (B, ...) the state x_{k+1}, where the other direction stands.
+    previous, start: the states x_k and x_0. mean, mean_next: F(k, x_k) and F(k, x_{k+1}), where
+    the method asks for them, else None.
+    """
+
+    k: torch.Tensor
+    x: torch.Tensor
+    previous: torch.Tensor
+    start: torch.Tensor
+    mean: torch.Tensor | None = None
+    mean_next: torch.Tensor | None = None
+
+
+def target(method, chain, pairs, published=False):
+    """What the network of the other direction shall predict at the states x_{k+1}.
+
+    It is the mean (a) of its step back, written as a drift (mean - x_{k+1}) / dt_k, or (b) the end
+    that it walks to, as a velocity (x_0 - x_{k+1}) / time left for fr:
+
+        dsb:       (a) x_{k+1} + F_k(x_k) - F_k(x_{k+1})    (De Bortoli et al. 2021, prop. 3)
+        sdsb:      (a) x_k                                  (Tang et al. 2024, section 4)
+        tr:        (b) x_0                fr, dsbm: (b) as a velocity
+
+    For sb-fbsde-alt it is the policy of the simulated direction there, which `SBALoss` wants:
+    (F_k(x_{k+1}) - x_{k+1}) / (sigma dt_k).
+
+    Args:
+        chain: of the simulated direction. pairs: `Pairs`. published: see `mean_map`.
+
+    Returns:
+        (B, ...).
+    """
+    k, x, previous, start, mean, mean_next = pairs
+    shape = (-1, *[1] * (x.ndim - 1))
+    dt = chain.dt.to(x)[k].view(shape)
+    left = chain.s[1:].to(x)[k].view(shape)  # to the other direction, which stands at x_{k+1}
+    if published:
+        left = ((k + 1) / chain.N).to(x).view(shape)
+    # BEGIN SOLUTION 1.6l
+    # Hint: dt and left are (B, 1, ...). In the drift of dsb, x_{k+1} cancels.
+    if method == "dsb":
+        return (mean - mean_next) / dt
+    if method == "sdsb":
+        return (previous - x) / dt
+    if method == "sb-fbsde-alt":
+        return (mean_next - x) / (dt * chain.sigma)
+    return start if method == "tr" else (start - x) / left
+    # END SOLUTION
+
+
+class Cache:
+    """Trajectories of one direction as batches for the other; every pair is used, and once.
+
+    Trajectories come in `rows` of a batch: entry b of every batch is filled from the rows * N pairs
+    of column b alone, in a random order of its own. A batch then never holds a trajectory twice,
+    and several processes that share its columns see what a single one would see.
+
+    Args:
+        method, published: see `target`. chain: of the simulated direction.
+        order: (B, rows * N), a permutation in each of its lines. states: (N + 1, rows, B, ...).
+        means, means_next: (N, rows, B, ...) or None.
+    """
+
+    def __init__(self, method, chain, order, states, means=None, means_next=None, published=False):
+        self.method, self.chain, self.published = method, chain, published
+        self.order, self.states, self.means, self.means_next = order, states, means, means_next
+
+    def __len__(self):
+        return self.order.shape[1]
+
+    def batch(self, i):
+        """The i-th batch, again from the first behind the last: times s (B,), states x, y, k.
+
+        s is in the clock of the trained direction.
+        y (B, ...) is the `target`, k (B,) the number of the simulated step.
+        """
+        column = torch.arange(len(self.order), device=self.order.device)
+        i = i % len(self)
+        # BEGIN SOLUTION 1.6m
+        # Hint: order[:, i] counts pairs: row = it // N, step k = it % N. The pair's states are
+        #   states[k + 1, row, column], states[k, row, column] and states[0, row, column]. What is
+        #   s of the simulated direction is 1 - s of the trained one.
+        row, k = self.order[:, i] // self.chain.N, self.order[:, i] % self.chain.N
+        at = (k, row, column)
+        x = self.states[k + 1, row, column]
+        means = [m if m is None else m[at] for m in (self.means, self.means_next)]
+        pairs = Pairs(k, x, self.states[at], self.states[0, row, column], *means)
+        s = (1 - self.chain.s[1:]).to(x)[k]
+        return s, x, target(self.method, self.chain, pairs, self.published), k
+        # END SOLUTION
+
+
+def train_bridge(run, first=0):
+    """Iterative proportional fitting: in turn, each direction learns from the other's trajectories.
+
+    Args:
+        run: has the numbers `rounds`, `iters` (steps of a direction in a round) and `refresh_every`
+            (steps between two caches), and the functions `collect(name, half, i)`, which simulates
+            a direction and returns its Cache, and `fit(name, batch)`, one optimisation step.
+            Half-round number `half` counts from 0, step i within it from 0.
+        first: step to start from; in the middle of a cache, that cache is collected once more.
+
+    Yields:
+        the number of the step (over all rounds and both directions) and its loss.
+    """
+    for step in range(first, 2 * run.rounds * run.iters):
+        half, i = divmod(step, run.iters)
+        # BEGIN SOLUTION 1.6n
+        # Hint: half-rounds 0, 2, ... train "forward" on trajectories of "backward", the others the
+        #   reverse. A cache that began at step i - since is asked for batch number since.
+        trained, simulated = ("forward", "backward") if half % 2 == 0 else ("backward", "forward")
+        since = i % run.refresh_every
+        if since == 0 or step == first:
+            cache = run.collect(simulated, half, i - since)
+        yield step, run.fit(trained, cache.batch(since))
+        # END SOLUTION
+
+
+if __name__ == "__main__":
+    from sde_todo.bridge_cli import main
+
+    main()
