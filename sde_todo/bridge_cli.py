@@ -36,19 +36,19 @@ SET_SIZE = 100_000
 EVAL_SIZE = 2000
 # What a method is trained with, unless the command line says otherwise.
 DEFAULTS = {
-    "gamma": "linear_0.005_0.1",
+    "gamma": "linear_0.01_0.2",
     "num_steps": 16,
-    "rounds": 5,
+    "rounds": 8,
     "iters": 1024,
     "batch_size": 512,
     "cache_size": 2048,
-    "lr": 1e-3,
+    "lr": 4e-3,
     "ema": 0.99,
 }
 PRESETS = {
-    "sb-fbsde-alt": {"iters": 1024, "rounds": 6},
-    "sb-fbsde-joint": {"iters": 1000, "rounds": 4, "batch_size": 128, "cache_size": 128},
-    "flow": {"rounds": 1, "iters": 2000},
+    "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "rounds": 6, "lr": 1e-3},
+    "sb-fbsde-joint": {"iters": 1000, "rounds": 2, "batch_size": 128, "lr": 1e-3},
+    "flow": {"rounds": 1, "iters": 2000, "lr": 2e-3},
     "lightsb": {"rounds": 1, "iters": 3000, "batch_size": 1024, "lr": 0.02},
 }
 

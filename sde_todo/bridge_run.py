@@ -305,11 +305,15 @@ def normal_logp(x):
 def step_weights(method, chain):
     """(N,) weights of the squared error, by the number of the step of the simulated direction.
 
-    A drift or a velocity weighs as in the Kullback-Leibler divergence of two chains, dt_k |.|^2;
-    predictions of the end weigh alike (Tang et al. 2024).
+    A drift or a velocity weighs dt_k, as in the Kullback-Leibler divergence of two chains. An end
+    weighs by the inverse of the time left: by as much as the ends of paths through x scatter.
+
+    Args:
+        chain: of the trained direction.
     """
-    weight = torch.ones(chain.N) if method == "tr" else chain.N * chain.dt.flip(0)
-    return weight.float()
+    chain = bridge.reverse_chain(chain)
+    weight = 1 / chain.s[1:] if method == "tr" else chain.dt
+    return (weight / weight.mean()).float()
 
 
 def rate(i, iters, warmup=50, last=0.05):

@@ -1,0 +1,205 @@
+"""The table of targets for Schrödinger bridges: every method on every pair, three seeds, medians.
+
+    python benchmarks/bridges.py                      all of it, about two hours on one core
+    python benchmarks/bridges.py --parts sets --methods tr fr --seeds 0
+
+Each figure stands beside its floor, what real points (or exact draws) of the same number score.
+What is done is kept in results/benchmarks/bridges.json and not done again; --fresh begins anew. CPU
+time is that of training with its caches, measured by the process's own clock, on one thread.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("COURSE", str(Path(__file__).resolve().parents[1] / "solutions"))
+
+import torch
+from tqdm import tqdm
+
+from sde_todo import bridge_truth as truth
+from sde_todo.bridge_cli import DEFAULTS, PRESETS, Judge, build_run, make_config, parse
+from sde_todo.bridge_network import VelocityNet
+from sde_todo.bridge_run import OTHER, BridgeRun
+from sde_todo.demo import write
+from sde_todo.light_sb import LightSB, fit_light_sb
+
+OUT = Path("results/benchmarks/bridges.json")
+IPF = ("dsb", "sdsb", "tr", "fr", "dsbm")
+PAIRS = (("pinwheel", "checkerboard"), ("moons", "8gaussians"), ("swiss_roll", "checkerboard"))
+# Ends of the Gaussian pair: neither is a multiple of the other, and they do not commute.
+S0 = torch.tensor([[0.25, 0.0], [0.0, 1.6]], dtype=torch.float64)
+S1 = torch.tensor([[1.721, -0.283], [-0.283, 0.779]], dtype=torch.float64)
+EPS = (0.1, 1.0, 10.0)
+FBSDE = {
+    "sb-fbsde-alt": ("moons", "swiss_roll"),  # neither end has a density
+    "sb-fbsde-joint": ("standard", "moons"),
+}
+PARTS = ("sets", "gaussian", "mixtures", "fbsde")
+ENDS = 20_000  # points behind the moments of the Gaussian pair
+CROWD = 100_000  # points behind BW²-UVP: two exact sets of 10,000 score up to .07
+
+
+class Cloud:
+    """A source of `BridgeRun` from points that are given."""
+
+    def __init__(self, points):
+        self.points = points
+
+    def __call__(self, rows, B, own, generator):
+        """(rows, columns, D): the columns `own` of rows x B draws."""
+        index = torch.randint(len(self.points), (rows, B), generator=generator)
+        return self.points[index[:, own]]
+
+
+def options(method, seed, *more):
+    """A configuration by the command line's own way, and its prior and target."""
+    args = parse(["--method", method, "--seed", str(seed), *map(str, more)])
+    config = make_config(args, DEFAULTS | PRESETS.get(method, {}))
+    config |= {"prior": args.prior, "dataset": args.dataset, "components": 50}
+    return config | {"network": {"width": 96, "depth": 2}}
+
+
+def trained(run, name):
+    """Train without a folder; returns CPU seconds and CPU milliseconds a step."""
+    start = time.process_time()
+    steps = tqdm(run.train_steps(), name, 2 * run.rounds * run.iters, leave=False, disable=None)
+    for step, _ in steps:
+        run.step = step + 1
+    seconds = time.process_time() - start
+    return {"cpu_seconds": seconds, "cpu_ms_per_step": 1000 * seconds / run.step}
+
+
+def sets_row(method, pair, seed, sets=4):
+    """EMD over its floor at both ends, n = 2000, a mean over `sets` pairs of clouds."""
+    config = options(method, seed, "--prior", pair[0], "--dataset", pair[1])
+    run = build_run(config, torch.device("cpu"))
+    row = trained(run, f"{method} {pair}")
+    judge = Judge(config, sets)
+    ends = judge(run)
+    return (
+        row
+        | {f"emd_{n}": ends[n] for n in ends}
+        | {f"ratio_{n}": ends[n] / judge.floor[n] for n in ends}
+    )
+
+
+def gaussian_row(method, seed):
+    """Relative errors of covariance and coupling at both ends of a Gaussian pair, N = 50."""
+    options_50 = ("--num_steps", 50, "--gamma", "constant_0.01", "--iters", 1000)
+    config = options(method, seed, *options_50, "--cache_size", 1024, "--rounds", 4)
+    exact = truth.GaussianBridge(torch.zeros(2), S0, torch.zeros(2), S1)
+    x0, x1 = exact.sample_pairs(200_000, 10 + seed)
+    torch.manual_seed(seed)
+    nets = {
+        n: VelocityNet(mirrored=n == "backward", bandwidth=0.05) for n in ("forward", "backward")
+    }
+    run = BridgeRun(
+        config, nets, {"forward": Cloud(x0), "backward": Cloud(x1)}, torch.device("cpu")
+    )
+    row = trained(run, f"{method} Gaussian")
+    for name, x, S, C in (("forward", x0, S1, exact.C), ("backward", x1, S0, exact.C.T)):
+        generator = torch.Generator().manual_seed(seed)
+        states = run.carry(name, x[:ENDS], generator, last_noise=True)
+        start, end = states[0].double(), states[-1].double()
+        row[f"covariance_{name}"] = truth.relative_error(torch.cov(end.T).numpy(), S.numpy())
+        joint = torch.cov(torch.cat([start, end], 1).T)[:2, 2:]
+        row[f"coupling_{name}"] = truth.relative_error(joint.numpy(), C.numpy())
+    return row
+
+
+def mixture_row(method, eps, seed):
+    """cBW²-UVP and BW²-UVP on a mixture pair whose plan is known, with the floor of exact draws."""
+    pair = truth.MixturePair(eps)
+    x0, x1 = pair.sample_source(100_000, 10 + seed), pair.sample_target(100_000, 20 + seed)
+    generator = torch.Generator().manual_seed(seed)
+    start = time.process_time()
+    if method == "lightsb":
+        torch.manual_seed(seed)
+        model = LightSB(eps, 50, 2, x1[:50])
+        fit_light_sb(model, x0, x1, steps=4000, batch_size=1024, lr=0.01, seed=seed)
+        carry = lambda x: model.sample(x, generator)  # noqa: E731
+    else:
+        run = mixture_run(method, eps, seed, x0, x1)
+        trained(run, f"{method} eps {eps}")
+        carry = lambda x: run.carry("forward", x, generator)[-1]  # noqa: E731
+    row = {"cpu_seconds": time.process_time() - start}
+    row["cbw2"] = truth.cbw2_uvp(pair, carry, n_x=500, seed=seed)
+    row["cbw2_floor"] = truth.cbw2_floor(pair, n_x=500, seed=seed)
+    n = 100_000
+    row["bw2"] = truth.bw2_uvp(
+        carry(pair.sample_source(n, 30 + seed)), pair.sample_target(n, 40 + seed)
+    )
+    return row | {"bw2_floor": truth.bw2_floor(pair, n, seed)}
+
+
+def mixture_run(method, eps, seed, x0, x1):
+    """A bridge for a mixture pair: many steps where the noise is small."""
+    N = {0.1: 200, 1.0: 50, 10.0: 50}[eps]
+    steps = ("--num_steps", N, "--gamma", f"constant_{eps / 2 / N}", "--reference", "flow")
+    sizes = ("--iters", 800, "--rounds", 5, "--cache_size", 2048, "--refresh_every", 4 * N)
+    config = options(method, seed, *steps, *sizes)
+    torch.manual_seed(seed)
+    nets = {n: VelocityNet(scale=5.0, mirrored=n == "backward") for n in OTHER}
+    sources = {"forward": Cloud(x0), "backward": Cloud(x1)}
+    return BridgeRun(config, nets, sources, torch.device("cpu"))
+
+
+def jobs(args):
+    """dict from name to a function that gives its row."""
+    result = {}
+    for seed in args.seeds:
+        for method in args.methods or IPF:
+            if method in IPF and "sets" in args.parts:
+                for pair in PAIRS:
+                    key = f"sets {method} {pair[0]}-{pair[1]} {seed}"
+                    result[key] = lambda m=method, p=pair, s=seed: sets_row(m, p, s)
+            if method in IPF and "gaussian" in args.parts:
+                key = f"gaussian {method} {seed}"
+                result[key] = lambda m=method, s=seed: gaussian_row(m, s)
+        for method in ("lightsb", "dsbm"):
+            for eps in EPS if "mixtures" in args.parts else ():
+                key = f"mixtures {method} {eps:g} {seed}"
+                result[key] = lambda m=method, e=eps, s=seed: mixture_row(m, e, s)
+        if "fbsde" in args.parts:
+            for method, pair in FBSDE.items():
+                key = f"fbsde {method} {pair[0]}-{pair[1]} {seed}"
+                result[key] = lambda m=method, p=pair, s=seed: sets_row(m, p, s)
+    return result
+
+
+def table(rows):
+    """Medians over the seeds, a line for each method and pair."""
+    groups = {}
+    for key, row in rows.items():
+        groups.setdefault(key.rpartition(" ")[0], []).append(row)
+    lines = []
+    for name, each in sorted(groups.items()):
+        cells = [f"{k} {statistics.median(r[k] for r in each):.3g}" for k in each[0]]
+        lines.append(f"{name:<40} seeds {len(each)}: " + ", ".join(cells))
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--methods", nargs="+", choices=IPF, help="of the parts sets and gaussian")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--fresh", action="store_true", help="do again what is done")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(OUT.read_text()) if OUT.exists() and not args.fresh else {}
+    for name, job in jobs(args).items():
+        if name not in rows:
+            rows[name] = job()
+            write(OUT, json.dumps(rows, indent=2) + "\n")
+            print(table({name: rows[name]}), flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
