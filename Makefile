@@ -49,6 +49,7 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(RUN) benchmarks/plane.py
+	$(RUN) benchmarks/bridges.py
 	$(RUN) benchmarks/images.py
 	$(RUN) benchmarks/fid.py
 	$(RUN) benchmarks/grader.py

@@ -2,6 +2,7 @@
 
     python benchmarks/bridges.py                      all of it, about two hours on one core
     python benchmarks/bridges.py --parts sets --methods tr fr --seeds 0
+    python benchmarks/bridges.py --picture results/benchmarks/bridges.png
 
 Each figure stands beside its floor, what real points (or exact draws) of the same number score.
 What is done is kept in results/benchmarks/bridges.json and not done again; --fresh begins anew. CPU
@@ -9,6 +10,7 @@ time is that of training with its caches, measured by the process's own clock, o
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -20,12 +22,14 @@ os.environ.setdefault("COURSE", str(Path(__file__).resolve().parents[1] / "solut
 import torch
 from tqdm import tqdm
 
+from sde_todo import bridge_plot
 from sde_todo import bridge_truth as truth
 from sde_todo.bridge_cli import DEFAULTS, PRESETS, Judge, build_run, make_config, parse
 from sde_todo.bridge_network import VelocityNet
 from sde_todo.bridge_run import OTHER, BridgeRun
 from sde_todo.demo import write
 from sde_todo.light_sb import LightSB, fit_light_sb
+from sde_todo.plot import png
 
 OUT = Path("results/benchmarks/bridges.json")
 IPF = ("dsb", "sdsb", "tr", "fr", "dsbm")
@@ -63,22 +67,34 @@ def options(method, seed, *more):
     return config | {"network": {"width": 96, "depth": 2}}
 
 
-def trained(run, name):
-    """Train without a folder; returns CPU seconds and CPU milliseconds a step."""
-    start = time.process_time()
-    steps = tqdm(run.train_steps(), name, 2 * run.rounds * run.iters, leave=False, disable=None)
+def trained(run, name, budget=float("inf")):
+    """Train without a folder, to the end or until a round ends behind `budget` CPU seconds.
+
+    Returns:
+        dict of CPU seconds and CPU milliseconds a step.
+    """
+    start, per_round = time.process_time(), 2 * run.iters
+    steps = tqdm(run.train_steps(), name, run.rounds * per_round, leave=False, disable=None)
     for step, _ in steps:
         run.step = step + 1
+        if run.step % per_round == 0 and time.process_time() - start > budget:
+            break
     seconds = time.process_time() - start
     return {"cpu_seconds": seconds, "cpu_ms_per_step": 1000 * seconds / run.step}
 
 
-def sets_row(method, pair, seed, sets=4):
-    """EMD over its floor at both ends, n = 2000, a mean over `sets` pairs of clouds."""
+@functools.cache
+def judge_of(prior, dataset, seed, sets=4):
+    """The `Judge` of a pair: its figures and floors are means over `sets` pairs of clouds."""
+    return Judge({"prior": prior, "dataset": dataset, "seed": seed}, sets)
+
+
+def sets_row(method, pair, seed):
+    """EMD over its floor at both ends, n = 2000."""
     config = options(method, seed, "--prior", pair[0], "--dataset", pair[1])
     run = build_run(config, torch.device("cpu"))
     row = trained(run, f"{method} {pair}")
-    judge = Judge(config, sets)
+    judge = judge_of(*pair, seed)
     ends = judge(run)
     return (
         row
@@ -148,6 +164,27 @@ def mixture_run(method, eps, seed, x0, x1):
     return BridgeRun(config, nets, sources, torch.device("cpu"))
 
 
+def picture(path, pair=PAIRS[0], seconds=60.0, seed=0):
+    """Four methods side by side after the same CPU time, with EMD and floor above each panel."""
+    states, notes = {}, {}
+    for method in ("dsb", "sdsb", "tr", "fr"):
+        config = options(method, seed, "--prior", pair[0], "--dataset", pair[1], "--rounds", 40)
+        run = build_run(config, torch.device("cpu"))
+        spent = trained(run, method, seconds)["cpu_seconds"]
+        judge = judge_of(*pair, seed)
+        ends = judge(run)
+        states[method], notes[method] = {}, {}
+        for name, sources in judge.source.items():
+            states[method][name] = run.carry(name, sources[0], torch.Generator().manual_seed(seed))
+            ratio = ends[name] / judge.floor[name]
+            notes[method][name] = f"EMD {ends[name]:.3f} = {ratio:.2f} x floor"
+        print(f"{method}: {spent:.0f} CPU seconds, {run.step} steps, {notes[method]}", flush=True)
+    real = {name: sets[0] for name, sets in judge.real.items()}
+    title = f"{pair[0]} → {pair[1]} (above) and back (below), {seconds:.0f} CPU seconds each"
+    write(path, png(bridge_plot.compare(states, notes, real, title)))
+    print(f"Picture: {path}")
+
+
 def jobs(args):
     """dict from name to a function that gives its row."""
     result = {}
@@ -188,17 +225,27 @@ def main():
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--methods", nargs="+", choices=IPF, help="of the parts sets and gaussian")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--picture", type=Path, help="only draw four methods side by side here")
     parser.add_argument("--fresh", action="store_true", help="do again what is done")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.picture:
+        picture(args.picture)
+        return
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    rows = json.loads(OUT.read_text()) if OUT.exists() and not args.fresh else {}
+    if args.fresh:
+        OUT.unlink(missing_ok=True)
     for name, job in jobs(args).items():
-        if name not in rows:
-            rows[name] = job()
-            write(OUT, json.dumps(rows, indent=2) + "\n")
-            print(table({name: rows[name]}), flush=True)
-    print(table(rows))
+        if name not in done():
+            row = job()
+            write(OUT, json.dumps(done() | {name: row}, indent=2) + "\n")  # two may run at once
+            print(table({name: row}), flush=True)
+    print(table(done()))
+
+
+def done():
+    """dict from name to row of what was measured already."""
+    return json.loads(OUT.read_text()) if OUT.exists() else {}
 
 
 if __name__ == "__main__":

@@ -246,12 +246,15 @@ def work(args, device, rank, world_size):
         n: NoiseSource((C, H, H), device) if each is None else ImageSource(*each, device)
         for n, each in sets.items()
     }
-    run = BridgeRun(config, build_networks(config), sources, device, rank, world_size)
+    nets = {
+        n: net.to(memory_format=torch.channels_last) for n, net in build_networks(config).items()
+    }
+    run = BridgeRun(config, nets, sources, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
     judge = bridge_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
     start = time.perf_counter()
-    whole = train(run, folder, judge)
+    whole = train(run, folder, judge, args.save_every)
     if rank == 0 and not whole:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     elif rank == 0:

@@ -3,7 +3,7 @@
 Carried test images are held against real images of the set where they should arrive, by the Fréchet
 distance of the classifier's features, beside two figures: that of real test images (the floor), and
 that of the images as they were (doing nothing). How much of an image survives is its distance to
-where it came from, against the distance to a random image of the target.
+where it came from, against the distance of a random image of the target from there.
 """
 
 import io
@@ -76,17 +76,17 @@ def carried(run, name, x, seed=0):
 
 
 def survival(x, y, real):
-    """How much of x is in y: root mean squared distance of y to x, and of y to random real images.
+    """How much of x is in y: mean distance of x to y, and of x to random real images.
 
     Args:
         x, y: (B, C, H, W) sources and what became of them. real: (n, H, W, C) uint8 of the target.
 
     Returns:
-        both distances, per pixel on a scale where black to white is 2.
+        both distances, the root of the mean square over pixels; black to white is 2.
     """
     index = np.random.default_rng(0).integers(len(real), size=len(x))
-    random = to_tensor(real[index]).to(y)
-    return [(y - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (x, random)]
+    random = to_tensor(real[index]).to(x)
+    return [(x - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (y, random)]
 
 
 def write_results(run, judge, folder, num_sample):
@@ -120,15 +120,15 @@ def figures(run, judge, name, x, states):
     line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
     if run.config["prior"] != "standard":
         to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
-        result |= {"distance_to_source": to_source, "distance_to_random_target": to_random}
-        line += f"; distance to its source {to_source:.3f}, to a random target {to_random:.3f}"
+        result |= {"distance_to_source": to_source, "distance_of_random_target": to_random}
+        line += f"; distance from its source {to_source:.3f}, a random target's {to_random:.3f}"
     print(line)
     return result
 
 
 def ends(config, name):
-    """Names of the sets where a direction starts and ends."""
-    pair = (config["prior"], config["dataset"])
+    """Short names of the sets where a direction starts and ends, "boot" for fashion_mnist:boot."""
+    pair = [config[key].rpartition(":")[2] for key in ("prior", "dataset")]
     return pair if name == "forward" else pair[::-1]
 
 
@@ -136,7 +136,7 @@ def times_figure(config, name, states):
     """A column for each image, a row for each of five times. states: (MOMENTS, n, C, H, W)."""
     start, end = ends(config, name)
     rows = [f"s = {s:.2g}" for s in np.linspace(0, 1, len(states))]
-    title = f"{start} → {end}: the same images at five times"
+    title = f"From {start} to {end}: the same images at five times"
     return plot.grid(to_uint8(states.flatten(0, 1)), states.shape[1], title, rows)
 
 
@@ -148,8 +148,8 @@ def pairs_figure(config, name, states, columns=10, rows=4):
     lines = []
     for i in range(0, n, columns):
         lines += [before[i : i + columns], after[i : i + columns]]
-    title = f"{start} (odd rows) and the {end} that each becomes (below it)"
-    return plot.grid(np.concatenate(lines), columns, title)
+    title = f"Each {start} and, below it, what it becomes: what is kept?"
+    return plot.grid(np.concatenate(lines), columns, title, [start, end] * (len(lines) // 2))
 
 
 def rounds_figure(history, judge):

@@ -38,7 +38,7 @@ EVAL_SIZE = 2000
 DEFAULTS = {
     "gamma": "linear_0.01_0.2",
     "num_steps": 16,
-    "rounds": 8,
+    "rounds": 6,
     "iters": 1024,
     "batch_size": 512,
     "cache_size": 2048,
@@ -46,7 +46,9 @@ DEFAULTS = {
     "ema": 0.99,
 }
 PRESETS = {
-    "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "rounds": 6, "lr": 1e-3},
+    "dsb": {"rounds": 10, "lr": 8e-3},  # targets of single steps are noisier
+    "sdsb": {"rounds": 10, "lr": 8e-3},
+    "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "lr": 1e-3},
     "sb-fbsde-joint": {"iters": 1000, "rounds": 2, "batch_size": 128, "lr": 1e-3},
     "flow": {"rounds": 1, "iters": 2000, "lr": 2e-3},
     "lightsb": {"rounds": 1, "iters": 3000, "batch_size": 1024, "lr": 0.02},
@@ -77,6 +79,7 @@ def add_options(parser):
     parser.add_argument("--exp_name", help="name of the folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
     parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
+    parser.add_argument("--save_every", type=float, default=60.0, help="seconds, to last.ckpt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
@@ -293,7 +296,7 @@ def main(arguments=None):
 
 
 def work(args, device, rank, world_size):
-    """Train one process's part of a bridge, and show it."""
+    """Train one process's part of a bridge, and show it; returns whether it came to the end."""
     torch.set_num_threads(1)  # layers this small are slower on several threads than on one
     folder = RESULTS / (
         args.exp_name or f"{args.prior}-{args.dataset}-{args.method}".replace(":", "")
@@ -316,11 +319,12 @@ def work(args, device, rank, world_size):
         run = build_run(config, device, rank, world_size)
         if args.resume:
             run.load(folder / "last.ckpt")
-        whole = train(run, folder, judge)
+        whole = train(run, folder, judge, args.save_every)
     if rank == 0 and not whole:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     elif rank == 0:
         show(run, judge, folder, args.num_sample, time.perf_counter() - start)
+    return whole
 
 
 def check_method(config, world_size):

@@ -100,8 +100,11 @@ class BridgeRun:
         forward = bridge.reference_chain(gammas, config["theta"])
         chains = {"forward": forward, "backward": bridge.reverse_chain(forward)}
         self.sides = {n: Side(chains[n], nets[n], config, device) for n in chains}
-        self.step = self.first = 2 * config["skip_rounds"] * self.iters
+        self.step = 2 * config["skip_rounds"] * self.iters
         self.losses, self.recent, self.history = [], [], []
+        if config["method"] == "sb-fbsde-joint":  # one optimiser for the weights of both
+            weights = {"params": self.sides["forward"].weights}
+            self.sides["backward"].optimizer.add_param_group(weights)
         columns = config["batch_size"] // world_size
         self.own = slice(rank * columns, (rank + 1) * columns)
         self.wrapped = {n: parallel(side.model, world_size) for n, side in self.sides.items()}
@@ -119,6 +122,10 @@ class BridgeRun:
         method = self.config["method"].replace("joint", "alt")  # alike but for their training
         return bridge.mean_map(method, chain, average, self.config["published"])
 
+    def autocast(self):
+        """bfloat16 inside the networks, where it was asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["use_amp"])
+
     @torch.no_grad()
     def collect(self, name, half, i):
         """Simulate a direction, and cut its trajectories into pairs: a `bridge.Cache`."""
@@ -130,14 +137,15 @@ class BridgeRun:
             z = torch.randn((B, *x.shape[1:]), generator=generator, device=self.device)
             return z[self.own]
 
-        starts = self.sources[name](rows, B, self.own, generator)
-        ends = self.sources[OTHER[name]](rows, B, self.own, generator)
-        F = self.mean_map(name, half)
         lines = half == 0 and config["reference"] == "flow"
-        walks = [
-            self.lines(chain, x, end, noise) if lines else self.walk(chain, F, x, noise)
-            for x, end in zip(starts, ends, strict=True)
-        ]
+        starts = self.sources[name](rows, B, self.own, generator)
+        ends = self.sources[OTHER[name]](rows, B, self.own, generator) if lines else starts
+        F = self.mean_map(name, half)
+        with self.autocast():
+            walks = [
+                self.lines(chain, x, end, noise) if lines else self.walk(chain, F, x, noise)
+                for x, end in zip(starts, ends, strict=True)
+            ]
         parts = [torch.stack(p, 1) if p[0] is not None else None for p in zip(*walks, strict=True)]
         order = torch.rand((B, rows * chain.N), generator=generator, device=self.device)
         return bridge.Cache(
@@ -183,7 +191,7 @@ class BridgeRun:
         """A step on the weighted squared error of a prediction. batch: of `bridge.Cache`."""
         side, (s, x, y, k) = self.sides[name], batch
         weight = self.weights[name][k].view(-1, *[1] * (x.ndim - 1))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["use_amp"]):
+        with self.autocast():
             prediction = self.wrapped[name](s, x)
         loss = (weight * (prediction.float() - y) ** 2).mean()
         self.descend(side, loss)
@@ -225,7 +233,7 @@ class BridgeRun:
                 x1 = x1[ot_coupling(x0, x1)]
             for group in side.optimizer.param_groups:
                 group["lr"] = self.config["lr"] * rate(step, 2 * self.rounds * self.iters)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["use_amp"]):
+            with self.autocast():
                 loss = flow_loss(self.wrapped["forward"], x0, x1, t)
             self.descend(side, loss)
             side.update_average(self.config["ema"], step)
@@ -234,9 +242,7 @@ class BridgeRun:
     def joint_steps(self):
         """Joint SB-FBSDE: the way from the data to the prior, simulated with gradients."""
         policy, other = self.sides["backward"], self.sides["forward"]
-        opt = policy.optimizer  # one for the weights of both
-        if len(opt.param_groups) == 1:
-            opt.add_param_group({"params": other.weights})
+        opt = policy.optimizer
         loss_fn, arguments = SBJLoss(self.config["divergence"]), (policy.chain, other.model)
         step_fn = get_sb_step_fn(policy.model, opt, loss_fn, *arguments, prior_logp=normal_logp)
         for step in range(self.step, 2 * self.rounds * self.iters):
