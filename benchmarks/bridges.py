@@ -40,7 +40,7 @@ S1 = torch.tensor([[1.721, -0.283], [-0.283, 0.779]], dtype=torch.float64)
 EPS = (0.1, 1.0, 10.0)
 FBSDE = {
     "sb-fbsde-alt": ("moons", "swiss_roll"),  # neither end has a density
-    "sb-fbsde-joint": ("standard", "moons"),
+    "sb-fbsde-joint": ("standard", "8gaussians"),
 }
 PARTS = ("sets", "gaussian", "mixtures", "fbsde")
 ENDS = 20_000  # points behind the moments of the Gaussian pair

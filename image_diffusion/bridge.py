@@ -47,6 +47,7 @@ SMALL = {
     "cache_size": 256,
     "lr": 1e-3,
     "ema": 0.99,
+    "variance": "bridge",
 }
 LARGE = SMALL | {
     "gamma": "linear_0.0001_0.01",
@@ -204,14 +205,18 @@ def main(arguments=None):
     try:
         with one_line_todos():
             args = parse(arguments)
-            if args.threads:
+            if args.threads is not None:
+                if args.threads < 1:
+                    raise ValueError(f"--threads must be at least 1, not {args.threads}.")
                 torch.set_num_threads(args.threads)
             with processes(pick_device(args.device)) as (rank, world_size, device):
                 work(args, device, rank, world_size)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("Stopped before training began; nothing was written.")
+        sys.exit(
+            "Stopped before or after training; --resume goes on from last.ckpt, if it is there."
+        )
 
 
 def configure(args, sets):
@@ -222,7 +227,12 @@ def configure(args, sets):
     if args.method == "lightsb":
         raise ValueError("--method lightsb is for points: python -m sde_todo.bridge.")
     config = make_config(args, defaults | (FLOW[size] if args.method == "flow" else {}))
-    net = PATCH_UNET if size == "small" else UNET
+    net, factor = (PATCH_UNET, 4) if size == "small" else (UNET, 8)
+    if H % factor:
+        raise ValueError(
+            f"The network cannot halve images of {H} pixels a side often enough; choose a "
+            f"--resolution that is a multiple of {factor}."
+        )
     net |= {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
     config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H, "network": net}
     return config | {"divergence": "hutchinson", "clip": 1.0}

@@ -143,7 +143,8 @@ def times_figure(config, name, states):
 def pairs_figure(config, name, states, columns=10, rows=4):
     """Sources above what became of them: what is kept? states: (MOMENTS, n, C, H, W)."""
     start, end = ends(config, name)
-    n = min(columns * rows, states.shape[1])
+    columns = min(columns, states.shape[1])
+    n = min(columns * rows, states.shape[1] // columns * columns)  # whole rows only
     before, after = (to_uint8(states[k, :n]) for k in (0, -1))
     lines = []
     for i in range(0, n, columns):

@@ -10,6 +10,7 @@ Stop it with Ctrl-C and go on with the same command and --resume.
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -44,12 +45,21 @@ DEFAULTS = {
     "cache_size": 2048,
     "lr": 4e-3,
     "ema": 0.99,
+    "variance": "reference",
 }
 PRESETS = {
     "dsb": {"rounds": 10, "lr": 8e-3},  # targets of single steps are noisier
     "sdsb": {"rounds": 10, "lr": 8e-3},
     "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "lr": 1e-3},
-    "sb-fbsde-joint": {"iters": 1000, "rounds": 2, "batch_size": 128, "lr": 1e-3},
+    # Few steps of few paths: trained longer, its policies turn against the error of finite N.
+    "sb-fbsde-joint": {
+        "gamma": "linear_0.005_0.08",
+        "num_steps": 24,
+        "rounds": 5,
+        "iters": 100,
+        "batch_size": 64,
+        "lr": 2e-3,
+    },
     "flow": {"rounds": 1, "iters": 2000, "lr": 2e-3},
     "lightsb": {"rounds": 1, "iters": 3000, "batch_size": 1024, "lr": 0.02},
 }
@@ -63,6 +73,9 @@ def add_options(parser):
     parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
     parser.add_argument("--reference", choices=("brownian", "ou", "flow"), default="brownian")
     parser.add_argument("--theta", type=float, default=1.0, help="pull of the OU reference")
+    parser.add_argument(
+        "--variance", choices=("reference", "bridge"), help="of a step: bridge suits thin targets"
+    )
     parser.add_argument("--published", action="store_true", help="tr, fr: the paper's own steps")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--iters", type=int, help="steps of each direction in a round")
@@ -103,12 +116,16 @@ def make_config(args, defaults):
     """
     numbers = {k: v for k, v in defaults.items() if getattr(args, k, None) is None}
     numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
-    for name in ("rounds", "iters", "batch_size", "cache_size", "lr"):
-        if numbers[name] <= 0:
-            raise ValueError(f"--{name} must be above 0, not {numbers[name]}.")
+    given = numbers | {"num_sample": args.num_sample}
+    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_sample"):
+        if not 0 < given[name] < math.inf:
+            raise ValueError(f"--{name} must be above 0, not {given[name]}.")
+    for name in ("seed", "save_every"):
+        if not getattr(args, name) >= 0:
+            raise ValueError(f"--{name} must be at least 0, not {getattr(args, name)}.")
     if not 0 <= numbers["ema"] < 1:
         raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
-    if args.theta < 0:
+    if not 0 <= args.theta < math.inf:
         raise ValueError(f"--theta {args.theta}: the pull of the OU reference is at least 0.")
     config = numbers | {
         "method": args.method,
@@ -124,8 +141,9 @@ def make_config(args, defaults):
         "clip": None,
         "seed": args.seed,
     }
+    gamma_schedule(config["gamma"], config["num_steps"])
     check_rounds(config)
-    return config | {"refresh_every": refresh_steps(config, args)}
+    return config | plan_caches(config, args)
 
 
 def check_rounds(config):
@@ -137,26 +155,33 @@ def check_rounds(config):
         raise ValueError(f"--skip_rounds {skip}: choose from 0 to --rounds {config['rounds']} - 1.")
 
 
-def refresh_steps(config, args):
-    """Steps between two caches: each is used whole, and the last of a half-round ends with it."""
-    B, M, N = config["batch_size"], config["cache_size"], config["num_steps"]
+def plan_caches(config, args):
+    """Sizes with which every cache is used whole: what the user left out adapts to what is given.
+
+    Returns:
+        dict of cache_size, refresh_every and iters.
+    """
+    B, M, N, iters = (config[k] for k in ("batch_size", "cache_size", "num_steps", "iters"))
     if config["method"] in ("flow", "lightsb", "sb-fbsde-joint"):
-        return 1  # no cache
+        return {"refresh_every": 1}  # no cache
+    if args.cache_size is None:
+        M = max(1, round(M / B)) * B
     if M % B:
         raise ValueError(f"--cache_size {M} must be a multiple of --batch_size {B}.")
     whole = M // B * N
-    every = args.refresh_every or whole
-    if every % whole:
+    every = whole if args.refresh_every is None else args.refresh_every
+    if every < 1 or every % whole:
         raise ValueError(
             f"--refresh_every {every} leaves a part of the cache unused; one pass over "
             f"{M} trajectories of {N} steps takes {whole} batches: use a multiple of it."
         )
-    if config["iters"] % every:
+    fitting = max(1, round(iters / every)) * every
+    if args.iters is not None and iters != fitting:
         raise ValueError(
-            f"--iters {config['iters']} must be a multiple of the {every} steps between two "
-            f"caches, such as {max(1, round(config['iters'] / every)) * every}."
+            f"--iters {iters} must be a multiple of the {every} steps between two caches, such as "
+            f"{fitting}."
         )
-    return every
+    return {"cache_size": M, "refresh_every": every, "iters": fitting}
 
 
 class PointSource:
@@ -178,7 +203,7 @@ def build_run(config, device, rank=0, world_size=1):
     if config["init_from"]:
         path = config["init_from"]
         start = read_checkpoint(path)
-        if start["config"].get("method") != "flow" or "prior" not in start["config"]:
+        if start["config"].get("method") != "flow" or "resolution" in start["config"]:
             raise ValueError(f"{path} is no flow in the plane; train one with --method flow.")
         for net in nets.values():
             put_weights(net, start["network"]["forward"], path)
@@ -289,10 +314,12 @@ def main(arguments=None):
             args = parse(arguments)
             with processes(pick_device(args.device)) as (rank, world_size, device):
                 work(args, device, rank, world_size)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("Stopped before training began; nothing was written.")
+        sys.exit(
+            "Stopped before or after training; --resume goes on from last.ckpt, if it is there."
+        )
 
 
 def work(args, device, rank, world_size):
@@ -334,11 +361,15 @@ def check_method(config, world_size):
         raise ValueError("sb-fbsde-joint needs a prior with a density: use --prior standard.")
     if world_size > 1 and (method.startswith("sb-fbsde") or method == "lightsb"):
         raise ValueError(f"--method {method} runs in one process; start it without torchrun.")
+    if config["batch_size"] % world_size:
+        raise ValueError(
+            f"A batch of {config['batch_size']} cannot be shared by {world_size} processes; use a "
+            f"--batch_size that is a multiple of {world_size}."
+        )
     if config["init_from"] and method in ("flow", "lightsb"):
         raise ValueError(f"--init_from starts a bridge; --method {method} has no use for it.")
     if config["reference"] == "ou" and method not in ("dsb", "sdsb", "tr", "fr", "dsbm"):
         raise ValueError(f"--reference ou is for dsb, sdsb, tr, fr and dsbm, not for {method}.")
-    gamma_schedule(config["gamma"], config["num_steps"])
 
 
 def start_afresh(checkpoint, overwrite):

@@ -100,6 +100,7 @@ class BridgeRun:
         forward = bridge.reference_chain(gammas, config["theta"])
         chains = {"forward": forward, "backward": bridge.reverse_chain(forward)}
         self.sides = {n: Side(chains[n], nets[n], config, device) for n in chains}
+        self.walked = {n: walked_chain(chain, config["variance"]) for n, chain in chains.items()}
         self.step = 2 * config["skip_rounds"] * self.iters
         self.losses, self.recent, self.history = [], [], []
         if config["method"] == "sb-fbsde-joint":  # one optimiser for the weights of both
@@ -143,7 +144,7 @@ class BridgeRun:
         F = self.mean_map(name, half)
         with self.autocast():
             walks = [
-                self.lines(chain, x, end, noise) if lines else self.walk(chain, F, x, noise)
+                self.lines(chain, x, end, noise) if lines else self.walk(name, F, x, noise)
                 for x, end in zip(starts, ends, strict=True)
             ]
         parts = [torch.stack(p, 1) if p[0] is not None else None for p in zip(*walks, strict=True)]
@@ -152,11 +153,12 @@ class BridgeRun:
             config["method"], chain, order.argsort(1)[self.own], *parts, config["published"]
         )
 
-    def walk(self, chain, F, x, noise):
+    def walk(self, name, F, x, noise):
         """Trajectories from x, and the means that the method's target asks for (else None)."""
         method = self.config["method"]
-        states, means = bridge.simulate(chain, F, x, noise)
+        states, means = bridge.simulate(self.walked[name], F, x, noise)
         if method == "dsbm":
+            chain = self.sides[name].chain
             states = bridge.draw_between(chain, states[0], states[-1], noise)
         if method not in ("dsb", "sb-fbsde-alt"):
             return states, None, None
@@ -209,6 +211,7 @@ class BridgeRun:
         """A step of alternating SB-FBSDE."""
         s, x, z_other, k = batch
         dt = side.chain.dt.flip(0).to(x)[k]
+        torch.manual_seed(seed_of(self.config["seed"], self.step))  # of Hutchinson's probes
         loss_fn = SBALoss(self.config["divergence"])
         step_fn = get_sb_step_fn(side.model, side.optimizer, loss_fn, side.chain)
         return torch.tensor(step_fn((dt, s, x, z_other)))
@@ -297,10 +300,25 @@ class BridgeRun:
         def noise(x):
             return torch.randn(x.shape, generator=generator, device=x.device)
 
-        states, means = bridge.simulate(self.sides[name].chain, self.mean_map(name), x, noise)
+        states, means = bridge.simulate(self.walked[name], self.mean_map(name), x, noise)
         if not last_noise:
             states[-1] = means[-1]
         return states
+
+
+def walked_chain(chain, variance):
+    """The chain as it is simulated: with the noise of the reference, or of the reference's bridge.
+
+    A step of the reference gains q_k, right where the target is smooth on that scale. To a target
+    that is thin, as images are, the way is a bridge to one point, with the smaller variance of
+    `bridge.bridge_weights` and no noise in the last step (so differ the two variances of DDPM).
+
+    Args:
+        variance: "reference" or "bridge".
+    """
+    if variance == "reference":
+        return chain
+    return chain._replace(q=bridge.bridge_weights(chain)[2])
 
 
 def normal_logp(x):
