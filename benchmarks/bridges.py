@@ -164,7 +164,7 @@ def mixture_run(method, eps, seed, x0, x1):
     return BridgeRun(config, nets, sources, torch.device("cpu"))
 
 
-def picture(path, pair=PAIRS[0], seconds=60.0, seed=0):
+def picture(path, pair=PAIRS[0], seconds=40.0, seed=0):
     """Four methods side by side after the same CPU time, with EMD and floor above each panel."""
     states, notes = {}, {}
     for method in ("dsb", "sdsb", "tr", "fr"):

@@ -24,11 +24,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from grading.class_run import grade_all
 from grading.grade import grade
-from tests.project import alternatives, alternatives_images, mistakes, mistakes_images, trees
+from tests.project import alternatives as plane
+from tests.project import (
+    alternatives_bridge,
+    alternatives_images,
+    mistakes,
+    mistakes_bridge,
+    mistakes_images,
+    trees,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-MISTAKES = mistakes.MISTAKES | mistakes_images.MISTAKES
-ALTERNATIVES = alternatives.ALTERNATIVES | alternatives_images.ALTERNATIVES
+MISTAKES = mistakes.MISTAKES | mistakes_bridge.MISTAKES | mistakes_images.MISTAKES
+ALTERNATIVES = plane.ALTERNATIVES | alternatives_bridge.ALTERNATIVES
+ALTERNATIVES |= alternatives_images.ALTERNATIVES
 # What a test says of any wrong value, whatever the mistake is
 GENERIC = re.compile(r"expected \S+, got|right but for a factor of|^[\w ()]+ has shape")
 

@@ -337,7 +337,7 @@ def work(args, device, rank, world_size):
     else:
         start_afresh(folder / "last.ckpt", args.overwrite)
     make_folder(folder)
-    judge = Judge(config)
+    judge = Judge(config) if rank == 0 else None
     start = time.perf_counter()
     if config["method"] == "lightsb":
         run = LightRun(config, device)
