@@ -177,7 +177,7 @@ def picture(path, pair=PAIRS[0], seconds=40.0, seed=0):
         for name, sources in judge.source.items():
             states[method][name] = run.carry(name, sources[0], torch.Generator().manual_seed(seed))
             ratio = ends[name] / judge.floor[name]
-            notes[method][name] = f"EMD {ends[name]:.3f} = {ratio:.2f} x floor"
+            notes[method][name] = f"EMD {ends[name]:.2f}, {ratio:.2f} x floor"
         print(f"{method}: {spent:.0f} CPU seconds, {run.step} steps, {notes[method]}", flush=True)
     real = {name: sets[0] for name, sets in judge.real.items()}
     title = f"{pair[0]} → {pair[1]} (above) and back (below), {seconds:.0f} CPU seconds each"
