@@ -141,6 +141,8 @@ class BridgeRun:
         lines = half == 0 and config["reference"] == "flow"
         starts = self.sources[name](rows, B, self.own, generator)
         ends = self.sources[OTHER[name]](rows, B, self.own, generator) if lines else starts
+        if lines and config["ot"]:
+            ends = torch.stack([y[ot_coupling(x, y)] for x, y in zip(starts, ends, strict=True)])
         F = self.mean_map(name, half)
         with self.autocast():
             walks = [
