@@ -105,8 +105,9 @@ def sets_row(method, pair, seed):
 
 def gaussian_row(method, seed):
     """Relative errors of covariance and coupling at both ends of a Gaussian pair, N = 50."""
-    options_50 = ("--num_steps", 50, "--gamma", "constant_0.01", "--iters", 1000)
-    config = options(method, seed, *options_50, "--cache_size", 1024, "--rounds", 4)
+    steps = ("--num_steps", 50, "--gamma", "constant_0.01", "--cache_size", 1024)
+    rates = ("--iters", 1500, "--rounds", 4, "--lr", 1e-3, "--ema", 0.998)
+    config = options(method, seed, *steps, *rates)
     exact = truth.GaussianBridge(torch.zeros(2), S0, torch.zeros(2), S1)
     x0, x1 = exact.sample_pairs(200_000, 10 + seed)
     torch.manual_seed(seed)

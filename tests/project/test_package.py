@@ -250,8 +250,3 @@ def test_an_unknown_task_gets_one_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["classroom", "9.9z"])
     with pytest.raises(SystemExit, match=r"no task '9.9z'. Tasks: 1.1a, "):
         classroom.main()
-
-
-def test_every_picture_of_the_readme_goes_out(unpacked):
-    shown = re.findall(r"!\[.*?\]\((.*?)\)", (unpacked / "README.md").read_text(encoding="utf-8"))
-    assert shown and all((unpacked / name).is_file() for name in shown)
