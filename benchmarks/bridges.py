@@ -156,7 +156,15 @@ def mixture_row(method, eps, seed):
 def mixture_run(method, eps, seed, x0, x1):
     """A bridge for a mixture pair: many steps where the noise is small."""
     N = {0.1: 200, 1.0: 50, 10.0: 50}[eps]
-    steps = ("--num_steps", N, "--gamma", f"constant_{eps / 2 / N}", "--reference", "flow")
+    steps = (
+        "--num_steps",
+        N,
+        "--gamma",
+        f"constant_{eps / 2 / N}",
+        "--reference",
+        "flow",
+        "--no-ot",
+    )
     sizes = ("--iters", 800, "--rounds", 5, "--cache_size", 2048, "--refresh_every", 4 * N)
     config = options(method, seed, *steps, *sizes)
     torch.manual_seed(seed)

@@ -233,7 +233,7 @@ def configure(args, sets):
             f"The network cannot halve images of {H} pixels a side often enough; choose a "
             f"--resolution that is a multiple of {factor}."
         )
-    net |= {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
+    net = net | {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
     config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H, "network": net}
     return config | {"divergence": "hutchinson", "clip": 1.0}
 

@@ -6,7 +6,6 @@ that of the images as they were (doing nothing). How much of an image survives i
 where it came from, against the distance of a random image of the target from there.
 """
 
-import io
 import json
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 from image_diffusion import plot
 from image_diffusion.dataset import to_tensor, to_uint8
 from image_diffusion.fid.measure_fid import fid_of_images
+from sde_todo.bridge_plot import gif
 from sde_todo.bridge_run import OTHER
 from sde_todo.demo import npz, write
 
@@ -164,17 +164,10 @@ def rounds_figure(history, judge):
     return plot.curves(lines, title, "round", "Fréchet distance (classifier)", log="y")
 
 
-def animate(run, name, x, path, hold=12):
-    """A GIF of a few images on their way."""
-    generator = torch.Generator(run.device).manual_seed(0)
-    states = run.carry(name, x, generator)
+def animate(run, name, x, path, frames=40):
+    """A GIF of a few images on their way, every pixel some pixels wide."""
+    states = run.carry(name, x, torch.Generator(run.device).manual_seed(0))
+    shown = np.unique(np.linspace(0, len(states) - 1, frames).round().astype(int))
     scale = max(1, 56 // x.shape[2])
-    frames = []
-    for state in states[:: max(1, len(states) // 40)]:
-        row = np.concatenate(list(to_uint8(state)), axis=1).squeeze()
-        frames.append(Image.fromarray(row.repeat(scale, 0).repeat(scale, 1)))
-    row = np.concatenate(list(to_uint8(states[-1])), axis=1).squeeze()
-    frames += [Image.fromarray(row.repeat(scale, 0).repeat(scale, 1))] * hold
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=120, loop=0)
-    write(path, buffer.getvalue())
+    rows = [np.concatenate(list(to_uint8(states[k])), axis=1).squeeze() for k in shown]
+    write(path, gif([Image.fromarray(r.repeat(scale, 0).repeat(scale, 1)) for r in rows]))

@@ -84,7 +84,8 @@ def add_options(parser):
     parser.add_argument("--refresh_every", type=int, help="steps; one pass over the cache if not")
     parser.add_argument("--lr", type=float)
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
-    parser.add_argument("--ot", action=flag, default=True, help="flow: pair batches by transport")
+    pairing = "pair the ends of straight lines by transport: --method flow, --reference flow"
+    parser.add_argument("--ot", action=flag, default=True, help=pairing)
     parser.add_argument("--reinit", action="store_true", help="networks begin anew in every round")
     parser.add_argument("--init_from", type=Path, help="checkpoint of --method flow to start from")
     parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it stands for")
@@ -295,10 +296,13 @@ class LightRun:
         The plan gives the target for a source. The way back weighs a pool of source points by
         exp(x.y / eps) / C(x), and draws among them.
         """
-        end = self.model.sample(x, generator) if name == "forward" else self.back(x, generator)
-        chain = self.chain if name == "forward" else reverse_chain(self.chain)
-        noise = lambda z: torch.randn(z.shape, generator=generator, device=z.device)  # noqa: E731
-        return draw_between(chain, x, end, noise)
+
+        def noise(x):
+            return torch.randn(x.shape, generator=generator, device=x.device)
+
+        if name == "forward":
+            return draw_between(self.chain, x, self.model.sample(x, generator), noise)
+        return draw_between(reverse_chain(self.chain), x, self.back(x, generator), noise)
 
     def back(self, y, generator, pool=5000):
         """(B, 2) draws of the source given the target."""

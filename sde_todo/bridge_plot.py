@@ -5,8 +5,7 @@ are a dict of "forward" and "backward", (N + 1, n, 2) each, every direction in i
 forward chain starts at the source, the backward one at the target.
 """
 
-import os
-from pathlib import Path
+import io
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image
 
 from sde_todo.bridge import gamma_schedule
+from sde_todo.demo import write
 from sde_todo.plot import (
     BLUE,
     GREEN,
@@ -199,7 +199,6 @@ def animate(states, path, config):
 
     Frames are even in time; between two states a point is drawn on the straight line.
     """
-    path = Path(path)
     figure, axes = _panels(1, 2, " ", height=3.5)
     limit = _limit(torch.cat([x[[0, -1]].reshape(-1, 2) for x in states.values()]))
     dots, source, target = [], config["prior"], config["dataset"]
@@ -221,25 +220,28 @@ def animate(states, path, config):
             dot.set_color(_blend(way))
         canvas.draw()
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    # One palette for all frames, from three of them: orange, blue, and what lies between.
+    write(path, gif(_one_palette(images)))
+    return figure
+
+
+def gif(frames):
+    """Frames (PIL images) as the bytes of a GIF that holds on the last one, then begins again."""
+    buffer, durations = io.BytesIO(), [FRAME_MS] * (len(frames) - 1) + [HOLD_MS]
+    later = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}
+    frames[0].save(buffer, "GIF", **later)
+    return buffer.getvalue()
+
+
+def _one_palette(images):
+    """The frames in one palette, from three of them: orange, blue, and what lies between."""
     both = Image.new("RGB", (images[0].width, 3 * images[0].height))
-    for k, image in enumerate((images[0], images[FRAMES // 2], images[-1])):
+    for k, image in enumerate((images[0], images[len(images) // 2], images[-1])):
         both.paste(image, (0, k * image.height))
     colours = both.quantize(48)
     table = np.array(colours.getpalette()).reshape(-1, 3)
     table[table.min(1) > 245] = 255  # the paper: averaging made it nearly white
     colours.putpalette(table.ravel().tolist())
-    frames = [image.quantize(palette=colours, dither=Image.Dither.NONE) for image in images]
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}")
-    durations = [FRAME_MS] * (FRAMES - 1) + [HOLD_MS]
-    try:
-        frames[0].save(
-            neighbour, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
-        os.replace(neighbour, path)
-    finally:
-        neighbour.unlink(missing_ok=True)
-    return figure
+    return [image.quantize(palette=colours, dither=Image.Dither.NONE) for image in images]
 
 
 def _from_the_source(states):

@@ -95,6 +95,7 @@ class BridgeRun:
         self.config, self.sources, self.device = config, sources, device
         self.rank, self.world_size = rank, world_size
         self.rounds, self.iters = config["rounds"], config["iters"]
+        self.total = 2 * self.rounds * self.iters  # steps of both directions
         self.refresh_every = config["refresh_every"]
         gammas = bridge.gamma_schedule(config["gamma"], config["num_steps"])
         forward = bridge.reference_chain(gammas, config["theta"])
@@ -167,8 +168,8 @@ class BridgeRun:
         return states, means, bridge.maps_at_next(F, states)
 
     def lines(self, chain, x, end, noise):
-        """The flow interpolant as reference: straight lines between ends that do not know each
-        other; for dsbm with the reference's noise around them. F is a step along the line."""
+        """The flow interpolant as reference: straight lines from x to end, whose mean map is a step
+        along the line; for dsbm with the reference's noise around them."""
         method = self.config["method"]
         noise = noise if method == "dsbm" else torch.zeros_like
         states = bridge.draw_between(chain, x, end, noise)
@@ -182,14 +183,18 @@ class BridgeRun:
         half, i = divmod(self.step, self.iters)
         if i == 0 and half > 1 and config["reinit"]:
             side.reset()
-        for group in side.optimizer.param_groups:
-            group["lr"] = config["lr"] * rate(i, self.iters)
+        self.set_rate(side.optimizer, i, self.iters)
         if config["method"] == "sb-fbsde-alt":
             loss = self.fit_policy(side, batch)
         else:
             loss = self.fit_regression(name, batch)
         side.update_average(config["ema"], i)
         return loss
+
+    def set_rate(self, optimizer, i, total):
+        """The learning rate of step i of a schedule of `total` steps."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.config["lr"] * rate(i, total)
 
     def fit_regression(self, name, batch):
         """A step on the weighted squared error of a prediction. batch: of `bridge.Cache`."""
@@ -228,16 +233,15 @@ class BridgeRun:
 
     def flow_steps(self):
         """Flow matching: straight lines between the two sets, a fresh batch in every step."""
-        side, B = self.sides["forward"], self.config["batch_size"]
-        for step in range(self.step, 2 * self.rounds * self.iters):
+        side, B, total = self.sides["forward"], self.config["batch_size"], self.total
+        for step in range(self.step, total):
             seed = seed_of(self.config["seed"], step)
             generator = torch.Generator(self.device).manual_seed(seed)
             x0, x1 = (self.sources[n](1, B, self.own, generator)[0] for n in OTHER)
             t = torch.rand(B, generator=generator, device=self.device)[self.own]
             if self.config["ot"]:
                 x1 = x1[ot_coupling(x0, x1)]
-            for group in side.optimizer.param_groups:
-                group["lr"] = self.config["lr"] * rate(step, 2 * self.rounds * self.iters)
+            self.set_rate(side.optimizer, step, total)
             with self.autocast():
                 loss = flow_loss(self.wrapped["forward"], x0, x1, t)
             self.descend(side, loss)
@@ -250,13 +254,12 @@ class BridgeRun:
         opt = policy.optimizer
         loss_fn, arguments = SBJLoss(self.config["divergence"]), (policy.chain, other.model)
         step_fn = get_sb_step_fn(policy.model, opt, loss_fn, *arguments, prior_logp=normal_logp)
-        for step in range(self.step, 2 * self.rounds * self.iters):
+        for step in range(self.step, self.total):
             seed = seed_of(self.config["seed"], step)
             generator = torch.Generator(self.device).manual_seed(seed)
             torch.manual_seed(seed)
             x = self.sources["backward"](1, self.config["batch_size"], self.own, generator)[0]
-            for group in opt.param_groups:
-                group["lr"] = self.config["lr"] * rate(step, 2 * self.rounds * self.iters)
+            self.set_rate(opt, step, self.total)
             loss = step_fn(x)
             for side in (policy, other):
                 side.update_average(self.config["ema"], step)
@@ -358,8 +361,7 @@ def train(run, folder, evaluate, save_every=60.0):
     Returns:
         whether it came to the end.
     """
-    per_round = 2 * run.iters
-    total, first = run.rounds * per_round, run.rank == 0
+    per_round, total, first = 2 * run.iters, run.total, run.rank == 0
     bar = tqdm(total=total, initial=run.step, desc="training", disable=None if first else True)
     saved = time.monotonic()
     with bar, stop_signals() as stopped:

