@@ -60,7 +60,14 @@ DDPM = {
     "use_cfg": False,
 }
 FACES = DDPM | {"batch_size": 32, "steps": 100_000, "warmup": 200, "ema": 0.999}
-PRESETS = {"fashion": SMALL, "fashion_full": SMALL, "mnist": SMALL, "cifar10": DDPM}
+COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": False}
+PRESETS = {
+    "fashion": SMALL,
+    "fashion_colour": COLOUR,
+    "fashion_full": SMALL,
+    "mnist": SMALL,
+    "cifar10": DDPM,
+}
 PRESETS |= {"afhq": FACES, "celeba": FACES}
 
 
