@@ -17,18 +17,17 @@ def build_network(config, alphas_cumprod=None):
     """The network that a configuration describes.
 
     Args:
-        config: dict with `name` ("UNet" or "PatchUNet"), `predicts` ("noise" or "v") and the
+        config: dict with `name` ("UNet" or "PatchUNet"), `predicts` (see network.py) and the
             arguments of that class.
-        alphas_cumprod: (T,) of the schedule, for predicts="v"; a checkpoint brings its own.
+        alphas_cumprod: (T,) of the schedule; a checkpoint brings its own where it needs one.
 
     Returns:
         the network, with this configuration as its `config`.
     """
-    arguments = {k: v for k, v in config.items() if k not in ("name", "predicts")}
-    if config["predicts"] == "v":
-        if alphas_cumprod is None:
-            alphas_cumprod = torch.full((arguments["T"],), 0.5)
-        arguments["alphas_cumprod"] = alphas_cumprod
+    arguments = {k: v for k, v in config.items() if k != "name"}
+    if alphas_cumprod is None:
+        alphas_cumprod = torch.full((arguments["T"],), 0.5)
+    arguments["alphas_cumprod"] = alphas_cumprod
     network = {"UNet": networks.UNet, "PatchUNet": networks.PatchUNet}[config["name"]](**arguments)
     network.config = dict(config)
     return network
@@ -70,9 +69,12 @@ def load_model(path, scheduler_class, device="cpu", **options):
 
 
 def export(source, target):
-    """Write the configuration and the weights, in half precision, to a smaller checkpoint."""
+    """Write the configuration and the weights, in half precision, to a smaller checkpoint.
+
+    log_snr stays whole: Fourier features multiply its rounding error by 100.
+    """
     state = read_checkpoint(source)
-    weights = {name: value.half() for name, value in state["network"].items()}
+    weights = {k: v if k == "log_snr" else v.half() for k, v in state["network"].items()}
     save_whole(target, {"config": state["config"], "network": weights})
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from image_diffusion import plot
 from image_diffusion.checkpoint import build_network
+from image_diffusion.objectives import OBJECTIVES, NoiseError, draw_levels
 from image_diffusion.sampling import balanced_labels, draw_images, save_grid
 from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
 from sde_todo.machine import agreed, mean_over_processes, parallel, seed_of, stop_signals
@@ -83,7 +84,7 @@ def train_step(run, model, batch):
     """One step of gradient descent and of the average.
 
     Args:
-        run: a Run. model: its model, or that wrapped for several processes.
+        run: a Run. model: the module of `parallel_model`.
         batch: x0 (B, C, H, W) and class labels (B,).
 
     Returns:
@@ -91,13 +92,13 @@ def train_step(run, model, batch):
     """
     config, step = run.config, run.step
     x0, labels = batch
-    noise, timestep, weight = shared_draws(run, x0)
+    noise, level, weight = shared_draws(run, x0)
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
     for group in run.optimizer.param_groups:
         group["lr"] = config["lr"] * rate(step, config)
     bf16 = torch.autocast(run.device.type, torch.bfloat16, enabled=config["bf16"])
     with bf16:
-        loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, timestep, weight)
+        loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, level, weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
@@ -108,18 +109,23 @@ def train_step(run, model, batch):
 
 
 def shared_draws(run, x0):
-    """This process's part of the noise, timesteps and weights that all processes draw alike."""
+    """This process's part of the noise, levels and weights that all processes draw alike.
+
+    A level is a timestep, or an abar for the objectives of objectives.py.
+    """
     generator = torch.Generator(run.device).manual_seed(seed_of(run.config["seed"], run.step))
     B, where = len(x0) * run.world_size, {"generator": generator, "device": run.device}
     own = slice(run.rank * len(x0), (run.rank + 1) * len(x0))
-    scheduler = run.model.var_scheduler
-    if run.config["times"] == "uniform":
-        timestep, weight = torch.randint(scheduler.num_train_timesteps, (B,), **where), None
+    scheduler, times = run.model.var_scheduler, run.config["times"]
+    if times in OBJECTIVES:
+        likelihood = run.config["likelihood_weighting"]
+        level, weight = draw_levels(times, scheduler, B, generator, likelihood)
+    elif times == "uniform":
+        level, weight = torch.randint(scheduler.num_train_timesteps, (B,), **where), None
     else:
-        timestep, weight = lognormal_times(scheduler, torch.randn(B, **where))
-        weight = weight[own]
+        level, weight = lognormal_times(scheduler, torch.randn(B, **where))
     noise = torch.randn((B, *x0.shape[1:]), **where)
-    return noise[own], timestep[own], weight
+    return noise[own], level[own], None if weight is None else weight[own]
 
 
 def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
@@ -213,10 +219,11 @@ def log(writer, step, **values):
 
 
 def parallel_model(run):
-    """The model as training calls it: compiled where asked, and wrapped for several processes."""
+    """The loss as training calls it: compiled where asked, and wrapped for several processes."""
     if run.config["compile"]:
         run.model.network.compile()
-    return parallel(run.model, run.world_size)
+    between_timesteps = run.config["times"] in OBJECTIVES
+    return parallel(NoiseError(run.model) if between_timesteps else run.model, run.world_size)
 
 
 @torch.no_grad()

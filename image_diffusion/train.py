@@ -3,6 +3,7 @@
     python image_diffusion/train.py                                  Fashion-MNIST on a laptop
     python image_diffusion/train.py --dataset afhq --use_cfg         AFHQ 64 x 64 on a GPU
     torchrun --standalone --nproc_per_node=4 image_diffusion/train.py --dataset afhq
+    python image_diffusion/train.py --dataset cifar10 --network ncsn++ --times ve
 
 Stop it with Ctrl-C and go on with the same command and --resume. Everything random in a step
 depends only on the seed and the number of the step, so a run that was stopped ends with the same
@@ -18,6 +19,9 @@ import torch
 
 from image_diffusion import dataset as data
 from image_diffusion.loop import Run, show, train
+from image_diffusion.network import PREDICTS, TIME_FEATURES
+from image_diffusion.objectives import CONTINUOUS, OBJECTIVES
+from image_diffusion.presets import CIFAR10
 from sde_todo.checkpoint import read_checkpoint
 from sde_todo.machine import pick_device, processes
 from sde_todo.todo import one_line_todos
@@ -39,15 +43,7 @@ SMALL = {
     "use_cfg": True,
 }
 DDPM = {
-    "network": {
-        "name": "UNet",
-        "predicts": "noise",
-        "ch": 128,
-        "ch_mult": (1, 2, 2, 2),
-        "attn": (1,),
-        "num_res_blocks": 2,
-        "dropout": 0.1,
-    },
+    "network": {"name": "UNet"} | CIFAR10["ddpm"],
     "mode": "linear",
     "times": "uniform",
     "batch_size": 128,
@@ -69,6 +65,7 @@ PRESETS = {
     "cifar10": DDPM,
 }
 PRESETS |= {"afhq": FACES, "celeba": FACES}
+TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
 def parse(arguments):
@@ -86,8 +83,11 @@ def parse(arguments):
     parser.add_argument("--warmup", type=int, help="steps")
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
-    parser.add_argument("--times", choices=("uniform", "lognormal"), help="drawn in training")
-    parser.add_argument("--predicts", choices=("noise", "v"), help="what the network's end gives")
+    parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
+    parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
+    parser.add_argument("--network", choices=CIFAR10, help="a U-Net of presets.py")
+    parser.add_argument("--predicts", choices=PREDICTS, help="what the network's end gives")
+    parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
     parser.add_argument("--cfg_dropout", type=float, default=0.1)
@@ -111,19 +111,28 @@ def make_config(args, train_set, device):
     for name in ("steps", "batch_size", "lr"):
         if chosen[name] <= 0:
             raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
+    if args.likelihood_weighting and chosen["times"] not in CONTINUOUS:
+        raise ValueError(
+            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
+            f"not {chosen['times']}; leave it out, or choose one of these."
+        )
     cuda = device.type == "cuda"
     T, resolution, in_ch = 1000, train_set.images.shape[1], train_set.images.shape[3]
-    network = preset["network"] | {
+    network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+    network = network | {
         "T": T,
         "image_resolution": resolution,
         "in_ch": in_ch,
         "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
         "cfg_dropout": args.cfg_dropout,
         "num_classes": len(train_set.classes),
-        "predicts": args.predicts or preset["network"]["predicts"],
     }
+    asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
+    network |= {k: value for k, value in asked.items() if value}
     return chosen | {
         "network": network,
+        "architecture": args.network,
+        "likelihood_weighting": bool(args.likelihood_weighting),
         "scheduler": {"num_train_timesteps": T, "mode": args.mode or preset["mode"]},
         "dataset": args.dataset,
         "classes": list(train_set.classes),
@@ -172,9 +181,13 @@ def work(args, device, rank, world_size):
 
 def check_unchanged(config, args, train_set):
     """Refuse to go on with another set, or with other numbers than a run was started with."""
-    names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
+    names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network")
+    names += ("likelihood_weighting", "mode", "predicts", "time_features")
+    started = {"likelihood_weighting": False, "time_features": "positional"}
+    started |= config | config["scheduler"] | config["network"]
+    started["network"] = config.get("architecture")
     for name in names:
-        asked, began = getattr(args, name), config.get(name)
+        asked, began = getattr(args, name), started.get(name)
         if asked is not None and asked != began:
             raise ValueError(
                 f"This run was started with --{name} {began}, and goes on with it; "

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TODO_MODULES = {
     "sde_todo": (
         *("sde", "network", "loss", "train", "sampling", "recipe"),
-        *("flow", "bridge", "light_sb"),
+        *("flow", "bridge", "light_sb", "likelihood"),
     ),
-    "image_diffusion": ("scheduler", "ddpm", "inpainting"),
+    "image_diffusion": ("scheduler", "ddpm", "inpainting", "guidance"),
 }
 PACKAGES = tuple(TODO_MODULES)
 TEST_FILES = ("tests/task1/test_*.py", "tests/task2/test_*.py")

@@ -1,5 +1,8 @@
 """Given: train the small network whose features measure the default set.
 
+With --noisy it is the one that reads noisy images, whose gradient guides to a class (see
+noisy_classifier.py).
+
 `image_diffusion/assets/classifier.pt`, which comes with the course, was made by
 
     python image_diffusion/fid/train_classifier.py --dataset fashion_full
@@ -11,6 +14,7 @@ stays one of the set, so that a model which mirrors is seen.
 """
 
 import argparse
+import functools
 import sys
 import time
 from pathlib import Path
@@ -22,8 +26,16 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from image_diffusion.dataset import DATA_ROOT, DATASETS, load_dataset, to_tensor
+from image_diffusion.noisy_classifier import (
+    NOISY_CLASSIFIER,
+    SCHEDULE,
+    NoisyClassifier,
+    noisy_accuracy,
+    noisy_loss,
+)
 from sde_todo.checkpoint import save_whole
 from sde_todo.machine import pick_device
+from sde_todo.todo import one_line_todos
 
 CLASSIFIER = Path(__file__).parents[1] / "assets" / "classifier.pt"
 SPLITS = ("train", "test")
@@ -89,22 +101,46 @@ def augment(x, flip):
 
 
 def train_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
-    """Train a FeatureNet by cross-entropy for a given time.
+    """Train a FeatureNet by cross-entropy; see `fit`. Returns the net and the steps taken."""
+    torch.manual_seed(seed)
+    resolution, channels = dataset.images.shape[2:]
+    net = FeatureNet(channels, resolution, len(dataset.classes)).to(device)
+
+    def loss_fn(x, labels):
+        return F.cross_entropy(net(x), labels)
+
+    return net, fit(net, loss_fn, dataset, minutes, batch_size)
+
+
+def train_noisy_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
+    """Train a NoisyClassifier at all timesteps; see `fit`.
+
+    Returns:
+        the net, the steps taken, and its scheduler.
+    """
+    from image_diffusion.scheduler import DDIMScheduler
+
+    torch.manual_seed(seed)
+    net = NoisyClassifier(dataset.images.shape[3], len(dataset.classes)).to(device)
+    scheduler = DDIMScheduler(**SCHEDULE).to(device)
+    loss_fn = functools.partial(noisy_loss, net, scheduler)
+    return net, fit(net, loss_fn, dataset, minutes, batch_size), scheduler
+
+
+def fit(net, loss_fn, dataset, minutes, batch_size):
+    """Train a network for a given time on augmented images.
 
     The learning rate rises over the first tenth of the time and then falls to zero as a cosine.
 
     Args:
-        dataset: an ImageSet, see `load_dataset`. minutes: how long.
-        batch_size: images a step. seed: of the weights, the batches and the augmentation.
-        device: where to train.
+        net: left in evaluation mode. loss_fn: (x (B, C, H, W), labels (B,) from 0) -> loss.
+        dataset: an ImageSet, see `load_dataset`. minutes: how long. batch_size: images a step.
 
     Returns:
-        the FeatureNet in evaluation mode, and the number of steps taken.
+        the number of steps taken.
     """
-    torch.manual_seed(seed)
-    resolution, channels = dataset.images.shape[2:]
-    net = FeatureNet(channels, resolution, len(dataset.classes)).to(device)
-    net = net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)
+    device = next(net.parameters()).device
     opt = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
     start, steps = time.monotonic(), 0
     with tqdm(total=100, desc="training", unit="%", disable=None) as bar:
@@ -113,13 +149,13 @@ def train_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
                 group["lr"] = learning_rate(done)
             index = torch.randint(len(dataset), (batch_size,)).sort().values.numpy()
             x = augment(to_tensor(dataset.images[index]).to(device), dataset.flip)
-            labels = torch.from_numpy(dataset.labels[index]).to(device)
             opt.zero_grad(set_to_none=True)
-            F.cross_entropy(net(x), labels).backward()
+            loss_fn(x, torch.from_numpy(dataset.labels[index]).to(device)).backward()
             opt.step()
             steps += 1
             bar.update(int(100 * done) - bar.n)
-    return net.eval(), steps
+    net.eval()
+    return steps
 
 
 @torch.no_grad()
@@ -167,14 +203,19 @@ def main(argv=None):
     """Train, report the accuracy on the test split, and write the checkpoint."""
     args = parse(argv)
     sets = {s: load_dataset(args.dataset, s, args.resolution, args.data_root) for s in SPLITS}
-    net, steps = train_classifier(
-        sets["train"], args.minutes, args.batch_size, args.seed, pick_device(args.device)
-    )
-    scale_features(net, sets["train"])
-    share = accuracy(net, sets["test"])
-    config = {
-        "channels": net.channels,
-        "resolution": net.resolution,
+    options = (args.minutes, args.batch_size, args.seed, pick_device(args.device))
+    if args.noisy:
+        net, steps, scheduler = train_noisy_classifier(sets["train"], *options)
+        share = noisy_accuracy(net, scheduler, sets["test"], 0)
+        config = {"noisy": True, "schedule": SCHEDULE}
+    else:
+        net, steps = train_classifier(sets["train"], *options)
+        scale_features(net, sets["train"])
+        share = accuracy(net, sets["test"])
+        config = {}
+    config |= {
+        "channels": sets["train"].images.shape[3],
+        "resolution": sets["train"].images.shape[1],
         "classes": list(sets["train"].classes),
         "dataset": args.dataset,
         "accuracy": share,
@@ -190,14 +231,16 @@ def parse(argv):
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the network of --features classifier.")
     parser.add_argument("--dataset", default="fashion", choices=DATASETS)
+    parser.add_argument("--noisy", action="store_true", help="for guidance: all noise levels")
     parser.add_argument("--resolution", type=int, help="default: the set's own")
     parser.add_argument("--minutes", type=float, default=4.8, help="how long to train")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
     parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
-    parser.add_argument("--out", type=Path, default=CLASSIFIER)
+    parser.add_argument("--out", type=Path, help="default: where the shipped one lies")
     args = parser.parse_args(argv)
+    args.out = args.out or (NOISY_CLASSIFIER if args.noisy else CLASSIFIER)
     if args.minutes <= 0 or args.batch_size < 1:
         parser.error("--minutes must be above 0, and --batch_size at least 1.")
     return args
@@ -206,6 +249,7 @@ def parse(argv):
 def command(args):
     """The command that repeats this training; where the data lie is left out."""
     words = ["python image_diffusion/fid/train_classifier.py", f"--dataset {args.dataset}"]
+    words += ["--noisy"] if args.noisy else []
     if args.resolution:
         words.append(f"--resolution {args.resolution}")
     words += [f"--minutes {args.minutes:g}", f"--batch_size {args.batch_size}"]
@@ -214,7 +258,8 @@ def command(args):
 
 if __name__ == "__main__":
     try:
-        main()
+        with one_line_todos():
+            main()
     except (ValueError, OSError) as error:
         sys.exit(" ".join(str(error).split()))
     except KeyboardInterrupt:

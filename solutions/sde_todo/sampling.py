@@ -2,7 +2,9 @@
 
 A sampler walks the clock s of `sde.reverse(score_fn)` from 0 (noise) to T - eps (almost data).
 Each method is one function step(sde, s, ds, x) -> (x, evaluations): the state at s + ds, and how
-often the score was asked for. Time stops eps short of the data, where the score may be infinite.
+often the score was asked for. A corrector is one function corrector(sde, s, x, snr) -> x that mends
+the state at fixed time for one evaluation. `Sampler` takes either by name or as a function of your
+own. Time stops eps short of the data, where the score may be infinite.
 """
 
 import itertools
@@ -94,14 +96,90 @@ def predictor_corrector_step(sde, s, ds, x, snr=0.16):
     # END SOLUTION
 
 
+def ancestral_step(sde, s, ds, x):
+    """Ancestral sampling: draw from the posterior of the earlier state, its data guessed.
+
+    With a and b^2 of `reverse_diffusion_step`, the law of X_{t - ds} given X_t = x and x_0 has the
+    variance b^2 std(t - ds)^2/std(t)^2 and, with x_0 = E[x_0 | x] by Tweedie, the mean
+
+        (x + b^2 score)/a.
+
+    For VP these are the steps of DDPM (Ho et al. 2020, eq. 11, "small" variance), for VE those of
+    Song et al. 2021, eq. 47.
+    """
+    # BEGIN SOLUTION 1.3h
+    # Hint: a, b^2 and the score as in reverse_diffusion_step; the rest is in the docstring.
+    alpha, std = alpha_std(sde, s, x)
+    next_alpha, next_std = alpha_std(sde, s + ds, x)
+    a = alpha / next_alpha
+    b_squared = (std**2 - a**2 * next_std**2).clamp(min=0)
+    mean = (x + b_squared * sde.score_fn(sde.T - s, x)) / a
+    return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 1
+    # END SOLUTION
+
+
+def no_step(sde, s, ds, x):
+    """No predictor: the corrector alone follows the noise level down, as in NCSN."""
+    return x, 0
+
+
 STEPS = {
     "euler_maruyama": euler_maruyama_step,
     "reverse_diffusion": reverse_diffusion_step,
+    "ancestral": ancestral_step,
     "predictor_corrector": predictor_corrector_step,
     "ode_euler": ode_euler_step,
     "ode_heun": ode_heun_step,
+    "none": no_step,
 }
 METHODS = (*STEPS, "rk45", "multistep")
+
+
+def langevin(sde, s, x, snr):
+    """Langevin step whose size follows the norms of noise and score: `SDE.correct_fn`."""
+    return sde.correct_fn(s, x, snr)
+
+
+def annealed_langevin(sde, s, x, snr):
+    """Langevin step whose size follows the noise level alone.
+
+        x' = x + eps score + sqrt(2 eps) z,    eps = 2 (snr std)^2
+
+    (Song and Ermon 2019, algorithm 1, with alpha_i = 2 eps.) It is the step of `SDE.correct_fn`
+    where |score| = |z|/std.
+    """
+    # BEGIN SOLUTION 1.3i
+    # Hint: alpha_std(sde, s, x) gives std; the score is sde.score_fn(sde.T - s, x).
+    _, std = alpha_std(sde, s, x)
+    eps = 2 * (snr * std) ** 2
+    score = sde.score_fn(sde.T - s, x)
+    return x + eps * score + torch.sqrt(2 * eps) * torch.randn_like(x)
+    # END SOLUTION
+
+
+CORRECTORS = {"langevin": langevin, "annealed_langevin": annealed_langevin, "none": None}
+
+
+def with_corrector(step, corrector, corrections=1, snr=0.16):
+    """A step function: `step`, then `corrections` times the corrector at the new time.
+
+    Any predictor goes with any corrector (Song et al. 2021, algorithm 1).
+
+    Args:
+        step: (sde, s, ds, x) -> (x, evaluations). corrector: (sde, s, x, snr) -> x, for one
+            evaluation each. snr: size of its steps.
+    """
+
+    # BEGIN SOLUTION 1.3j
+    # Hint: as in predictor_corrector_step: correct at s + ds, and count every evaluation.
+    def corrected_step(sde, s, ds, x):
+        x, evaluations = step(sde, s, ds, x)
+        for _ in range(corrections):
+            x = corrector(sde, s + ds, x, snr)
+        return x, evaluations + corrections
+
+    return corrected_step
+    # END SOLUTION
 
 
 class Sampler:
@@ -109,18 +187,27 @@ class Sampler:
 
     Args:
         eps: the time, counted from the data, at which sampling stops.
-        method: name in `METHODS`.
+        method: name in `METHODS`, or a function step(sde, s, ds, x) -> (x, evaluations).
         rho: spacing of the time grid, see `time_grid`.
         start: "prior", or "moments" for the Gaussian with the mean and covariance that the data
             have at time T, which lets T (or sigma_max) be smaller.
         order: of "multistep". tol: relative and absolute tolerance of "rk45".
+        corrector: name in `CORRECTORS`, or a function corrector(sde, s, x, snr) -> x.
+        corrections: how often the corrector comes after each step. snr: size of its steps.
     """
 
     def __init__(
-        self, eps=1e-3, method="euler_maruyama", rho=1.0, start="prior", order=3, tol=1e-5
+        self,
+        eps=1e-3,
+        method="euler_maruyama",
+        rho=1.0,
+        start="prior",
+        order=3,
+        tol=1e-5,
+        corrector="none",
+        corrections=1,
+        snr=0.16,
     ):
-        if method not in METHODS:
-            raise ValueError(f"Unknown method {method!r}. Known: {', '.join(METHODS)}.")
         if start not in ("prior", "moments"):
             raise ValueError(f"start = {start!r}: choose prior or moments.")
         self.eps = eps
@@ -129,6 +216,7 @@ class Sampler:
         self.start = start
         self.order = order
         self.tol = tol
+        self.step = choose_step(method, corrector, corrections, snr)
 
     def get_sampling_fn(self, sde, dataset):
         """Return sampling_fn(N_samples) -> (out, ntot, timesteps, x_traj).
@@ -150,6 +238,7 @@ class Sampler:
         def sampling_fn(N_samples):
             if N_samples < 1:
                 raise ValueError(f"N_samples = {N_samples}: ask for at least one.")
+            check_member(sde, self.method)
             x = initial_state(sde, dataset, N_samples, self.start)
             timesteps = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
             if self.method == "rk45":
@@ -158,10 +247,42 @@ class Sampler:
                 box = (dataset.amin(0), dataset.amax(0))
                 x_traj, ntot = multistep(sde, timesteps, x, self.order, box)
             else:
-                x_traj, ntot = walk(STEPS[self.method], sde, timesteps, x)
+                x_traj, ntot = walk(self.step, sde, timesteps, x)
             return x_traj[-1], ntot, timesteps, x_traj
 
         return sampling_fn
+
+
+def choose_step(method, corrector="none", corrections=1, snr=0.16):
+    """The step function of a method and a corrector, each a name or a function.
+
+    Returns:
+        step(sde, s, ds, x) -> (x, evaluations); None for "rk45" and "multistep", which are no
+        steps and take no corrector.
+    """
+    if not callable(method) and method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}. Known: {', '.join(METHODS)}.")
+    if not callable(corrector) and corrector not in CORRECTORS:
+        raise ValueError(f"Unknown corrector {corrector!r}. Known: {', '.join(CORRECTORS)}.")
+    if corrections < 1:
+        raise ValueError(f"corrections = {corrections}: take at least 1, or corrector='none'.")
+    step = method if callable(method) else STEPS.get(method)
+    corrector = corrector if callable(corrector) else CORRECTORS[corrector]
+    if corrector is None:
+        return step
+    if step is None:
+        raise ValueError(f"{method} takes no corrector; choose one of {', '.join(STEPS)}.")
+    return with_corrector(step, corrector, corrections, snr)
+
+
+def check_member(sde, method):
+    """Refuse a method that would ignore which member of the lambda family `sde` is."""
+    lam = getattr(sde, "lam", 0)
+    if lam and method in ("reverse_diffusion", "ancestral", "predictor_corrector"):
+        raise ValueError(
+            f"{method} draws from the reverse SDE, lam = 0, not lam = {lam}; use euler_maruyama, "
+            f"or a method of the ODE."
+        )
 
 
 def initial_state(sde, dataset, n, start="prior"):
@@ -171,10 +292,11 @@ def initial_state(sde, dataset, n, start="prior"):
         return sde.prior_sampling(like)
     one = torch.zeros(1, device=dataset.device)
     alpha, std = alpha_std(sde, one, dataset[:1])
-    D = dataset.shape[1]
-    cov = alpha**2 * dataset.T.cov() + std**2 * torch.eye(D).to(dataset)
-    root = torch.linalg.cholesky(cov)
-    return alpha * dataset.mean(0) + torch.randn_like(like) @ root.T
+    points = dataset.flatten(1)  # (n, D)
+    alpha, std = alpha.reshape(1, 1), std.reshape(1, 1)
+    cov = alpha**2 * points.T.cov() + std**2 * torch.eye(points.shape[1]).to(points)
+    noise = torch.randn_like(like).flatten(1) @ torch.linalg.cholesky(cov).T
+    return (alpha * points.mean(0) + noise).reshape(like.shape)
 
 
 def walk(step, sde, timesteps, x):

@@ -1,0 +1,335 @@
+"""Task 1.5, optional: how likely a model finds a point, exactly and from below.
+
+The probability-flow ODE turns data into noise and back without loss, so the density of a point
+follows from that of its noise by a change of variables: `log_likelihood`. The plug-in reverse SDE
+has no such formula, but a bound below its density, whose gap is what score matching leaves: `elbo`.
+`path_elbo` leads from one to the other along the family of reverse processes.
+
+Everything takes a forward process `sde`, a score `score_fn(t, x)`, and data x (B, ...), points and
+images alike. Densities are in nats.
+
+Sources: Song et al. 2021, "Score-based generative modeling through SDEs" (arXiv 2011.13456),
+appendix D; Huang et al. 2021, "A variational perspective on diffusion-based generative models"
+(arXiv 2106.02808).
+"""
+
+import functools
+import math
+
+import torch
+from scipy.integrate import solve_ivp
+
+from sde_todo.loss import sample_time
+from sde_todo.mixture import alpha_std
+
+
+def make_probes(x, method="exact", probes=1):
+    """Directions v_k with sum_k v_k v_k^T = I, exactly or in the mean, for `trace`.
+
+    Args:
+        x: (B, ...), D numbers per sample. method: "exact" for the D unit vectors; "rademacher" or
+            "gaussian" for random directions (Hutchinson 1989). probes: how many random ones.
+
+    Returns:
+        (K, B, ...) tensor, K = D or `probes`.
+    """
+    if method == "exact":
+        eye = torch.eye(x[0].numel()).to(x)
+        return eye.reshape(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
+    if probes < 1:
+        raise ValueError(f"probes = {probes}: an estimate needs at least 1.")
+    z = torch.randn(probes, *x.shape).to(x)
+    if method == "rademacher":
+        return torch.where(z < 0, -1.0, 1.0).to(x) / math.sqrt(probes)
+    if method == "gaussian":
+        return z / math.sqrt(probes)
+    raise ValueError(f"method = {method!r}: choose exact, rademacher or gaussian.")
+
+
+def trace(field, x, probes):
+    """A vector field at x, and its divergence sum_k v_k^T (dy/dx) v_k, without a graph.
+
+    Args:
+        field: x (B, ...) -> y (B, ...), sample i depending on sample i alone.
+        probes: (K, B, ...) of `make_probes`.
+
+    Returns:
+        y (B, ...), divergence (B,).
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = field(x) + 0 * x  # a field that ignores x has a derivative too: zero
+        divergence = torch.zeros(len(x)).to(x)
+        # TODO 1.5a: write this part in the place of the line that raises.
+        # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
+        raise NotImplementedError("TODO 1.5a: trace")
+    return y.detach(), divergence.detach()
+
+
+def flow(sde, score_fn, t, x):
+    """The velocity dx/dt of the probability-flow ODE, in the time of the forward process.
+
+        f(t, x) - g(t)^2 score(t, x)/2                          (Song et al. 2021, eq. 13)
+
+    Args:
+        t: (B,). x: (B, ...).
+    """
+    # TODO 1.5b: write this part in the place of the line that raises.
+    # Hint: sde.sde_coeff gives f and g.
+    raise NotImplementedError("TODO 1.5b: flow")
+
+
+def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=1):
+    """log p(x) of the probability-flow ODE (Song et al. 2021, eq. 39).
+
+        log p(x) = log prior(x_T) + integral over [eps, T] of div flow(t, x_t) dt
+
+    along the solution from x_eps = x; the directions of a random divergence stay the same all the
+    way, so that the estimate has no bias.
+
+    Args:
+        x: (B, ...). eps: the time that counts as the data. tol: of RK45, relative and absolute.
+        method, probes: of the divergence, see `make_probes`.
+
+    Returns:
+        (B,) in nats.
+    """
+    directions = make_probes(x, method, probes)
+
+    def slope(t, state):
+        points, _ = state
+        times = torch.full((len(points),), t).to(points)
+        return trace(lambda y: flow(sde, score_fn, times, y), points, directions)
+
+    # TODO 1.5c: write this part in the place of the line that raises.
+    # Hint: solve(slope, eps, sde.T, (x, zeros), tol) carries x and the integral (B,) together.
+    raise NotImplementedError("TODO 1.5c: log_likelihood")
+
+
+def encode(sde, score_fn, x, eps=1e-5, tol=1e-5):
+    """The noise x_T to which the probability-flow ODE carries data x; shape of x.
+
+    With the true score it depends on data and process alone, not on the network that was trained
+    (Song et al. 2021, appendix D.5, unique identifiability).
+    """
+    # TODO 1.5d: write this part in the place of the line that raises.
+    # Hint: solve with a state of one part, (x,); its slope is a tuple of one part too.
+    raise NotImplementedError("TODO 1.5d: encode")
+
+
+def decode(sde, score_fn, x_T, eps=1e-5, tol=1e-5):
+    """The data from which the probability-flow ODE comes to noise x_T; undoes `encode`."""
+    # TODO 1.5d: write this part in the place of the line that raises.
+    # Hint: the same equation from T to eps.
+    raise NotImplementedError("TODO 1.5d: decode")
+
+
+def interpolate(a, b, weight):
+    """Between two noises on the arc of a great circle, which keeps their length.
+
+        sin((1 - w) angle)/sin(angle) a + sin(w angle)/sin(angle) b
+
+    with the angle between a and b as vectors (Shoemake 1985). A straight line would come near 0,
+    where high-dimensional noise never is.
+
+    Args:
+        a, b: (B, ...) noises. weight: w, a number; 0 gives a, 1 gives b.
+
+    Returns:
+        shape of a.
+    """
+    # TODO 1.5d: write this part in the place of the line that raises.
+    # Hint: torch.nn.functional.cosine_similarity of the flattened noises, then acos.
+    raise NotImplementedError("TODO 1.5d: interpolate")
+
+
+def reverse_drift(sde, score_fn, t, x, lam=0.0):
+    """(1 - lam/2) g^2 score - f, the drift of the reverse process at time t (B,); shape of x."""
+    f, g = sde.sde_coeff(t, x)
+    return (1 - lam / 2) * g**2 * score_fn(t, x) - f
+
+
+def elbo_rate(sde, score_fn, t, x, probes):
+    """What the bound loses per unit of time at states x of time t.
+
+        |g score|^2/2 + div(g^2 score - f)              (Huang et al. 2021, eq. 20)
+
+    Args:
+        t: (B,). x: (B, ...), from the forward process. probes: see `make_probes`.
+
+    Returns:
+        (B,) tensor.
+    """
+    # TODO 1.5e: write this part in the place of the line that raises.
+    # Hint: trace(reverse_drift, x, probes) with reverse_drift(y) = g^2 score(t, y) - f(t, y).
+    # Hint: then g score is (drift + f)/g: the score need not be asked for twice.
+    raise NotImplementedError("TODO 1.5e: elbo_rate")
+
+
+def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="rademacher", probes=1):
+    """A draw of a bound below log p(x) of the plug-in reverse SDE (Huang et al. 2021, eq. 20).
+
+        log p(x) >= E[log prior(X_T)] - E[integral over [eps, T] of elbo_rate(t, X_t) dt]
+                    + E[first_step]
+
+    with X_t from the forward process started at x. The integral is estimated by
+    mean_k weight_k rate(t_k): one random slice of it, or with many slices the whole. With the
+    exact score the bound is log p(x) itself.
+
+    Args:
+        x: (B, ...). eps: end of the integral. slices: K, times for each sample.
+        density: of the times, see `time_slices`. method, probes: of the divergence.
+
+    Returns:
+        (B,) in nats, random; its mean over many calls is the bound.
+    """
+    t, weight = time_slices(sde, x, eps, slices, density)  # (K, B) each
+    # TODO 1.5f: write this part in the place of the line that raises.
+    # Hint: for each k: x_t by diffuse, fresh directions by make_probes, weight[k] * elbo_rate.
+    # Hint: X_T is diffuse at time T. first_step(sde, score_fn, x, eps) is given.
+    raise NotImplementedError("TODO 1.5f: elbo")
+
+
+def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1):
+    """A draw of the bound for any member of the family of reverse processes.
+
+    The path Y starts at x and follows, in N Euler-Maruyama steps from eps to T,
+
+        dY = (f - lam/2 g^2 score) dt + sqrt(1 - lam) g dW,
+
+    and log p(x) >= E[log prior(Y_T) - integral of rate dt] (Huang et al. 2021, section 5) with
+
+        rate = (1 - lam) |g score|^2/2 + div((1 - lam/2) g^2 score - f).
+
+    lam = 0 is the bound of the reverse SDE; at lam = 1 the noise and the square vanish, and what is
+    left is the exact likelihood of the ODE.
+
+    Args:
+        x: (B, ...). lam: as in `ReverseSDE`. eps, method, probes: see `log_likelihood`.
+
+    Returns:
+        (B,) in nats.
+    """
+    directions = make_probes(x, method, probes)
+    dt, integral = (sde.T - eps) / sde.N, 0
+    for k in range(sde.N):
+        t = torch.full((len(x),), eps + k * dt).to(x)
+        # TODO 1.5g: write this part in the place of the line that raises.
+        # Hint: reverse_drift takes lam; trace gives it with its divergence. With pull = g^2 score
+        #   = (drift + f)/(1 - lam/2) the rate and one step of the path follow.
+        raise NotImplementedError("TODO 1.5g: path_elbo")
+    return sde.prior_logp(x) - integral
+
+
+def dequantise(x, step=1 / 127.5):
+    """Spread every pixel evenly over its level: x + step u, u uniform on [-1/2, 1/2].
+
+    Whole levels have no density, and a model could gain without bound by spikes on them (Theis et
+    al. 2016). The mean log density of the spread ones is below the log probability of the levels.
+
+    Args:
+        x: images on a grid of levels. step: from one level to the next; pixels 0 to 255 scaled to
+            [-1, 1] are 1/127.5 apart.
+    """
+    # TODO 1.5h: write this part in the place of the line that raises.
+    # Hint: torch.rand_like(x) is uniform on [0, 1].
+    raise NotImplementedError("TODO 1.5h: dequantise")
+
+
+def bits_per_dim(logp, x, step=1 / 127.5):
+    """Bits that one number of x costs, from the log density of its dequantised form.
+
+    A level has the probability p step^D, so the bits are
+
+        -(log p + D log(step)) / (D log 2)
+
+    Args:
+        logp: (B,) in nats. x: (B, ...), D numbers per sample. step: see `dequantise`.
+
+    Returns:
+        (B,) tensor.
+    """
+    # TODO 1.5h: write this part in the place of the line that raises.
+    # Hint: D = x[0].numel().
+    raise NotImplementedError("TODO 1.5h: bits_per_dim")
+
+
+def time_slices(sde, x, eps, slices, density="uniform"):
+    """K times in [eps, T] for each sample, one in each K-th part of the density's mass.
+
+    Args:
+        x: (B, ...). slices: K. density: "uniform", or "debiased" (task 1.2j).
+
+    Returns:
+        t (K, B) and weight (K, B), 1/density of t, so that the mean of weight * rate over the
+        slices estimates the integral of a rate over [eps, T].
+    """
+    if slices < 1:
+        raise ValueError(f"slices = {slices}: an estimate of the integral needs at least 1.")
+    B = len(x)
+    t, weight = sample_time(slices * B, sde, eps, density, x.device)
+    order = torch.rand(slices, B, device=x.device).argsort(1)  # strata to samples, at random
+    t, weight = (v.reshape(slices, B).gather(1, order).to(x) for v in (t, weight))
+    return t, (sde.T - eps) * weight
+
+
+def diffuse(sde, t, x0):
+    """Draw X_t given x0 at t (B,). Returns X_t and the standard normal z in it, like x0."""
+    z = torch.randn_like(x0)
+    mean, std = sde.marginal_prob(t, x0)
+    return mean + std * z, z
+
+
+def first_step(sde, score_fn, x, eps):
+    """What the way from x_eps to the data adds to the bound, (B,).
+
+    The last step of sampling draws x from p(x | x_eps), normal with Tweedie's mean
+    (x_eps + std^2 score)/alpha and standard deviation std/alpha, and adds
+
+        log p(x | x_eps) - log q(x_eps | x) = D log alpha - std z.score - std^2 |score|^2/2.
+    """
+    t = torch.full((len(x),), eps).to(x)
+    alpha, std = alpha_std(sde, t, x)
+    x_eps, z = diffuse(sde, t, x)
+    score = score_fn(t, x_eps)
+    loss = std * z * score + 0.5 * std**2 * score**2 - alpha.log()
+    return -loss.flatten(1).sum(1)
+
+
+def velocity(sde, score_fn):
+    """`flow` as `solve` wants it: slope(t, (x,)) -> (dx/dt,) for a number t."""
+
+    def slope(t, state):
+        (x,) = state
+        times = torch.full((len(x),), t).to(x)
+        with torch.no_grad():
+            return (flow(sde, score_fn, times, x),)
+
+    return slope
+
+
+def solve(slope, start, end, state, tol):
+    """Solve d state/dt = slope(t, state) by scipy's adaptive Runge-Kutta 4(5).
+
+    Args:
+        slope: (number, tuple of tensors) -> tuple of tensors of the same shapes.
+        start, end: times; end may be the smaller. state: tuple of tensors. tol: relative and
+            absolute.
+
+    Returns:
+        the state at the end, a tuple.
+    """
+    shapes, sizes = [v.shape for v in state], [v.numel() for v in state]
+
+    def pack(parts):
+        return torch.cat([v.detach().flatten() for v in parts]).cpu().double().numpy()
+
+    def unpack(flat):
+        parts = torch.from_numpy(flat).to(state[0]).split(sizes)
+        return tuple(v.reshape(shape) for v, shape in zip(parts, shapes, strict=True))
+
+    def flat_slope(t, flat):
+        return pack(slope(t, unpack(flat)))
+
+    solution = solve_ivp(flat_slope, (start, end), pack(state), "RK45", rtol=tol, atol=tol)
+    return unpack(solution.y[:, -1].copy())

@@ -1,0 +1,282 @@
+"""Task 2.5, optional: control a model that was never trained for it.
+
+Two ways to add a condition to a score: the gradient of a classifier that reads noisy images
+
+    grad log p(x_t | c) = grad log p(x_t) + grad log p(c | x_t),
+
+and a linear measurement y = A x_0 that the images have to agree with. What is known of a hole's
+surroundings, the gray level of a colour image, the mean of every block of pixels: each is such a
+measurement, with rows that are orthonormal, A A^T = I. Then A^T y is an image, A^T A projects on
+what is measured, and x - A^T A x is what is free.
+
+    python -m image_diffusion.control --task colour
+
+Sources: Song et al. 2021, "Score-based generative modeling through SDEs" (arXiv 2011.13456),
+appendix I; Dhariwal and Nichol 2021, "Diffusion models beat GANs" (arXiv 2105.05233).
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from image_diffusion.ddpm import DiffusionModule
+from image_diffusion.inpainting import Inpainter
+from image_diffusion.noise import noise_like
+
+
+class Mask:
+    """What is known around a hole: A x = (1 - mask) x. Given.
+
+    Args:
+        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole.
+    """
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def measure(self, x):
+        """A x, (B, C, H, W), 0 in the hole."""
+        return (1 - self.mask) * x
+
+    def adjoint(self, y):
+        """A^T y, like y."""
+        return (1 - self.mask) * y
+
+
+class Gray:
+    """The gray level: A x = sum_c x_c / sqrt(C), one channel of C.
+
+    This is the first channel of a colour space that decouples gray from colour by an orthogonal
+    matrix (Song et al. 2021, appendix I.3); A^T y is the image without colour.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels=3):
+        self.channels = channels
+
+    def measure(self, x):
+        """A x, (B, 1, H, W)."""
+        # BEGIN SOLUTION 2.5a
+        # Hint: keepdim=True keeps the axis of the channels.
+        return x.sum(1, keepdim=True) / math.sqrt(self.channels)
+        # END SOLUTION
+
+    def adjoint(self, y):
+        """A^T y, (B, C, H, W): the same share of y in every channel."""
+        # BEGIN SOLUTION 2.5a
+        # Hint: A is a row of C numbers 1 / sqrt(C); its transpose is a column of the same numbers.
+        return y.expand(-1, self.channels, -1, -1) / math.sqrt(self.channels)
+        # END SOLUTION
+
+
+class Pool:
+    """Fewer pixels: A x = k times the mean of every k x k block.
+
+    The factor k makes the rows unit vectors. Super-resolution looks for x behind such a y.
+
+    Args:
+        k: pixels a side of a block; H and W are multiples of it.
+    """
+
+    def __init__(self, k):
+        self.k = k
+
+    def measure(self, x):
+        """A x, (B, C, H / k, W / k)."""
+        # BEGIN SOLUTION 2.5a
+        # Hint: F.avg_pool2d takes the means.
+        return self.k * F.avg_pool2d(x, self.k)
+        # END SOLUTION
+
+    def adjoint(self, y):
+        """A^T y, (B, C, H, W): every pixel of a block gets y / k."""
+        # BEGIN SOLUTION 2.5a
+        # Hint: F.interpolate(..., mode="nearest") repeats pixels.
+        return F.interpolate(y, scale_factor=self.k, mode="nearest") / self.k
+        # END SOLUTION
+
+
+class Measured(Inpainter):
+    """Images that agree with a measurement: `replacement`, `repaint` and `mcg` of Task 2.3, and
+    `predictor_corrector`.
+
+    Args:
+        model: a DiffusionModule. operator: with `measure` and `adjoint`, A A^T = I.
+        y: A x_0 of the images that are wanted. class_label, guidance_scale: see Inpainter.
+    """
+
+    def __init__(self, model, operator, y, class_label=None, guidance_scale=0.0):
+        x0 = operator.adjoint(y)
+        no_hole = torch.zeros(1, 1, *x0.shape[2:], device=x0.device)
+        super().__init__(model, x0, no_hole, class_label, guidance_scale)
+        self.operator, self.y = operator, y
+
+    def project(self, x, a, b):
+        """Give x, a state a x_0 + b noise, the measurement that it should have; the rest stays.
+
+            x + A^T (y_t - A x),    y_t = a y + b A noise
+
+        with fresh noise (Song et al. 2021, appendix I.2 and I.3).
+
+        Args:
+            x: (B, C, H, W). a, b: numbers, or (B, 1, 1, 1).
+
+        Returns:
+            like x.
+        """
+        # BEGIN SOLUTION 2.5b
+        # Hint: self.operator.measure is A, self.operator.adjoint A^T, noise_like(x) the noise.
+        y_t = a * self.y + b * self.operator.measure(noise_like(x))
+        return x + self.operator.adjoint(y_t - self.operator.measure(x))
+        # END SOLUTION
+
+    def paste_known(self, x, timestep):
+        """`project` at the noise level of a timestep; the data, without noise, at timestep -1."""
+        abar = self.scheduler.abar(timestep).item()
+        return self.project(x, math.sqrt(abar), math.sqrt(1 - abar))
+
+    def mcg_gradient(self, x, timestep):
+        """The noise in x_t, and the gradient of ||y - A x0_hat||_2 with respect to x_t.
+
+        As `Inpainter.mcg_gradient`, for any measurement (Chung et al. 2023, DPS, equation 16).
+
+        Args:
+            x: x_t (B, C, H, W). timestep: t.
+
+        Returns:
+            the noise and the gradient, like x both, without a graph behind them.
+        """
+        abar = self.scheduler.abar(timestep)
+        # BEGIN SOLUTION 2.5c
+        # Hint: x0_hat = (x - sqrt(1 - abar) noise) / sqrt(abar), with the graph through the noise.
+        # Hint: one norm for each image, and their sum, as in 2.3e.
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            noise = self.predict_noise(x, timestep)
+            x0_hat = (x - (1 - abar).sqrt() * noise) / abar.sqrt()
+            misfit = self.y - self.operator.measure(x0_hat)
+            (gradient,) = torch.autograd.grad(misfit.flatten(1).norm(dim=1).sum(), x)
+        return noise.detach(), gradient
+        # END SOLUTION
+
+    def step_and_correct(self, reverse, s, s_next, x, corrections=1, snr=0.16):
+        """A reverse-diffusion step and Langevin steps, with `project` after each of them.
+
+        (Song et al. 2021, algorithm 1 and appendix I.) Needs Task 1.1 and 1.3.
+
+        Args:
+            reverse: a reverse process of `sde_todo.sde`. s, s_next: (B,) its clock before, after.
+            x: (B, C, H, W), at s. corrections: how many Langevin steps. snr: their size.
+
+        Returns:
+            x at s_next, like x.
+        """
+        from sde_todo.mixture import alpha_std
+        from sde_todo.sampling import reverse_diffusion_step
+
+        a, b = alpha_std(reverse, s_next, x)  # x at s_next is a x_0 + b noise
+        # BEGIN SOLUTION 2.5d
+        # Hint: reverse_diffusion_step(reverse, s, ds, x) gives the state and its evaluations.
+        # Hint: reverse.correct_fn(s_next, x, snr) at the new time.
+        x, _ = reverse_diffusion_step(reverse, s, (s_next - s)[0].item(), x)
+        x = self.project(x, a, b)
+        for _ in range(corrections):
+            x = self.project(reverse.correct_fn(s_next, x, snr), a, b)
+        return x
+        # END SOLUTION
+
+    @torch.no_grad()
+    def predictor_corrector(self, sde, eps=1e-3, corrections=1, snr=0.16):
+        """Sample along the reverse of a process by `step_and_correct`; needs 2.1j too.
+
+        Args:
+            sde: a process of `sde_todo.sde`; takes sde.N steps. eps: where time ends.
+            corrections, snr: see `step_and_correct`.
+
+        Returns:
+            (B, C, H, W), with the measurement y.
+        """
+        from sde_todo.mixture import alpha_std
+        from sde_todo.sampling import time_grid
+
+        score_fn = self.model.score_fn(sde, self.class_label, self.guidance_scale)
+        reverse, x = sde.reverse(score_fn), sde.prior_sampling(self.x0)
+        times = time_grid(sde.T, eps, sde.N).to(x)[:, None].expand(-1, len(x))  # (N + 1, B)
+        pairs = list(itertools.pairwise(times))
+        for s, s_next in tqdm(pairs, "predictor-corrector", leave=False, disable=None):
+            x = self.step_and_correct(reverse, s, s_next, x, corrections, snr)
+        t = sde.T - times[-1]
+        a, b = alpha_std(sde, t, x)
+        x0 = (x + b**2 * score_fn(t, x)) / a
+        return self.project(x0, 1.0, 0.0)
+
+
+class ClassifierGuided(DiffusionModule):
+    """A model guided to a class by a classifier of noisy images; samples like any other.
+
+    Args:
+        model: a DiffusionModule, its own classes not used.
+        classifier: (x_t, timestep) -> class logits (B, K), for the same schedule.
+    """
+
+    def __init__(self, model, classifier):
+        super().__init__(model.network, model.var_scheduler)
+        self.classifier = classifier
+
+    def class_gradient(self, x, timestep, class_label):
+        """grad_x log p(class_label | x_t) of the classifier.
+
+        Args:
+            x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1.
+
+        Returns:
+            like x, without a graph behind it.
+        """
+        # BEGIN SOLUTION 2.5e
+        # Hint: torch.enable_grad(), x.detach().requires_grad_(), log_softmax over the classes.
+        # Hint: labels count from 1, columns from 0. The sum over the batch has each one's gradient.
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            logp = self.classifier(x, timestep).log_softmax(1)
+            chosen = logp.gather(1, class_label[:, None] - 1)
+            return torch.autograd.grad(chosen.sum(), x)[0]
+        # END SOLUTION
+
+    def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
+        """The noise, moved against the classifier's gradient (Dhariwal and Nichol, algorithm 2).
+
+            noise - s sqrt(1 - abar_t) grad_x log p(class_label | x_t)
+
+        Args:
+            x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1, or None.
+            guidance_scale: s.
+
+        Returns:
+            like x.
+        """
+        noise = self.network(x, timestep)
+        if class_label is None or guidance_scale == 0:
+            return noise
+        abar = abar_between(self.var_scheduler, timestep, x)
+        # BEGIN SOLUTION 2.5f
+        # Hint: noise is minus sqrt(1 - abar) times the score: hence the sign and the factor.
+        gradient = self.class_gradient(x, timestep, class_label)
+        return noise - guidance_scale * (1 - abar).sqrt() * gradient
+        # END SOLUTION
+
+
+def abar_between(scheduler, timestep, x):
+    """abar at timesteps whole or between two, even in log SNR; (B, 1, 1, 1), as x.
+
+    Undoes `BaseScheduler.timestep_of`. timestep: a number or (B,).
+    """
+    known = torch.logit(scheduler.exact).numpy()
+    wanted = torch.as_tensor(timestep).cpu().double().expand(len(x)).numpy()
+    found = torch.from_numpy(np.interp(wanted, np.arange(len(known)), known))
+    return found.sigmoid().to(x).reshape(-1, 1, 1, 1)
