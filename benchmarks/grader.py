@@ -28,16 +28,19 @@ from tests.project import alternatives as plane
 from tests.project import (
     alternatives_bridge,
     alternatives_images,
+    alternatives_likelihood,
     mistakes,
     mistakes_bridge,
     mistakes_images,
+    mistakes_likelihood,
     trees,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
 MISTAKES = mistakes.MISTAKES | mistakes_bridge.MISTAKES | mistakes_images.MISTAKES
+MISTAKES |= mistakes_likelihood.MISTAKES
 ALTERNATIVES = plane.ALTERNATIVES | alternatives_bridge.ALTERNATIVES
-ALTERNATIVES |= alternatives_images.ALTERNATIVES
+ALTERNATIVES |= alternatives_images.ALTERNATIVES | alternatives_likelihood.ALTERNATIVES
 # What a test says of any wrong value, whatever the mistake is
 GENERIC = re.compile(r"expected \S+, got|right but for a factor of|^[\w ()]+ has shape")
 

@@ -35,19 +35,21 @@ STUDENT = {  # folder: the files that go out as they are
     "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py machine.py mixture.py "
     "plot.py todo.py",
     "image_diffusion": "__init__.py bridge.py bridge_network.py bridge_report.py checkpoint.py "
-    "dataset.py demo.py download.py eval_folder.py "
-    "image_files.py inpaint.py loop.py make_subset.py masks.py module.py network.py noise.py "
-    "photo_sources.py plot.py sampling.py sources.py train.py",
+    "control.py dataset.py demo.py download.py edm.py eval_folder.py image_files.py inpaint.py "
+    "likelihood.py loop.py make_subset.py masks.py module.py network.py noise.py "
+    "noisy_classifier.py objectives.py photo_sources.py plot.py presets.py process_sampling.py "
+    "sampling.py sources.py train.py",
     "image_diffusion/fid": "__init__.py features.py measure_fid.py train_classifier.py",
     "image_diffusion/assets": "LICENSE-fashion-mnist classifier.pt fashion_ddpm.ckpt "
     "fashion_mnist.npz.xz",
     "tests": "__init__.py board.py diagnose.py harness.py page.py pictures.py plugin.py "
     "report.py standins.py standins_images.py watch.py",
-    "tests/task1": "__init__.py pictures.py pictures_bridge.py tasks.py tasks_bridge.py "
-    "test_bridge.py test_flow.py test_light_sb.py test_loss.py test_marks.py test_network.py "
-    "test_sampling.py test_sb_fbsde.py test_sde.py test_train.py",
-    "tests/task2": "__init__.py pictures.py tasks.py test_ddpm.py test_inpainting.py "
-    "test_marks.py test_scheduler.py",
+    "tests/task1": "__init__.py pictures.py pictures_bridge.py pictures_likelihood.py tasks.py "
+    "tasks_bridge.py tasks_likelihood.py test_bridge.py test_flow.py test_light_sb.py "
+    "test_likelihood.py test_loss.py test_marks.py test_network.py test_sampling.py "
+    "test_sb_fbsde.py test_sde.py test_train.py",
+    "tests/task2": "__init__.py pictures.py pictures_guidance.py tasks.py tasks_guidance.py "
+    "test_ddpm.py test_guidance.py test_inpainting.py test_marks.py test_scheduler.py",
 }
 GRADER = ("grading/**/*.py", "tests/*.py", "tests/task?/*.py", "solutions/*/*.py")
 

@@ -19,15 +19,19 @@ SCHEDULE = {"num_train_timesteps": 1000, "mode": "cosine"}  # of the default set
 class NoisyClassifier(nn.Module):
     """p(class | x_t) for every timestep of one schedule (Dhariwal and Nichol 2021, section 4).
 
-    The first half of a small U-Net: two resolutions, then the mean over the pixels.
+    The first half of a small U-Net: two resolutions, then the mean over the pixels. It sees
+    sqrt(abar) x_t, which fades where x_t is almost noise: there x_t tells of x_0 only through this
+    product, and the gradient, which a sampler divides by sqrt(abar), has to fade too.
 
     Args:
-        channels: of the images. classes: K. widths: channels of the two resolutions.
+        alphas_cumprod: (T,) abar of the schedule. channels: of the images. classes: K.
+        widths: channels of the two resolutions.
     """
 
-    def __init__(self, channels=3, classes=10, widths=(32, 64)):
+    def __init__(self, alphas_cumprod, channels=3, classes=10, widths=(32, 64)):
         super().__init__()
         outer, inner = widths
+        self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
         self.time_embedding = TimeEmbedding(inner // 2, 2 * inner)
         self.head = nn.Conv2d(channels, outer, 3, stride=2, padding=1)
         self.outer = ResBlock(outer, outer, 2 * inner, scale_shift=True)
@@ -39,8 +43,9 @@ class NoisyClassifier(nn.Module):
     def forward(self, x, timestep):
         """Class logits (B, K) of x_t (B, C, H, W) at a timestep, a number or (B,)."""
         timestep = torch.as_tensor(timestep, device=x.device).expand(len(x))
+        abar = self.alphas_cumprod[timestep.round().long()].reshape(-1, 1, 1, 1)
         emb = self.time_embedding(timestep)
-        h = self.outer(self.head(x), emb)  # (B, outer, H / 2, W / 2)
+        h = self.outer(self.head(abar.sqrt() * x), emb)  # (B, outer, H / 2, W / 2)
         h = self.inner(self.down(h), emb)  # (B, inner, H / 4, W / 4)
         return self.tail(F.silu(self.norm(h)).mean((2, 3)))
 
@@ -80,10 +85,16 @@ def load_noisy_classifier(path=NOISY_CLASSIFIER, device="cpu"):
     """
     state = read_checkpoint(path)
     config = state["config"]
-    if not isinstance(config, dict) or not {"noisy", "channels", "classes"} <= config.keys():
+    if (
+        not isinstance(config, dict)
+        or not {"noisy", "schedule", "channels", "classes"} <= config.keys()
+    ):
         raise ValueError(
             f"{path} is not a classifier of noisy images; train_classifier.py --noisy writes one."
         )
-    net = NoisyClassifier(config["channels"], len(config["classes"]))
+    from image_diffusion.scheduler import DDIMScheduler
+
+    alphas_cumprod = DDIMScheduler(**config["schedule"]).alphas_cumprod
+    net = NoisyClassifier(alphas_cumprod, config["channels"], len(config["classes"]))
     put_weights(net, {name: value.float() for name, value in state["network"].items()}, path)
     return net.eval().to(device), config

@@ -7,7 +7,8 @@ BigGAN, rescaled skips and 4 blocks a level; NCSN++ has the FIR filter, the resi
 and Fourier features of log sigma as well, and is made for the VE process. The "deep" ones have 8
 blocks a level. `--predicts` and `--time_features` change a network's two ends: edm turns DDPM++ and
 NCSN++ into those of Karras et al. 2022, and ve without time features is the noise conditioning of
-NCSNv2 (Song and Ermon 2020, technique 3).
+NCSNv2 (Song and Ermon 2020, technique 3). What predicts ve wants `--mode linear`: its input has the
+standard deviation sigma, which ends at 157 there and at 2e4 under a cosine schedule.
 """
 
 DDPM = {

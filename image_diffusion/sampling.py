@@ -4,8 +4,9 @@
         --save_dir results/samples --num_samples 500 --guidance_scale 1.5
 
 Image i belongs to seed + i: the same seed gives the same images at any --batch_size (up to the
-rounding of the device). Images of a class go to a folder with the class's name, as in the eval
-folder of dataset.py.
+rounding of the device). The methods of Task 1, which --scheduler takes as well, draw from one
+generator: there the images depend on --batch_size too. Images of a class go to a folder with the
+class's name, as in the eval folder of dataset.py.
 """
 
 import argparse
@@ -23,7 +24,11 @@ from image_diffusion.noise import noise_per_image
 from sde_todo.machine import pick_device
 from sde_todo.todo import one_line_todos
 
+PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
+METHODS = ("euler_maruyama", "reverse_diffusion", "ancestral", "none", "ode_euler", "ode_heun")
+METHODS += ("rk45", "multistep")  # of Task 1, see sde_todo/sampling.py
+DEFAULT_STEPS = {"edm": 10, "ddpm": 1000, "ddim": 50, "dpmpp": 10, "ode_heun": 25, "multistep": 10}
 
 
 def draw_batches(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
@@ -99,9 +104,16 @@ def parse(arguments):
     parser.add_argument("--save_dir", required=True, help="folder of the images")
     parser.add_argument("--num_samples", type=int, default=500)
     parser.add_argument("--batch_size", type=int, default=100)
-    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddim")
-    parser.add_argument("--steps", type=int, help="network evaluations (DDPM: all; DDIM: 50)")
+    parser.add_argument("--scheduler", choices=(*SCHEDULERS, "edm", *METHODS), default="ddim")
+    parser.add_argument("--steps", type=int, help="how many (DDPM: all; DDIM: 50)")
+    parser.add_argument(
+        "--process", choices=PROCESSES, default="VPSDE", help="of a method of Task 1"
+    )
+    parser.add_argument("--corrector", default="none", help="langevin or annealed_langevin")
+    parser.add_argument("--snr", type=float, default=0.16, help="size of the corrector's steps")
+    parser.add_argument("--tol", type=float, default=1e-4, help="of rk45")
     parser.add_argument("--eta", type=float, default=0.0, help="noise of DDIM, 0 to 1")
+    parser.add_argument("--churn", type=float, default=0.0, help="noise of edm")
     parser.add_argument("--sigma_type", choices=("small", "large"), default="small")
     parser.add_argument("--guidance_scale", type=float, default=0.0, help="0: no class")
     parser.add_argument("--class_label", help="a number from 1, or a name; all in turn if left out")
@@ -137,14 +149,41 @@ def main(arguments=None):
 def load_sampler(args):
     from image_diffusion import scheduler
 
-    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta}, "dpmpp": {}}
-    scheduler_class = getattr(scheduler, SCHEDULERS[args.scheduler])
-    device = pick_device(args.device)
-    model, config = load_model(args.ckpt_path, scheduler_class, device, **options[args.scheduler])
+    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta}}
+    name = SCHEDULERS.get(args.scheduler, "DDIMScheduler")
+    options = options.get(args.scheduler, {})
+    model, config = load_model(
+        args.ckpt_path, getattr(scheduler, name), pick_device(args.device), **options
+    )
+    steps = DEFAULT_STEPS.get(args.scheduler, 200) if args.steps is None else args.steps
+    if args.scheduler in METHODS:
+        return process_model(args, model, steps), config
+    if args.scheduler == "edm":
+        return edm_model(args, model, steps), config
+    if args.corrector != "none":
+        raise ValueError(f"--scheduler {args.scheduler} takes no corrector; use reverse_diffusion.")
     T = model.var_scheduler.num_train_timesteps
-    default = {"ddpm": T, "ddim": min(50, T), "dpmpp": min(10, T)}[args.scheduler]
-    model.var_scheduler.set_timesteps(default if args.steps is None else args.steps)
+    model.var_scheduler.set_timesteps(steps if args.steps is not None else min(steps, T))
     return model, config
+
+
+def edm_model(args, model, steps):
+    """The model, sampling by Heun's method in sigma."""
+    from image_diffusion.process_sampling import EDMSampled
+
+    return EDMSampled(model, steps, args.churn)
+
+
+def process_model(args, model, steps):
+    """The model, sampling along a process of Task 1."""
+    from image_diffusion.process_sampling import ProcessSampled
+    from sde_todo import sde
+
+    process = getattr(sde, args.process)(steps)
+    rho = 3.0 if args.process != "VESDE" and args.scheduler == "multistep" else 1.0
+    return ProcessSampled(
+        model, process, args.scheduler, args.corrector, snr=args.snr, rho=rho, tol=args.tol
+    )
 
 
 def choose_labels(args, config):

@@ -155,15 +155,13 @@ def work(args, device, rank, world_size):
     """Train one process's part; return whether it came to the end."""
     folder = args.save_dir or RESULTS / args.dataset
     train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
-    config, checkpoint = make_config(args, train_set, device), folder / "last.ckpt"
+    checkpoint = folder / "last.ckpt"
     if args.resume:
         config = read_checkpoint(checkpoint)["config"]
         check_unchanged(config, args, train_set)
-    elif checkpoint.exists() and not args.overwrite:
-        raise ValueError(
-            f"{checkpoint} is there already; go on with --resume, train anew with --overwrite, "
-            f"or choose another --save_dir."
-        )
+    else:
+        config = make_config(args, train_set, device)
+        refuse_to_overwrite(checkpoint, args.overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(config, device, rank, world_size)
     if args.resume:
@@ -177,6 +175,15 @@ def work(args, device, rank, world_size):
     elif rank == 0:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     return whole
+
+
+def refuse_to_overwrite(checkpoint, overwrite):
+    """Leave the checkpoint of an earlier run alone, unless asked to train over it."""
+    if checkpoint.exists() and not overwrite:
+        raise ValueError(
+            f"{checkpoint} is there already; go on with --resume, train anew with --overwrite, "
+            f"or choose another --save_dir."
+        )
 
 
 def check_unchanged(config, args, train_set):

@@ -58,7 +58,7 @@ def trace(field, x, probes):
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        y = field(x) + 0 * x  # a field that ignores x has a derivative too: zero
+        y = field(x)
         divergence = torch.zeros(len(x)).to(x)
         # TODO 1.5a: write this part in the place of the line that raises.
         # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
@@ -94,7 +94,7 @@ def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=
     Returns:
         (B,) in nats.
     """
-    directions = make_probes(x, method, probes)
+    directions, score_fn = make_probes(x, method, probes), differentiable(score_fn)
 
     def slope(t, state):
         points, _ = state
@@ -184,6 +184,7 @@ def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="radema
         (B,) in nats, random; its mean over many calls is the bound.
     """
     t, weight = time_slices(sde, x, eps, slices, density)  # (K, B) each
+    score_fn = differentiable(score_fn)
     # TODO 1.5f: write this part in the place of the line that raises.
     # Hint: for each k: x_t by diffuse, fresh directions by make_probes, weight[k] * elbo_rate.
     # Hint: X_T is diffuse at time T. first_step(sde, score_fn, x, eps) is given.
@@ -210,7 +211,7 @@ def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1
     Returns:
         (B,) in nats.
     """
-    directions = make_probes(x, method, probes)
+    directions, score_fn = make_probes(x, method, probes), differentiable(score_fn)
     dt, integral = (sde.T - eps) / sde.N, 0
     for k in range(sde.N):
         t = torch.full((len(x),), eps + k * dt).to(x)
@@ -252,6 +253,21 @@ def bits_per_dim(logp, x, step=1 / 127.5):
     # TODO 1.5h: write this part in the place of the line that raises.
     # Hint: D = x[0].numel().
     raise NotImplementedError("TODO 1.5h: bits_per_dim")
+
+
+def differentiable(score_fn):
+    """score_fn, refused where its result hides how it depends on x: its divergence would be 0."""
+
+    def checked(t, x):
+        score = score_fn(t, x)
+        if x.requires_grad and torch.is_grad_enabled() and not score.requires_grad:
+            raise ValueError(
+                "score_fn(t, x) came without a graph, so that its divergence cannot be taken; "
+                "call it without torch.no_grad() and without detach()."
+            )
+        return score
+
+    return checked
 
 
 def time_slices(sde, x, eps, slices, density="uniform"):

@@ -17,7 +17,13 @@ import numpy as np
 from sde_todo.plot import BLUE, GREY, PURPLE, RED, WIDTH, png, styled
 from tests import board, harness
 
-FILES = ("tests.task1.pictures", "tests.task1.pictures_bridge", "tests.task2.pictures")
+FILES = (
+    "tests.task1.pictures",
+    "tests.task1.pictures_likelihood",
+    "tests.task1.pictures_bridge",
+    "tests.task2.pictures",
+    "tests.task2.pictures_guidance",
+)
 DPI = 120  # the dots of an image cover whole dots of the picture at this one
 LINE = "#b4b4b4"
 MOST = 60  # values of a generic picture

@@ -121,8 +121,9 @@ def train_noisy_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"
     from image_diffusion.scheduler import DDIMScheduler
 
     torch.manual_seed(seed)
-    net = NoisyClassifier(dataset.images.shape[3], len(dataset.classes)).to(device)
     scheduler = DDIMScheduler(**SCHEDULE).to(device)
+    channels, classes = dataset.images.shape[3], len(dataset.classes)
+    net = NoisyClassifier(scheduler.alphas_cumprod, channels, classes).to(device)
     loss_fn = functools.partial(noisy_loss, net, scheduler)
     return net, fit(net, loss_fn, dataset, minutes, batch_size), scheduler
 

@@ -169,7 +169,6 @@ class DiffusionModule(nn.Module):
         """
         from sde_todo.mixture import alpha_std
 
-        @torch.no_grad()
         def score(t, x):
             a, b = alpha_std(sde, t, x)  # (B, 1, 1, 1) each
             # BEGIN SOLUTION 2.1j

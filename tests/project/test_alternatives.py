@@ -5,9 +5,12 @@ import pytest
 from tests.project import trees
 from tests.project.alternatives import ALTERNATIVES
 from tests.project.alternatives_bridge import ALTERNATIVES as BRIDGE_ALTERNATIVES
+from tests.project.alternatives_guidance import ALTERNATIVES as GUIDANCE_ALTERNATIVES
 from tests.project.alternatives_images import ALTERNATIVES as IMAGE_ALTERNATIVES
+from tests.project.alternatives_likelihood import ALTERNATIVES as LIKELIHOOD_ALTERNATIVES
 
-ALL = ALTERNATIVES | IMAGE_ALTERNATIVES | BRIDGE_ALTERNATIVES
+ALL = ALTERNATIVES | IMAGE_ALTERNATIVES | BRIDGE_ALTERNATIVES | GUIDANCE_ALTERNATIVES
+ALL |= LIKELIHOOD_ALTERNATIVES
 
 
 @pytest.mark.parametrize(("seed", "name"), list(enumerate(ALL)))

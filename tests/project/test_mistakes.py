@@ -5,9 +5,11 @@ import pytest
 from tests.project import trees
 from tests.project.mistakes import MISTAKES
 from tests.project.mistakes_bridge import MISTAKES as BRIDGE_MISTAKES
+from tests.project.mistakes_guidance import MISTAKES as GUIDANCE_MISTAKES
 from tests.project.mistakes_images import MISTAKES as IMAGE_MISTAKES
+from tests.project.mistakes_likelihood import MISTAKES as LIKELIHOOD_MISTAKES
 
-ALL = MISTAKES | BRIDGE_MISTAKES | IMAGE_MISTAKES
+ALL = MISTAKES | BRIDGE_MISTAKES | LIKELIHOOD_MISTAKES | IMAGE_MISTAKES | GUIDANCE_MISTAKES
 
 
 @pytest.mark.parametrize("name", ALL)

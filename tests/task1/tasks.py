@@ -4,13 +4,14 @@ Hints come in levels, from a nudge to nearly the line itself: `pytest --hints 1.
 """
 
 from tests.board import Task
-from tests.task1 import tasks_bridge
+from tests.task1 import tasks_bridge, tasks_likelihood
 
 SECTIONS = {
     "1.1": "Forward and reverse processes",
     "1.2": "Training",
     "1.3": "Sampling",
     "1.4": "The marks",
+    "1.5": "Likelihood",
     "1.6": "Flow matching and Schrödinger bridges",
 }
 
@@ -305,6 +306,39 @@ TASKS = {
         ],
         optional=True,
     ),
+    "1.3h": Task(
+        "Ancestral sampling",
+        "sde_todo/sampling.py",
+        20,
+        [
+            "It has the a, b^2 and score of reverse diffusion, and nearly its mean.",
+            "The state before knows where the data are: its variance is smaller than b^2.",
+            "(x + b^2 score)/a + b std(s + ds)/std(s) z.",
+        ],
+        optional=True,
+    ),
+    "1.3i": Task(
+        "Annealed Langevin",
+        "sde_todo/sampling.py",
+        10,
+        [
+            "It is the corrector of 1.3c with a step that no norm decides.",
+            "eps = 2 (snr std)^2, with the std that the process has at its clock s.",
+            "x + eps * score + torch.sqrt(2 * eps) * torch.randn_like(x).",
+        ],
+        optional=True,
+    ),
+    "1.3j": Task(
+        "Any predictor with any corrector",
+        "sde_todo/sampling.py",
+        10,
+        [
+            "Write a function inside the function: it steps first and then corrects.",
+            "After the step the clock shows s + ds, for every correction.",
+            "return x, evaluations + corrections  at the end of the inner function.",
+        ],
+        optional=True,
+    ),
     "1.4a": Task(
         "Trained samples by the SDE",
         "sde_todo/recipe.py",
@@ -336,4 +370,5 @@ TASKS = {
         ],
         optional=True,
     ),
-} | tasks_bridge.TASKS
+}
+TASKS |= tasks_likelihood.TASKS | tasks_bridge.TASKS

@@ -462,6 +462,211 @@ class Multistep:
         )
 
 
+@graded("1.3h", points=3)
+class Ancestral:
+    """Ancestral steps at three times of the toy process: mean and variance of each."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(3, D)),
+            "s": rng.uniform(0.3, 2.0, 3),
+            "ds": float(rng.uniform(0.3, 0.6)),
+            "n": 20_000,
+        }
+
+    def probe(x, s, ds, n):
+        sde = standins.ToyReverse()
+        many = x.repeat_interleave(n, 0)
+        got = call_step("ancestral_step", sde, s.repeat_interleave(n), ds, many)
+        image = call_step("ancestral_step", sde, s, ds, x[:, None, :, None])
+        return got | {"image": image["out"]}
+
+    def check(got, x, s, ds, n):
+        t = T - s[:, None]
+        std, after = standins.std(t), standins.std(t - ds)
+        a = standins.alpha(t) / standins.alpha(t - ds)
+        b2 = std**2 - a**2 * after**2
+        score = -(0.5 + t) * x
+        means = {
+            "it is not divided by a": x + b2 * score,
+            "this is reverse diffusion, (2 - a) x + b^2 score": (2 - a) * x + b2 * score,
+            "it is multiplied by a; it is divided": a * (x + b2 * score),
+            "the score is not divided by a": x / a + b2 * score,
+            "x is not divided by a": x + b2 * score / a,
+            "the score has the wrong sign": (x - b2 * score) / a,
+            "the score is missing": x / a,
+            "the factor of the score is b; it is b^2": (x + np.sqrt(b2) * score) / a,
+            "the factor of the score is std^2; that leads to the data at once": (x + std**2 * score)
+            / a,
+            "the score is taken at s; it wants t = T - s": (x - b2 * (0.5 + s[:, None]) * x) / a,
+            "ds has the wrong sign: the time before is that of s + ds": mean_after(
+                x, score, t, -ds
+            ),
+        }
+        ratio = after**2 / std**2
+        variances = {
+            "this is the large variance b^2; the small one is b^2 std(t - ds)^2/std(t)^2": b2,
+            "there is no noise": 0.0,
+            "the noise is multiplied by the variance; take its root": (b2 * ratio) ** 2,
+            "the noise is b^2 std(t - ds)/std(t); it is b": b2**2 * ratio,
+            "the ratio of the variances is not rooted": b2 * ratio**2,
+            "the ratio is upside down: std(t - ds)/std(t)": b2 / ratio,
+            "b is missing in the noise": ratio,
+            "the noise is divided by a too; it comes behind": b2 * ratio / a**2,
+            "the noise is std(t - ds); that is the law given the data": after**2,
+            "ds has the wrong sign: the time before is that of s + ds": variance_after(t, -ds),
+        }
+        expect(got["evaluations"], 1, "evaluations")
+        expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
+        expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
+        drawn = got["out"].reshape(3, n, D)
+        for k in range(3):
+            named = {said: value[k] for said, value in means.items()}
+            want = ((x + b2 * score) / a)[k]
+            expect_mean(drawn[k], want, "mean of an ancestral step", named)
+        wide = {said: value + np.zeros((3, D)) for said, value in variances.items()}
+        want = b2 * ratio + np.zeros((3, D))
+        expect(drawn.var(1), want, "variance of an ancestral step", wide, rtol=0.06)
+
+
+def mean_after(x, score, t, ds):
+    """The mean of an ancestral step of the toy process."""
+    a = standins.alpha(t) / standins.alpha(t - ds)
+    b2 = np.maximum(standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2, 0)
+    return (x + b2 * score) / a
+
+
+def variance_after(t, ds):
+    """The variance of an ancestral step of the toy process."""
+    a = standins.alpha(t) / standins.alpha(t - ds)
+    b2 = np.maximum(standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2, 0)
+    return b2 * standins.std(t - ds) ** 2 / standins.std(t) ** 2
+
+
+@graded("1.3i", points=2)
+class AnnealedLangevin:
+    """Langevin steps at three times of the toy process: mean and variance of each."""
+
+    def inputs(rng):
+        return {
+            "x": rng.normal(size=(3, D)),
+            "s": np.array([0.2, 0.9, 2.4]) + rng.uniform(0, 0.2, 3),
+            "snr": float(rng.uniform(0.3, 0.45)),
+            "n": 20_000,
+        }
+
+    def probe(x, s, snr, n):
+        from sde_todo.sampling import annealed_langevin
+
+        sde, many = standins.ToyReverse(), x.repeat_interleave(n, 0)
+        out = annealed_langevin(sde, s.repeat_interleave(n), many, snr)
+        return {"out": out, "image": annealed_langevin(sde, s, x[:, None, :, None], snr)}
+
+    def check(got, x, s, snr, n):
+        s = s[:, None]
+        t = T - s
+        std, score = standins.std(t), -(0.5 + t) * x
+        eps = 2 * (snr * std) ** 2
+        sizes = {
+            "the factor 2 of eps = 2 (snr std)^2 is missing": eps / 2,
+            "snr std is not squared in eps": 2 * snr * std,
+            "snr is not squared in eps": 2 * snr * std**2,
+            "std is not squared in eps": 2 * snr**2 * std,
+            "2 is squared too: eps = 2 (snr std)^2": 2 * eps,
+            "std is missing in eps": 2 * snr**2 + 0 * std,
+            "snr is missing in eps": 2 * std**2,
+            "it is std at T - s; the process that runs backwards takes its own clock, s": (
+                2 * (snr * standins.std(s)) ** 2
+            ),
+        }
+        means = {said: x + size * score for said, size in sizes.items()} | {
+            "the score has the wrong sign": x - eps * score,
+            "the score is missing": x,
+            "the score is taken at s; it wants t = T - s": x - eps * (0.5 + s) * x,
+            "the score has the factor 2 eps; that belongs under the root of the noise": x
+            + 2 * eps * score,
+            "the score has the factor eps/2; this algorithm's alpha is 2 eps": x + eps * score / 2,
+            "x is missing": eps * score,
+        }
+        variances = {
+            "the 2 of sqrt(2 eps) is missing": eps,
+            "there is no noise": 0.0,
+            "the noise is 2 eps z; take the root": (2 * eps) ** 2,
+            "the noise is 2 sqrt(eps) z; the 2 stands under the root": 4 * eps,
+        } | {said: 2 * size for said, size in sizes.items()}
+        expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
+        expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
+        drawn = got["out"].reshape(3, n, D)
+        for k in range(3):
+            named = {said: value[k] for said, value in means.items()}
+            expect_mean(drawn[k], (x + eps * score)[k], "mean of a Langevin step", named)
+        wide = {said: value + np.zeros((3, D)) for said, value in variances.items()}
+        want = 2 * eps + np.zeros((3, D))
+        expect(drawn.var(1), want, "variance of a Langevin step", wide, rtol=0.06)
+
+
+@graded("1.3j", points=2)
+class WithCorrector:
+    """A given step, then a given corrector twice: the states, the times, the evaluations."""
+
+    def inputs(rng):
+        return step_inputs(rng) | {"snr": 0.31}
+
+    def probe(x, s, ds, snr):
+        from sde_todo.sampling import with_corrector
+
+        def step(sde, s, ds, x):
+            return 2 * x + ds, 4
+
+        def corrector(sde, s, x, snr=0.16):
+            return 3 * x + s.reshape(-1, *[1] * (x.ndim - 1)) + snr
+
+        out = {}
+        for name, numbers in (("once", (1, snr)), ("twice", (2, snr)), ("default", ())):
+            step_fn = with_corrector(step, corrector, *numbers)
+            out[name], out[f"{name} evaluations"] = step_fn(standins.ToyReverse(), s, ds, x)
+        return out
+
+    def check(got, x, s, ds, snr):
+        s = s[:, None]
+
+        def after(k, at=s + ds, snr=snr, start=2 * x + ds, moving=0.0):
+            for i in range(k):
+                start = 3 * start + at + i * moving + snr
+            return start
+
+        for name, k, size in (("once", 1, snr), ("twice", 2, snr), ("default", 1, 0.16)):
+            moved = 2 * after(k, snr=size, start=x) + ds
+            early = 2 * after(k, at=s, snr=size, start=x) + ds
+            mistakes = {
+                "the corrector works at s; after the step the time is s + ds": after(k, s, size),
+                "the clock goes on with each correction; it stays at s + ds": after(
+                    k, snr=size, moving=ds
+                ),
+                "the corrector comes first": early,
+                "the corrector comes first, at s + ds": moved,
+                "the corrector is missing": after(0),
+                "corrections is not used: it corrects once": after(1, snr=size),
+                "it corrects once too often": after(k + 1, snr=size),
+                "the corrector starts from the old state": after(k, snr=size, start=x),
+                "every correction starts from the state behind the step": after(1, snr=size),
+                "snr is not handed on": after(k, snr=0.16),
+            }
+            expect(got[name], after(k, snr=size), f"state, {name} corrected", mistakes)
+            expect(
+                got[f"{name} evaluations"],
+                4 + k,
+                f"evaluations, {name} corrected",
+                {
+                    "those of the corrector are not counted": 4,
+                    "the corrector's is counted once; it is asked at every correction": 5,
+                    "those of the step are not counted": k,
+                    "a corrector asks once, not as often as the step": 4 + 4 * k,
+                    "the step is counted once; it says how often it asks": 1 + k,
+                },
+            )
+
+
 def given_weights(lams, lam_next):
     """A stand-in for multistep_weights, by quadrature."""
     lams = np.asarray(lams, dtype=float)

@@ -4,12 +4,14 @@ Hints come in levels, from a nudge to nearly the line itself: `pytest --hints 2.
 """
 
 from tests.board import Task
+from tests.task2 import tasks_guidance
 
 SECTIONS = {
     "2.1": "Images: noise schedules, DDPM and DDIM",
     "2.2": "Guidance",
     "2.3": "Inpainting",
     "2.4": "The marks of Task 2",
+    "2.5": "Control by a measurement or a classifier",
 }
 
 TASKS = {
@@ -274,4 +276,4 @@ TASKS = {
             "The mark rests on 2.3a and 2.3b. RePaint makes better fillings and is not needed.",
         ],
     ),
-}
+} | tasks_guidance.TASKS

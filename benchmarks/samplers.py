@@ -1,0 +1,148 @@
+"""Quality against evaluations, for every sampler: `python benchmarks/samplers.py`.
+
+The shipped model of Fashion-MNIST, its own class model without guidance (one evaluation asks the
+network once), 500 images of all classes, Fréchet distance in classifier features to the 4,000 test
+images. Figures land in results/benchmarks/samplers.json as they come, and a second call goes on
+where the first one stopped; a table and results/benchmarks/samplers.png close it.
+"""
+
+import argparse
+import functools
+import json
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("COURSE", "solutions")
+
+import numpy as np
+import torch
+
+from image_diffusion import plot
+from image_diffusion import scheduler as schedulers
+from image_diffusion.checkpoint import load_model
+from image_diffusion.dataset import ASSETS, load_dataset
+from image_diffusion.fid.measure_fid import fid_of_images
+from image_diffusion.process_sampling import EDMSampled, ProcessSampled
+from image_diffusion.sampling import balanced_labels, draw_images
+from sde_todo.demo import write
+from sde_todo.sde import VPSDE
+
+ROOT = Path(__file__).parents[1]
+BUDGETS = (5, 10, 20, 50, 100, 1000)
+TOLERANCES = (1.0, 0.3, 0.1, 1e-2, 1e-3)  # of RK45, which chooses its own steps
+NUM = 500
+
+
+def scheduled(name, evaluations):
+    """A model with a scheduler of scheduler.py and as many steps."""
+    model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", getattr(schedulers, name))
+    spacing = {"spacing": "trailing"} if evaluations == 1000 else {}
+    model.var_scheduler.set_timesteps(evaluations, **spacing)
+    return model, evaluations
+
+
+def by_process(evaluations, steps, **options):
+    """A model that samples along VPSDE in a given number of steps."""
+    model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
+    return ProcessSampled(model, VPSDE(steps), **options), evaluations
+
+
+def predictor_corrector(evaluations):
+    """Reverse diffusion and Langevin in turn, and one evaluation for the end."""
+    options = {"corrector": "langevin", "snr": 0.1, "rho": 3.0}
+    return by_process(evaluations, (evaluations - 1) // 2, **options)
+
+
+def multistep(evaluations):
+    """Exponential multistep of order 3 on the denoiser (task 1.3g)."""
+    return by_process(evaluations, evaluations - 1, method="multistep", rho=3.0)
+
+
+def heun(evaluations):
+    """EDM's Heun steps, 2 n - 1 evaluations, at most as many as asked for."""
+    model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
+    steps = (evaluations + 1) // 2
+    return EDMSampled(model, steps), 2 * steps - 1
+
+
+SAMPLERS = {
+    "DDPM": functools.partial(scheduled, "DDPMScheduler"),
+    "DDIM": functools.partial(scheduled, "DDIMScheduler"),
+    "DPM-Solver++": functools.partial(scheduled, "DPMSolverScheduler"),
+    "Heun (EDM)": heun,
+    "predictor-corrector": predictor_corrector,
+    "multistep": multistep,
+}
+
+
+def distance(model, reference, num=NUM, seed=0):
+    """Fréchet distance of `num` images to the reference, and the seconds that drawing took."""
+    torch.manual_seed(seed)
+    start = time.perf_counter()
+    images = draw_images(model, num, balanced_labels(num, 10), 1.0, seed)
+    seconds = time.perf_counter() - start
+    return fid_of_images(images, reference, "classifier"), seconds
+
+
+def measure(found, path, names, num):
+    """Fill in the figures that are missing, those of few evaluations first."""
+    reference = np.asarray(load_dataset("fashion", "test").images)
+    for budget in BUDGETS:
+        for name in names:
+            if f"{name} {budget}" not in found:
+                model, evaluations = SAMPLERS[name](budget)
+                keep(found, path, f"{name} {budget}", model, evaluations, reference, num)
+    for tol in TOLERANCES:
+        if f"RK45 {tol:g}" not in found:
+            model, _ = by_process(0, 2, method="rk45", tol=tol)
+            keep(found, path, f"RK45 {tol:g}", model, None, reference, num)
+
+
+def keep(found, path, key, model, evaluations, reference, num):
+    """Measure one figure, print it and write the file."""
+    figure, seconds = distance(model, reference, num)
+    evaluations = evaluations or model.evaluations
+    found[key] = {"evaluations": evaluations, "distance": figure, "seconds": seconds}
+    print(f"{key:<26} {evaluations:5d} evaluations   {figure:7.2f}   {seconds:.0f} s", flush=True)
+    write(path, json.dumps(found, indent=2) + "\n")
+
+
+def lines(found):
+    """dict from sampler to its list of (evaluations, distance), rising."""
+    curves = {}
+    for key, value in found.items():
+        name = key.rpartition(" ")[0]
+        curves.setdefault(name, []).append((value["evaluations"], value["distance"]))
+    return {name: sorted(points) for name, points in curves.items()}
+
+
+def report(found, path, num):
+    """Print the table and save the plot."""
+    print(f"\n{'':<20}" + "".join(f"{budget:>9}" for budget in BUDGETS))
+    for name in SAMPLERS:
+        row = [found.get(f"{name} {budget}", {}).get("distance", np.nan) for budget in BUDGETS]
+        print(f"{name:<20}" + "".join(f"{value:9.2f}" for value in row))
+    title = f"Fashion-MNIST: distance of {num} images against network evaluations"
+    figure = plot.curves(
+        lines(found), title, "network evaluations", "Fréchet distance, classifier features"
+    )
+    plot.save(figure, path)
+    print(f"Plot: {path}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
+    parser.add_argument("--num", type=int, default=NUM)
+    parser.add_argument("--fresh", action="store_true", help="do again what is done")
+    args = parser.parse_args()
+    path = ROOT / "results" / "benchmarks" / "samplers.json"
+    found = json.loads(path.read_text()) if path.exists() and not args.fresh else {}
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    measure(found, path, args.samplers, args.num)
+    report(found, path.with_suffix(".png"), args.num)
+
+
+if __name__ == "__main__":
+    main()
