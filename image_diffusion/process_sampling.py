@@ -19,6 +19,8 @@ class ProcessSampled(DiffusionModule):
         model: a DiffusionModule. sde: a process, takes sde.N steps.
         method, corrector, corrections, snr: see `sde_todo.sampling.Sampler`.
         rho: spacing of the times. tol: of "rk45". order: of "multistep".
+        sigma_min: noise-to-signal ratio at which time ends, if not at the smallest one that the
+            schedule knows.
 
     Attributes:
         evaluations: of the score, in the last call of `sample`.
@@ -35,11 +37,13 @@ class ProcessSampled(DiffusionModule):
         rho=1.0,
         tol=1e-4,
         order=3,
+        sigma_min=0.0,
     ):
         from sde_todo.sampling import choose_step
 
         super().__init__(model.network, model.var_scheduler)
         self.sde, self.method, self.rho, self.tol, self.order = sde, method, rho, tol, order
+        self.eps = known_from(sde, self.var_scheduler, sigma_min)
         self.step = choose_step(method, corrector, corrections, snr)
         self.evaluations = 0
 
@@ -47,15 +51,14 @@ class ProcessSampled(DiffusionModule):
     def sample(self, batch_size, class_label=None, guidance_scale=0.0):
         """Draw images (B, C, H, W); the noise comes from torch's own generator.
 
-        Time ends at the smallest noise that the schedule knows, and there the state gives way to
-        its mean, E[x_0 | x], for one evaluation more (Song et al. 2021, appendix G).
+        Where time ends the state gives way to its mean, E[x_0 | x], for one evaluation more (Song
+        et al. 2021, appendix G).
         """
         from sde_todo.sampling import time_grid
 
         sde, score_fn = self.sde, self.score_fn(self.sde, class_label, guidance_scale)
         x = sde.prior_sampling(torch.empty(batch_size, *self.image_shape, device=self.device))
-        eps = known_from(sde, self.var_scheduler)
-        times = time_grid(sde.T, eps, sde.N, self.rho).to(x)
+        times = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
         x, self.evaluations = self.follow(sde.reverse(score_fn), times, x)
         if self.method == "multistep":  # its last state is that mean already
             return x
@@ -81,15 +84,18 @@ class ProcessSampled(DiffusionModule):
         return x, total
 
 
-def known_from(sde, scheduler):
-    """The first time at which the noise of a process is no less than a schedule's first abar.
+def known_from(sde, scheduler, sigma_min=0.0):
+    """The first time at which a process has the noise of a schedule's first timestep, or more.
 
     Below it the network would be asked about noise levels that it was never shown.
+
+    Args:
+        sigma_min: a noise-to-signal ratio that the noise has to reach too.
     """
     t = torch.linspace(0, sde.T**0.25, 20_001, dtype=torch.float64)[1:] ** 4
     alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=torch.float64))
     abar = (alpha**2 / (alpha**2 + std**2))[:, 0]
-    return t[abar <= scheduler.exact[0]][0].item()
+    return t[abar <= min(scheduler.exact[0].item(), 1 / (1 + sigma_min**2))][0].item()
 
 
 class EDMSampled(DiffusionModule):

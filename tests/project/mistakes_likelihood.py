@@ -50,7 +50,7 @@ MISTAKES = {
     "ancestral noise without root": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * (next_std / std) ** 2 * torch.randn_like(x), 1", "take its root"),
     "ancestral noise by b squared": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * next_std / std * torch.randn_like(x), 1", "it is b"),
     "ancestral without noise": ("1.3h", "sampling", ANCESTRAL, "return mean, 1", "there is no noise"),
-    "ancestral counts two": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 2", "evaluations"),
+    "ancestral counts two": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 2", "asked once"),
     # 1.3i
     "annealed langevin noise sqrt(eps)": ("1.3i", "sampling", LANGEVIN, "return x + eps * score + torch.sqrt(eps) * torch.randn_like(x)", "2 of sqrt(2 eps)"),
     "annealed langevin eps without 2": ("1.3i", "sampling", LANGEVIN_EPS, "eps = (snr * std) ** 2", "factor 2 of eps"),
@@ -78,7 +78,7 @@ MISTAKES = {
     "trace of the last direction": ("1.5a", "likelihood", DIVERGENCE, "divergence = (vjp * v).flatten(1).sum(1)", "only the last direction"),
     "trace as a mean over directions": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).flatten(1).sum(1) / len(probes)", "mean over the directions"),
     "trace as a mean over coordinates": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).flatten(1).mean(1)", "mean over the coordinates"),
-    "trace of the whole batch": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).sum()", "divergence"),
+    "trace of the whole batch": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).sum()", "sum over the batch"),
     "trace squares the product": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + vjp.pow(2).flatten(1).sum(1)", "square of v^T"),
     "trace meets x": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * x).flatten(1).sum(1)", "multiplied with x"),
     "trace subtracts": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence - (vjp * v).flatten(1).sum(1)", "sign is wrong"),

@@ -96,7 +96,6 @@ def test_elbo_of_the_exact_score_is_the_log_density(name, density, slices, metho
     score = DATA.score_fn(process)
     draws = elbo(process, score, many, BOUND_EPS[name], slices, density, method).reshape(n, 2)
     for got, truth in zip(draws.T, DATA.log_prob(x), strict=True):
-        print("ELBO", name, density, slices, method, got.mean().item()-truth.item(), got.std().item()/n**.5)
         assert_mean(got, truth, bias=2e-3)
 
 
@@ -108,7 +107,6 @@ def test_path_elbo_of_the_exact_score_is_the_log_density(name, lam):
     many, n = x.repeat(2500, 1), 2500
     coarse, fine = (path_draws(soft(name, N), many, lam) for N in (60, 120))
     truth = DATA.log_prob(x, *scale(process, 0.05))
-    print("PATH", name, lam, (2*fine-coarse).mean().item()-truth.item(), fine.mean().item()-truth.item(), fine.std().item()/n**.5)
     assert_mean(2 * fine - coarse, truth)
 
 
@@ -139,7 +137,6 @@ def test_path_elbo_at_lam_one_tends_to_the_likelihood_of_the_ode(name):
     errors = []
     for N in (60, 240):
         errors.append((path_draws(soft(name, N), x, 1.0, "exact") - truth).abs().mean().item())
-    print("LAM1", name, errors, math.log(errors[0] / errors[1], 4))
     assert math.log(errors[0] / errors[1], 4) == pytest.approx(1, abs=0.2), errors
 
 
@@ -200,7 +197,6 @@ def test_a_wrong_score_costs_half_its_squared_error(name, size):
     exact = seeded_elbo(process, DATA.score_fn(process), x, eps)
     wrong = seeded_elbo(process, wrong_score(process, size), x, eps)
     gap = predicted_gap(process, eps, size)
-    print("GAP", name, size, (wrong-exact).mean().item(), -gap, (wrong-exact).std().item()/len(x)**.5, (wrong-DATA.log_prob(x)).mean().item(), (wrong-DATA.log_prob(x)).std().item()/len(x)**.5)
     assert_mean(wrong - exact, -gap)
     assert_mean(wrong - DATA.log_prob(x), -gap, bias=2e-3)
     assert gap > 4 * (wrong - exact).std() / math.sqrt(len(x))  # so that the test can tell
@@ -225,7 +221,6 @@ def test_the_bound_of_a_linear_score_lies_below_the_density_of_its_model(kappa, 
     rate = 2 * kappa - 1
     variance = 1 / rate + (1 - 1 / rate) * math.exp(-rate * B)
     density = -square / (2 * variance) - math.log(2 * math.pi * variance)
-    print("OWN", kappa, r, draws.mean().item(), bound, density, draws.std().item()/6000**.5)
     assert_mean(draws, bound, bias=1e-3)
     assert draws.mean() < density - 4 * draws.std() / math.sqrt(len(x))
 
@@ -250,7 +245,6 @@ def test_debiased_times_take_variance_off_on_nearly_singular_data(name, ratio):
     process = build(name)
     for seed in range(3):
         pair = [spread_of_the_bound(process, narrow, d, seed) for d in ("uniform", "debiased")]
-        print("VAR", name, pair)
         assert pair[0] > ratio * pair[1]
     pair = [spread_of_the_bound(process, DATA, d, 0) for d in ("uniform", "debiased")]
     assert pair[0] == pytest.approx(pair[1], rel=0.25)

@@ -516,8 +516,8 @@ class Ancestral:
             "the noise is std(t - ds); that is the law given the data": after**2,
             "ds has the wrong sign: the time before is that of s + ds": variance_after(t, -ds),
         }
-        expect(got["evaluations"], 1, "evaluations")
-        expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
+        expect(got["evaluations"], 1, "evaluations", {"the score is asked once": 2})
+        expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")
         expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
         drawn = got["out"].reshape(3, n, D)
         for k in range(3):
@@ -594,7 +594,7 @@ class AnnealedLangevin:
             "the noise is 2 eps z; take the root": (2 * eps) ** 2,
             "the noise is 2 sqrt(eps) z; the 2 stands under the root": 4 * eps,
         } | {said: 2 * size for said, size in sizes.items()}
-        expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
+        expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")
         expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
         drawn = got["out"].reshape(3, n, D)
         for k in range(3):

@@ -12,7 +12,6 @@ from tests.harness import picture
 from tests.pictures import Curves, draws, image_pair, image_rows, panels
 from tests.task2.pictures import SIDE, inpainting_inputs, many, moments, photos
 from tests.task2.test_guidance import (
-    CLASSES,
     Forward,
     Weighted,
     gray_matrix,
@@ -23,8 +22,8 @@ from tests.task2.test_guidance import (
 )
 from tests.task2.test_inpainting import misfit_gradient
 
-BLOCK, GAP = 4, 4
-AWAY = np.sqrt(np.array([0.5, 0.3, 0.2]))  # a unit vector, weights of a measurement
+BLOCK, GAP, COLUMNS = 4, 4, 6
+WEIGHTS = np.sqrt([0.5, 0.3, 0.2])  # of a measurement, a unit vector
 
 
 def rgb(colour):
@@ -112,29 +111,31 @@ class Measurements:
 
 @picture("2.5b")
 class Imputed:
-    """The shape of the boot is measured, the colours are free: they stay; noise grows with b."""
+    """The boot is measured, with noise of this std; the colours are free and stay as they were."""
 
     def inputs(rng):
         levels = np.array([[1.0, 0.0], [0.9, 0.2], [0.7, 0.5], [0.4, 0.9]])
-        return {"x": wash(), "y": photos()[[9]], "levels": levels, "w": AWAY}
+        return {"x": wash(), "y": photos()[[9]], "levels": levels, "w": WEIGHTS}
 
     def probe(x, y, levels, w):
         import torch
 
         x, y = many(x, y)
-        measured = toy_measured(Weighted(w), y)
-        return moments(torch.cat([measured.project(x.clone(), a, b) for a, b in levels.tolist()]))
+        measured, operator = toy_measured(Weighted(w), y), Weighted(w)
+        out = torch.cat([measured.project(x.clone(), a, b) for a, b in levels.tolist()])
+        inside = operator.measure(out)
+        free = moments(out - operator.adjoint(inside))["std"]
+        return moments(out) | {"std": moments(inside)["std"], "free": free}
 
     def draw(got, x, y, levels, w):
         column = w.reshape(3, 1, 1)
         kept = x - column * (column * x).sum(1, keepdims=True)
         want = np.concatenate([kept + column * a * y for a, _ in levels])
         mean, one = (draws(got[name], want.shape) for name in ("mean", "one"))
-        # The noise of one measurement is shared among three channels, by their weights.
-        std = levels[:, 1] * w.mean()
+        inside, free = (draws(got[name], (4,)) for name in ("std", "free"))
         labels = [
-            f"b = {b:g}\nstd {mine:.2g}\n(of {right:.2g})"
-            for (_, b), mine, right in zip(levels, draws(got["std"], (4,)), std, strict=True)
+            f"std {mine:.2g} (of {b:g})\nfree {other:.2g} (of 0)"
+            for (_, b), mine, other in zip(levels, inside, free.round(3), strict=True)
         ]
         rows = {"x": [x] * 4, "y": [y] * 4, "expected, mean": want[:, None]}
         rows |= {"yours, mean": mean[:, None], "yours, one": one[:, None]}
@@ -232,8 +233,8 @@ class TowardsAClass:
     """Brighter where more light makes the class of the column likelier, darker where less does."""
 
     def inputs(rng):
-        x = 0.1 * rng.normal(size=(CLASSES, 1, SIDE, SIDE))
-        return {"x": x, "w": photos()[:CLASSES] / 40, "label": np.arange(1, CLASSES + 1)}
+        x = 0.1 * rng.normal(size=(COLUMNS, 1, SIDE, SIDE))
+        return {"x": x, "w": photos()[:COLUMNS] / 40, "label": np.arange(1, COLUMNS + 1)}
 
     def probe(x, w, label):
         import torch
@@ -247,7 +248,7 @@ class TowardsAClass:
             return {"out": guided.class_gradient(x, 5, label)}
 
     def draw(got, x, w, label):
-        p = np.exp(times(w.reshape(CLASSES, -1), x, (CLASSES,)))
+        p = np.exp(times(w.reshape(COLUMNS, -1), x, (COLUMNS,)))
         p /= p.sum(1, keepdims=True)
         want = w[label - 1] - np.einsum("bk,kchw->bchw", p, w)
         scale = np.abs(want).max()

@@ -7,7 +7,7 @@ from tests import standins_images as toy
 from tests.harness import expect, expect_mean, expect_that, graded
 from tests.task2.test_scheduler import MANY, check_own_noise, check_spread, check_unchanged
 
-B, SHAPE = 4, (3, 4, 5)
+B, SHAPE = 7, (3, 4, 5)
 ROWS = (3, 2, 2)  # shape of a measurement by an explicit matrix
 
 
@@ -113,7 +113,7 @@ class GrayLevel:
 
 def check_gray_adjoint(got, y, A, C):
     expect_that(
-        got.shape != y.shape or C == 1,
+        got.shape != y.shape,
         "A^T y has one channel; it is an image of C channels.",
     )
     every = np.repeat(y, C, 1)
@@ -240,8 +240,8 @@ class Project:
         known = column * a * y
         mistakes = {
             "y is not scaled by a: x is a x_0 + b noise, and y belongs to x_0": imputed(x, y, w),
-            "y is scaled by a^2": imputed(x, a**2 * y, w),
-            "y is scaled by the root of a": imputed(x, np.sqrt(a) * y, w),
+            "y is scaled by a^2; by a alone": imputed(x, a**2 * y, w),
+            "y is scaled by the root of a; by a itself": imputed(x, np.sqrt(a) * y, w),
             "A x is not taken away: what x measured before is still in it": x + known,
             "A x is not taken away in full: a counts for y alone": x + column * a * (y - Ax),
             "what is free is lost: x + A^T (y_t - A x) keeps it": known,
@@ -259,6 +259,7 @@ def check_projected_noise(draws, x, mean, w, b):
         draws.shape == (MANY, *SHAPE),
         f"x projected has shape {draws.shape}; expected {(MANY, *SHAPE)}.",
     )
+    expect_that(np.isfinite(draws).all(), "x projected has NaN or infinite values.")
     Q = colour_space(w)
     z, before = turned(Q, draws), turned(Q, x)
     expect_that(
@@ -278,7 +279,7 @@ def check_projected_noise(draws, x, mean, w, b):
             "there is none: y_t has that of a x_0 + b noise": 0.0,
             "its standard deviation is b^2; b is the deviation already": b**4,
             "its standard deviation is the root of b; b is the deviation already": b,
-            "b is not used": 1.0,
+            "b is not used: the noise of y_t has it as its standard deviation": 1.0,
             "x keeps its noise as well": 2 * b**2,
         },
     )
@@ -310,7 +311,7 @@ class MisfitGradient:
             "W": 0.6 * rng.normal(size=(n, n)) / np.sqrt(n),
             "x": rng.normal(size=(B, *SHAPE)),
             "y": 2 * rng.normal(size=(B, *ROWS)),
-            "label": rng.permutation(np.arange(1, 7))[:B],
+            "label": rng.permutation(np.arange(1, 9))[:B],
             "scale": float(rng.uniform(0.5, 2)),
             "t": int(rng.integers(8, 14)),
         }
@@ -373,7 +374,7 @@ class MisfitGradient:
 
 
 STEP, CORRECT, PROJECT, EULER = range(4)
-CALLS = ("step", "correct", "project", "predict_fn")
+CALLS = ("reverse_diffusion_step", "correct_fn", "project", "predict_fn")
 
 
 class Forward(standins.ToyProcess):
@@ -574,7 +575,7 @@ def check_flow(got, start, n):
     expect(got, end(), "x", mistakes)
 
 
-CLASSES = 6
+CLASSES = B + 1
 
 
 @graded("2.5e", points=2)
@@ -582,14 +583,14 @@ class ClassGradient:
     """The gradient of log p(c | x_t) of a quadratic classifier, each image with its own label."""
 
     def inputs(rng):
-        n, count = int(np.prod(SHAPE)), 5
+        n = int(np.prod(SHAPE))
         return {
-            "x": rng.normal(size=(count, *SHAPE)),
+            "x": rng.normal(size=(B, *SHAPE)),
             "w": rng.normal(size=(CLASSES, n)) / np.sqrt(n),
             "c": rng.normal(size=CLASSES) / np.sqrt(n),
-            "t": rng.permutation(np.arange(1, 30))[:count],
+            "t": rng.permutation(np.arange(1, 30))[:B],
             # Never the last class, so that a label off by one is still a column.
-            "label": rng.permutation(np.arange(1, CLASSES))[:count],
+            "label": rng.permutation(np.arange(1, CLASSES)),
         }
 
     def probe(x, w, c, t, label):
@@ -648,12 +649,12 @@ def check_class_gradient(got, x, w, c, t, label):
         "the softmax runs over the images; over the classes: log_softmax(1)": (
             slope[index, label - 1] - across
         ),
-        "all images count for every image's label: pick one column a row": every[:, label - 1].sum(
-            1
-        ),
+        "every image gets the gradients for the labels of all; pick one column in each row": every[
+            :, label - 1
+        ].sum(1),
         "it is divided by the number of images; take the sum": true / count,
-        "it is divided by the number of images and falls in log p: cross_entropy is minus the "
-        "mean of log p": -true / count,
+        "this is the gradient of cross_entropy, minus the mean of log p; take the sum": -true
+        / count,
         "the sign is wrong: a loss falls where log p rises": -true,
         "all classes are summed up": every.sum(1),
         "all images get the label of the first": every[:, label[0] - 1],
@@ -675,11 +676,10 @@ class GuidedNoise:
     """The noise minus s sqrt(1 - abar) times the gradient, each image at its own timestep."""
 
     def inputs(rng):
-        count = 5
         return {
-            "x": rng.normal(size=(count, *SHAPE)),
-            "t": rng.permutation(np.arange(8, 24))[:count],
-            "label": rng.permutation(np.arange(1, 7))[:count],
+            "x": rng.normal(size=(B, *SHAPE)),
+            "t": rng.permutation(np.arange(8, 24))[:B],
+            "label": rng.permutation(np.arange(2, 10))[:B],
             "scale": float(rng.uniform(1.5, 3)),
         }
 
@@ -715,10 +715,13 @@ class GuidedNoise:
                 "1 - abar stands for its root": noise - scale * b**2 * slope,
                 "it is divided by sqrt(1 - abar)": noise - scale / b * slope,
                 "guidance_scale is not used": noise - b * slope,
-                "guidance_scale counts twice": noise - scale * push,
+                "guidance_scale counts twice; once": noise - scale * push,
                 "guidance_scale - 1 stands for guidance_scale": noise - (scale - 1) * b * slope,
                 "the noise of the network is lost": -push,
-                "there is no guidance": noise,
+                "there is no guidance; take the gradient away": noise,
+                "class_gradient counts labels from 1 itself; give it class_label as it is": (
+                    noise - scale * b * toy_gradient(x, times, label - 1)
+                ),
                 "the noise is scaled as well": scale * (noise - b * slope),
                 "the network is asked for the class as well; its own classes are not used": (
                     toy.toy_network(x, times.ravel(), label) - push
