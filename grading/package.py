@@ -40,8 +40,8 @@ STUDENT = {  # folder: the files that go out as they are
     "noisy_classifier.py objectives.py photo_sources.py plot.py presets.py process_sampling.py "
     "sampling.py sources.py train.py",
     "image_diffusion/fid": "__init__.py features.py measure_fid.py train_classifier.py",
-    "image_diffusion/assets": "LICENSE-fashion-mnist classifier.pt fashion_ddpm.ckpt "
-    "fashion_mnist.npz.xz",
+    "image_diffusion/assets": "LICENSE-fashion-mnist classifier.pt colour_classifier.pt "
+    "colour_ddpm.ckpt fashion_ddpm.ckpt fashion_mnist.npz.xz",
     "tests": "__init__.py board.py diagnose.py harness.py page.py pictures.py plugin.py "
     "report.py standins.py standins_images.py watch.py",
     "tests/task1": "__init__.py pictures.py pictures_bridge.py pictures_likelihood.py tasks.py "
