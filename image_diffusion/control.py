@@ -21,7 +21,7 @@ import torch
 
 from image_diffusion import plot
 from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
+from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_tensor, to_uint8
 from image_diffusion.masks import make_mask
 from image_diffusion.noise import noise_per_image
 from image_diffusion.noisy_classifier import NOISY_CLASSIFIER, load_noisy_classifier
@@ -174,7 +174,7 @@ def control_measurement(args, folder, device):
     if args.task == "colour" and channels == 1:
         raise ValueError(f"{args.ckpt_path} draws gray images; --task colour needs a coloured set.")
     test = load_dataset(config["dataset"], "test", size, args.data_root)
-    index = np.random.default_rng(args.seed).choice(len(test), args.num_samples, replace=False)
+    index = choose(test, args.num_samples, args.seed)
     x0 = to_tensor(test.images[index]).to(device)
     operator = make_operator(args.task, len(x0), channels, size, args.seed)
     y = operator.measure(x0)

@@ -27,7 +27,7 @@ from image_diffusion.photo_sources import PHOTO_SETS, image_folder
 from image_diffusion.sources import ASSETS, DATA_ROOT, MNIST_SETS
 
 __all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]
-__all__ += ["decoded_folder", "to_tensor", "to_uint8"]
+__all__ += ["choose", "decoded_folder", "to_tensor", "to_uint8"]
 
 DATASETS = MNIST_SETS | PHOTO_SETS
 
@@ -103,6 +103,19 @@ def decoded_folder(name, data_root=DATA_ROOT):
     if data_root.is_dir() and not there and not os.access(data_root, os.W_OK):
         return DATA_ROOT / f"{name}-{_short_hash(data_root.resolve())}"
     return data_root / name
+
+
+def choose(dataset, num, seed=0):
+    """Indices (num,) of different images of an ImageSet, drawn at random.
+
+    Raises:
+        ValueError: fewer than one is wanted, or more than there are.
+    """
+    if not 1 <= num <= len(dataset):
+        raise ValueError(
+            f"--num_samples {num}: choose 1 to {len(dataset)} {dataset.split} images."
+        )
+    return np.random.default_rng(seed).choice(len(dataset), num, replace=False)
 
 
 def to_tensor(images):

@@ -17,7 +17,7 @@ import torch
 
 from image_diffusion import plot
 from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor, to_uint8
+from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_tensor, to_uint8
 from image_diffusion.masks import KINDS, make_mask
 from image_diffusion.noise import noise_per_image
 from image_diffusion.sampling import save_images
@@ -108,7 +108,7 @@ def main(arguments=None):
     model.var_scheduler.set_timesteps(args.steps)
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
     test = load_dataset(config["dataset"], "test", size, args.data_root)
-    index = np.random.default_rng(args.seed).choice(len(test), args.num_samples, replace=False)
+    index = choose(test, args.num_samples, args.seed)
     originals = np.asarray(test.images[index])
     x0 = to_tensor(originals).to(model.device)
     mask = make_mask(args.mask, len(x0), size, args.seed).to(model.device)

@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS, DATA_ROOT, load_dataset, to_tensor
+from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_tensor
 from image_diffusion.process_sampling import known_from
 from sde_todo.machine import pick_device
 from sde_todo.todo import one_line_todos
@@ -76,9 +76,7 @@ def main(arguments=None):
     model.requires_grad_(False)
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
     test = load_dataset(config["dataset"], "test", size, args.data_root)
-    if args.num_samples > len(test):
-        raise ValueError(f"--num_samples is at most {len(test)}, the test images there are.")
-    index = np.random.default_rng(args.seed).choice(len(test), args.num_samples, replace=False)
+    index = choose(test, args.num_samples, args.seed)
     bits = {}
     for noise in NOISES:
         for start in tqdm(range(0, len(index), args.batch_size), noise, disable=None):

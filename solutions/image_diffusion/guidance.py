@@ -7,7 +7,8 @@ Two ways to add a condition to a score: the gradient of a classifier that reads 
 and a linear measurement y = A x_0 that the images have to agree with. What is known of a hole's
 surroundings, the gray level of a colour image, the mean of every block of pixels: each is such a
 measurement, with rows that are orthonormal, A A^T = I. Then A^T y is an image, A^T A projects on
-what is measured, and x - A^T A x is what is free.
+what is measured, and x - A^T A x is what is free. (For a hole, A y is an image with a blank in the
+hole, and A = A^T the projection itself.)
 
     python -m image_diffusion.control --task colour
 

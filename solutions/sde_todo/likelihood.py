@@ -56,17 +56,18 @@ def trace(field, x, probes):
     Returns:
         y (B, ...), divergence (B,).
     """
+    # BEGIN SOLUTION 1.5a
+    # Hint: inside torch.enable_grad(), let x require gradients before the field sees it.
+    # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         y = field(x)
         divergence = torch.zeros(len(x)).to(x)
-        # BEGIN SOLUTION 1.5a
-        # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
         for v in probes:
             vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]
             divergence = divergence + (vjp * v).flatten(1).sum(1)
-        # END SOLUTION
     return y.detach(), divergence.detach()
+    # END SOLUTION
 
 
 def flow(sde, score_fn, t, x):
@@ -159,8 +160,8 @@ def interpolate(a, b, weight):
 
 def reverse_drift(sde, score_fn, t, x, lam=0.0):
     """(1 - lam/2) g^2 score - f, the drift of the reverse process at time t (B,); shape of x."""
-    f, g = sde.sde_coeff(t, x)
-    return (1 - lam / 2) * g**2 * score_fn(t, x) - f
+    forward_drift, g = sde.sde_coeff(t, x)
+    return (1 - lam / 2) * g**2 * score_fn(t, x) - forward_drift
 
 
 def elbo_rate(sde, score_fn, t, x, probes):

@@ -84,6 +84,9 @@ MISTAKES = {
     "trace subtracts": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence - (vjp * v).flatten(1).sum(1)", "sign is wrong"),
     "trace frees the graph": ("1.5a", "likelihood", VJP, "vjp = torch.autograd.grad(y, x, v)[0]", "second time"),
     "trace of points alone": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).sum(1)", "shapes do not go together"),
+    "trace without gradients turned on": ("1.5a", "likelihood", "with torch.enable_grad():\n        x = x.detach()", "if True:\n        x = x.detach()", "does not require grad"),
+    "trace keeps the graph": ("1.5a", "likelihood", "return y.detach(), divergence.detach()", "return y, divergence", "still carries the graph"),
+    "trace gives the divergence first": ("1.5a", "likelihood", "return y.detach(), divergence.detach()", "return divergence.detach(), y.detach()", "field comes first"),
     # 1.5b
     "flow without half": ("1.5b", "likelihood", FLOW, "return f - g**2 * score_fn(t, x)", "1/2 is missing"),
     "flow with g": ("1.5b", "likelihood", FLOW, "return f - 0.5 * g * score_fn(t, x)", "it is g^2"),

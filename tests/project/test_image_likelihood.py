@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("solutions")
 
 
 def true_bits(x, spread):
-    """Bits per dimension of dequantised pixels x (B, ...) from N(0, spread^2 I), levels of 1/127.5."""
+    """Bits per dimension of dequantised pixels x (B, ...) from N(0, spread^2 I)."""
     logp = -(x**2) / (2 * spread**2) - 0.5 * math.log(2 * math.pi * spread**2)
     return -(logp.flatten(1).mean(1) - math.log(127.5)) / math.log(2)
 

@@ -31,6 +31,11 @@ METHODS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
 def cosine_class():
     """The process as a user writes it, made where `SDE` is the reference's."""
     from sde_todo.sde import SDE
@@ -99,6 +104,7 @@ def test_each_part_is_at_most_ten_lines():
 
 
 def test_every_method_is_tried_here():
+    """Truth: the list of the sampler itself."""
     from sde_todo import sampling
 
     assert {*METHODS, "none"} == set(sampling.METHODS)
@@ -168,7 +174,7 @@ def test_codes_of_a_new_process_come_back():
 
 
 def test_training_times_of_a_new_process():
-    """Truth: debiased times are uniform in log(std^2/alpha^2) = 2 log tan(pi t/2); weights mean 1."""
+    """Truth: debiased times are uniform in log(std/alpha) = log tan(pi t/2); mean weight 1."""
     from sde_todo.loss import sample_time
 
     process, eps = cosine(), 1e-2
@@ -253,6 +259,7 @@ def test_a_new_corrector_draws_the_mixture(method):
     ],
 )
 def test_bad_arguments_of_a_sampler_are_one_clear_sentence(options, message):
+    """Truth: the sentence, which names the bad value and the good ones."""
     from sde_todo.sampling import Sampler
 
     with pytest.raises(ValueError, match=message) as error:
@@ -262,6 +269,7 @@ def test_bad_arguments_of_a_sampler_are_one_clear_sentence(options, message):
 
 @pytest.mark.parametrize("method", ["ancestral", "reverse_diffusion", "predictor_corrector"])
 def test_a_member_of_the_family_that_a_method_would_ignore_is_refused(method):
+    """Truth: these methods reverse the SDE whatever lam says."""
     from sde_todo.sampling import Sampler
 
     reverse = cosine(5).reverse(normal_score, lam=0.5)

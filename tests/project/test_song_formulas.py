@@ -10,6 +10,7 @@ them the chains of the paper with
 so that the product of 1 - beta_j is the process's own mean coefficient squared.
 """
 
+import itertools
 from unittest import mock
 
 import numpy as np
@@ -92,8 +93,8 @@ def build(name):
     return getattr(sde, name)(N=N, **options)
 
 
-def times(t, n=len(X)):
-    return torch.full((n,), float(t), dtype=torch.float64)
+def times(t):
+    return torch.full((len(X),), float(t), dtype=torch.float64)
 
 
 def run_step(method, name, t, t_next):
@@ -138,9 +139,7 @@ def test_priors_are_those_of_appendix_d(name):
 
 def ddpm_betas():
     """beta_1 .. beta_N of the discrete VP chain, and the products of 1 - beta (N + 1,)."""
-    betas = np.array(
-        [1 - np.exp(-beta_between(a, b)) for a, b in zip(GRID, GRID[1:], strict=False)]
-    )
+    betas = np.array([1 - np.exp(-beta_between(a, b)) for a, b in itertools.pairwise(GRID)])
     return betas, np.concatenate([[1.0], np.cumprod(1 - betas)])
 
 

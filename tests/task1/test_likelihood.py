@@ -86,9 +86,14 @@ class Trace:
             return torch.sin(x.flatten(1) @ A.T).reshape(x.shape)
 
         with torch.no_grad():  # trace itself turns gradients on
-            return both_shapes(lambda x, v: trace(field, x, v)[1], x, v)
+            pairs = both_shapes(lambda x, v: trace(field, x, v), x, v)
+        y, divergence = pairs["points"]
+        graph = y.requires_grad or divergence.requires_grad
+        return {"y": y, "points": divergence, "images": pairs["images"][1], "graph": graph}
 
     def check(got, A, x, v):
+        expect_that(got["y"].shape != (B,), "y is the divergence: the field comes first.")
+        expect(got["y"], np.sin(x @ A.T), "y", {"this is x; y is the field at x": x})
         J = np.cos(x @ A.T)[:, :, None] * A
         vjps = np.einsum("kbi,bij->kbj", v, J)
         want = (vjps * v).sum((0, 2))
@@ -109,6 +114,10 @@ class Trace:
             "it is |v|^2 in the place of v^T J v": (v**2).sum((0, 2)),
         }
         expect_both(got, want, "divergence", mistakes)
+        expect_that(
+            not np.any(got["graph"]),
+            "y or its divergence still carries the graph; detach both, or memory grows.",
+        )
 
 
 @graded("1.5b", points=2)
@@ -589,7 +598,7 @@ class PathStep:
     """One step of the path at lam = 0.7: its mean and its variance, read by a linear prior."""
 
     def inputs(rng):
-        return states(rng) | {"w": rng.normal(size=D), "eps": 0.2, "lam": 0.7, "n": 12_000}
+        return states(rng) | {"w": rng.normal(size=D), "eps": 0.2, "lam": 0.7, "n": 8000}
 
     def probe(t, x, M, v, w, eps, lam, n):
         from sde_todo import likelihood
@@ -597,22 +606,20 @@ class PathStep:
         sde = Process()
         sde.N, sde.T = 1, 2.9
         sde.prior_logp = lambda y: y @ w
-        directions = v[:, :2].repeat_interleave(n, 1)
-        many = x[:2].repeat_interleave(n, 0)
+        directions, many = v.repeat_interleave(n, 1), x.repeat_interleave(n, 0)
         given = {"trace": affine_trace, "make_probes": lambda *args, **kwargs: directions}
         with standins.patched(likelihood, **given):
             bound = likelihood.path_elbo(sde, small(M), many, lam, eps)
-        return {"bound": bound.reshape(2, n)}
+        return {"bound": bound.reshape(B, n)}
 
     def check(got, t, x, M, v, w, eps, lam, n):
-        dt, g = 2.9 - eps, standins.g(eps)
-        x, f = x[:2], -x[:2] / (1 + eps)
+        dt, g, f = 2.9 - eps, standins.g(eps), -x / (1 + eps)
         score = -0.3 * (0.4 + eps) * (x @ M.T) + 0.3
 
         def rate(share=1 - lam, half=0.5, power=1, div=1 - lam / 2, score=score):
             J = -div * g**2 * 0.3 * (0.4 + eps) * M + np.eye(D) / (1 + eps)
             square = half * share * g ** (2 * power) * (score**2).sum(1)
-            return dt * (square + quadratic(v[:, :2], J))
+            return dt * (square + quadratic(v, J))
 
         def end(pull=lam / 2 * g**2 * score):
             return (x + dt * (f - pull)) @ w
@@ -658,14 +665,9 @@ class PathStep:
             "the score's part of the path's drift is missing": end(0.0) - rate(),
             "the drift of the path has g; it is g^2": end(lam / 2 * g * score) - rate(),
         }
-        for k in range(2):
-            expect_mean(
-                got["bound"][k],
-                mean[k],
-                "mean of the bound after one step",
-                {said: value[k] for said, value in means.items()},
-            )
-        expect(got["bound"].var(1), np.full(2, spread), "variance of the bound", noises, rtol=0.08)
+        expect_mean(got["bound"].T, mean, "mean of the bound after one step", means)
+        variance = got["bound"].var(1).mean()
+        expect(variance, spread, "variance of the bound", noises, rtol=0.04)
 
 
 def pull_of_drift(score, f, g, lam):
@@ -680,7 +682,7 @@ def moved_first(M, x, f, score, g, eps, lam, dt, v, w):
     noise = (1 - lam) * g**2 * dt * (slope**2).sum()
     square = 0.5 * (1 - lam) * g**2 * (((-y @ slope.T + 0.3) ** 2).sum(1) + noise)
     J = -(1 - lam / 2) * g**2 * slope + np.eye(D) / (1 + eps)
-    return y @ w - dt * (square + quadratic(v[:, :2], J))
+    return y @ w - dt * (square + quadratic(v, J))
 
 
 @graded("1.5h", points=1)
