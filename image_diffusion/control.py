@@ -99,7 +99,7 @@ def draw_classes(model, classifier, scales, num, seed=0):
     """Images of all classes in turn, guided by a classifier's gradient.
 
     Args:
-        model: a DiffusionModule with DDIM steps set. classifier: see ClassifierGuided.
+        model: a DiffusionModule with its steps set. classifier: see ClassifierGuided.
         scales: of the guidance. num: images for each. seed: of the first.
 
     Returns:
@@ -196,9 +196,9 @@ def control_measurement(args, folder, device):
 
 def control_class(args, folder, device):
     """Every class in turn, at several guidance scales."""
-    from image_diffusion.scheduler import DDIMScheduler
+    from image_diffusion.scheduler import DDPMScheduler
 
-    model, config = load_model(args.ckpt_path, DDIMScheduler, device)
+    model, config = load_model(args.ckpt_path, DDPMScheduler, device)
     model.var_scheduler.set_timesteps(args.steps)
     classifier, about = load_noisy_classifier(args.classifier, device)
     if about["channels"] != config["network"]["in_ch"]:

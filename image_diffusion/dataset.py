@@ -112,9 +112,7 @@ def choose(dataset, num, seed=0):
         ValueError: fewer than one is wanted, or more than there are.
     """
     if not 1 <= num <= len(dataset):
-        raise ValueError(
-            f"--num_samples {num}: choose 1 to {len(dataset)} {dataset.split} images."
-        )
+        raise ValueError(f"--num_samples {num}: choose 1 to {len(dataset)} {dataset.split} images.")
     return np.random.default_rng(seed).choice(len(dataset), num, replace=False)
 
 

@@ -1,4 +1,5 @@
-"""Given: the samplers of Task 1 on image models, through `DiffusionModule.score_fn`.
+"""Given: image models that sample by other means than a scheduler: by the samplers of Task 1,
+through `DiffusionModule.score_fn`, by Heun in sigma, or by the stochastic multistep.
 
 python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """
@@ -7,6 +8,7 @@ import torch
 
 from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.edm import edm_sample
+from image_diffusion.stochastic import stochastic_multistep
 from sde_todo.mixture import alpha_std
 
 PIECE = 50  # steps whose states are in memory together
@@ -113,5 +115,24 @@ class EDMSampled(DiffusionModule):
         """Draw images (B, C, H, W)."""
         x, self.evaluations = edm_sample(
             self, batch_size, self.steps, class_label, guidance_scale, self.churn
+        )
+        return x
+
+
+class StochasticSampled(DiffusionModule):
+    """A model that samples by `stochastic_multistep`; else like any other.
+
+    Args:
+        model: a DiffusionModule. steps: n, as many evaluations. eta: 1 is the SDE, 0 the ODE.
+    """
+
+    def __init__(self, model, steps, eta=1.0):
+        super().__init__(model.network, model.var_scheduler)
+        self.steps, self.eta, self.evaluations = steps, eta, 0
+
+    def sample(self, batch_size, class_label=None, guidance_scale=0.0):
+        """Draw images (B, C, H, W)."""
+        x, self.evaluations = stochastic_multistep(
+            self, batch_size, self.steps, class_label, guidance_scale, self.eta
         )
         return x

@@ -28,7 +28,16 @@ PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
 METHODS = ("euler_maruyama", "reverse_diffusion", "ancestral", "none", "ode_euler", "ode_heun")
 METHODS += ("rk45", "multistep")  # of Task 1, see sde_todo/sampling.py
-DEFAULT_STEPS = {"edm": 10, "ddpm": 1000, "ddim": 50, "dpmpp": 10, "ode_heun": 25, "multistep": 10}
+OTHERS = ("edm", "stochastic")  # see edm.py and stochastic.py
+DEFAULT_STEPS = {
+    "stochastic": 10,
+    "edm": 10,
+    "ddpm": 1000,
+    "ddim": 50,
+    "dpmpp": 10,
+    "ode_heun": 25,
+    "multistep": 10,
+}
 
 
 def draw_batches(model, num, labels=None, guidance_scale=0.0, seed=0, batch_size=100):
@@ -104,7 +113,7 @@ def parse(arguments):
     parser.add_argument("--save_dir", required=True, help="folder of the images")
     parser.add_argument("--num_samples", type=int, default=500)
     parser.add_argument("--batch_size", type=int, default=100)
-    parser.add_argument("--scheduler", choices=(*SCHEDULERS, "edm", *METHODS), default="ddim")
+    parser.add_argument("--scheduler", choices=(*SCHEDULERS, *OTHERS, *METHODS), default="ddim")
     parser.add_argument("--steps", type=int, help="how many (DDPM: all; DDIM: 50)")
     parser.add_argument(
         "--process", choices=PROCESSES, default="VPSDE", help="of a method of Task 1"
@@ -112,7 +121,7 @@ def parse(arguments):
     parser.add_argument("--corrector", default="none", help="langevin or annealed_langevin")
     parser.add_argument("--snr", type=float, default=0.16, help="size of the corrector's steps")
     parser.add_argument("--tol", type=float, default=1e-4, help="of rk45")
-    parser.add_argument("--eta", type=float, default=0.0, help="noise of DDIM, 0 to 1")
+    parser.add_argument("--eta", type=float, help="noise of ddim (default 0) and stochastic (1)")
     parser.add_argument("--churn", type=float, default=0.0, help="noise of edm")
     parser.add_argument("--sigma_type", choices=("small", "large"), default="small")
     parser.add_argument("--guidance_scale", type=float, default=0.0, help="0: no class")
@@ -149,7 +158,7 @@ def main(arguments=None):
 def load_sampler(args):
     from image_diffusion import scheduler
 
-    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta}}
+    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta or 0.0}}
     name = SCHEDULERS.get(args.scheduler, "DDIMScheduler")
     options = options.get(args.scheduler, {})
     model, config = load_model(
@@ -158,8 +167,8 @@ def load_sampler(args):
     steps = DEFAULT_STEPS.get(args.scheduler, 200) if args.steps is None else args.steps
     if args.scheduler in METHODS:
         return process_model(args, model, steps), config
-    if args.scheduler == "edm":
-        return edm_model(args, model, steps), config
+    if args.scheduler in OTHERS:
+        return other_model(args, model, steps), config
     if args.corrector != "none":
         raise ValueError(f"--scheduler {args.scheduler} takes no corrector; use reverse_diffusion.")
     T = model.var_scheduler.num_train_timesteps
@@ -167,11 +176,13 @@ def load_sampler(args):
     return model, config
 
 
-def edm_model(args, model, steps):
-    """The model, sampling by Heun's method in sigma."""
-    from image_diffusion.process_sampling import EDMSampled
+def other_model(args, model, steps):
+    """The model, sampling by Heun in sigma or by the stochastic multistep."""
+    from image_diffusion.process_sampling import EDMSampled, StochasticSampled
 
-    return EDMSampled(model, steps, args.churn)
+    if args.scheduler == "edm":
+        return EDMSampled(model, steps, args.churn)
+    return StochasticSampled(model, steps, 1.0 if args.eta is None else args.eta)
 
 
 def process_model(args, model, steps):

@@ -31,36 +31,40 @@ def plot_density(truth, found, side, title="The density by the ODE is the true o
         side: (n,) coordinates.
     """
     figure, axes = _grid(1, 3, title)
-    figure.set_size_inches(WIDTH, 2.75)
+    figure.set_size_inches(WIDTH, 3.1)
     truth, found = (_array(v).reshape(len(side), -1).T for v in (truth, found))
     difference = found - truth
-    box = {"extent": (side[0], side[-1], side[0], side[-1]), "origin": "lower"}
-    shade = box | {"cmap": "viridis", "vmin": 0, "vmax": float(np.exp(truth).max())}
     reach = float(np.quantile(np.abs(difference), 0.99)) + 1e-12  # a few corners may be cut
-    panels = {"true density p": np.exp(truth), "by the ODE": np.exp(found)}
-    for ax, (name, values) in zip(axes.flat, panels.items(), strict=False):
-        image = ax.imshow(values, **shade)
-        ax.set_title(name)
-    bar = {"orientation": "horizontal", "shrink": 0.8}
-    figure.colorbar(image, ax=list(axes.flat[:2]), label="density", **(bar | {"shrink": 0.5}))
-    error = axes.flat[2].imshow(difference, cmap="RdBu_r", vmin=-reach, vmax=reach, **box)
-    axes.flat[2].set_title("log p: ODE - true")
-    figure.colorbar(error, ax=axes.flat[2], label="nats", **bar)
-    for ax in axes.flat:
+    peak = float(np.exp(truth).max())
+    shade, signed = {"vmin": 0, "vmax": peak}, {"vmin": -reach, "vmax": reach, "cmap": "RdBu_r"}
+    panels = {
+        "true density p": (np.exp(truth), shade, "density"),
+        "p by the ODE": (np.exp(found), shade, "density"),
+        "log p: ODE less true": (difference, signed, "nats"),
+    }
+    for ax, (name, (values, colours, unit)) in zip(axes.flat, panels.items(), strict=True):
+        box = (side[0], side[-1], side[0], side[-1])
+        image = ax.imshow(values, extent=box, origin="lower", **colours)
+        bar = figure.colorbar(image, ax=ax, orientation="horizontal", shrink=0.95, label=unit)
+        bar.set_ticks(sorted({0, *(_rounded(0.9 * colours[end]) for end in ("vmin", "vmax"))}))
+        bar.ax.xaxis.set_major_formatter("{x:g}")
         _square(ax, float(side[-1]))
         ax.grid(visible=False)
+        ax.set_title(name)
     return figure
 
 
 @styled
-def plot_probes(draws, truth, title="Hutchinson's estimate: the mean is right, more probes calm it"):
+def plot_probes(
+    draws, truth, title="Hutchinson's estimate: the mean is right, more probes calm it"
+):
     """Left the mean of all draws and its standard error, right the spread of one draw.
 
     Args:
         draws: dict from name to dict from the number of probes to draws (n,).
         truth: the number that is estimated.
     """
-    figure, (left, right) = _panels(1, 2, title, height=3.2)
+    figure, (left, right) = _panels(1, 2, title, height=3.4)
     for k, ((name, by_probes), mark) in enumerate(zip(draws.items(), "osD", strict=False)):
         probes = np.array(list(by_probes))
         values = [_array(v) for v in by_probes.values()]
@@ -74,17 +78,17 @@ def plot_probes(draws, truth, title="Hutchinson's estimate: the mean is right, m
     left.axhline(truth, color="black", linewidth=1, label="exact")
     left.set(xlabel="probes K", ylabel="mean ± standard error, nats")
     right.set(xlabel="probes K", ylabel="deviation of one draw", yscale="log")
-    ticks = [0.1, 0.2, 0.5, 1, 2, 5]
-    right.set_yticks(ticks, [f"{v:g}" for v in ticks])
     low, high = right.get_ylim()
-    right.set(ylim=(0.8 * low, 1.2 * high))
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
+    right.set_yticks(ticks, [f"{v:g}" for v in ticks])
+    right.set_ylim(0.8 * low, 1.2 * high)
     right.minorticks_off()
-    right.plot([], [], ":", color=GREY, label=r"$\propto 1/\sqrt{K}$")
+    left.plot([], [], ":", color=GREY, label=r"$\propto 1/\sqrt{K}$")
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(probes, [f"{v:g}" for v in probes])
         ax.minorticks_off()
-        ax.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -118,15 +122,41 @@ def plot_against(truth, means, errors, title, xlabel="true log p(x), nats", ylab
     """Values with error bars against the true ones; the diagonal is where both agree.
 
     Args:
-        truth: (n,). means, errors: dicts from name to (n,).
+        truth: (n,). means: dict from name to (n,). errors: the same, or None for no bars.
     """
     figure, ax = _panels(1, 1, title, height=3.8)
     x = _array(truth)
     ax.plot([x.min(), x.max()], [x.min(), x.max()], color="black", linewidth=1, label="equal")
     for (name, y), colour, mark in zip(means.items(), (BLUE, RED), "os", strict=False):
-        style = {"linestyle": "", "marker": mark, "markersize": 4, "elinewidth": 1}
-        ax.errorbar(x, _array(y), 2 * _array(errors[name]), color=colour, label=name, **style)
+        style = {"linestyle": "", "marker": mark, "markersize": 4, "color": colour, "label": name}
+        bars = 2 * _array(errors[name]) if errors else None
+        ax.errorbar(x, _array(y), bars, elinewidth=1, **style)
     ax.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
+    ax.legend()
+    return figure
+
+
+@styled
+def plot_gaps(deltas, measured, predicted, ODE, title="What a score wrong by a part δ costs"):
+    """What the bound and the ODE lose with a wrong score, on logarithmic axes.
+
+    Args:
+        deltas: (n,) how wrong. measured: (n,) pairs of the bound's gap and its standard error.
+        predicted: (n,) that gap by the error of the score. ODE: (n,) gap of its likelihood.
+    """
+    figure, ax = _panels(1, 1, title, height=3.6)
+    ax.plot(deltas, predicted, "--", color="black", linewidth=1, label="the bound, predicted")
+    mean, error = np.array(measured).T
+    style = {"linestyle": "", "markersize": 6, "capsize": 3}
+    label = "the bound, measured ± 2 standard errors"
+    ax.errorbar(deltas, mean, 2 * error, marker="o", color=BLUE, label=label, **style)
+    ax.plot(deltas, ODE, marker="D", markersize=5, color=GREEN, label="the ODE, measured")
+    ax.set(
+        xscale="log", yscale="log", xlabel=r"$\delta$", ylabel="mean log p, true less found, nats"
+    )
+    ax.set_xticks(deltas, [f"{v:g}" for v in deltas])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     ax.legend()
     return figure
 
@@ -150,8 +180,10 @@ def plot_family(draws, truth, title="From the bound of the SDE to the likelihood
     left.axhline(truth, color="black", linestyle=":", label="true log p(x)")
     left.set(xlabel=r"$\lambda$: 0 SDE, 1 ODE", ylabel="mean ± 2 standard errors, nats")
     right.set(xlabel=r"$\lambda$: 0 SDE, 1 ODE", ylabel="deviation of one draw, nats")
+    for ax in (left, right):
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
     right.set_ylim(bottom=0)
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -196,3 +228,9 @@ def plot_between(codes, data, points, title="Between two points: along a circle,
         ax.set_title({"codes": "noise $x_T$", "data": "decoded"}[side])
     axes.flat[0].legend(loc="upper left")
     return figure
+
+
+def _rounded(value):
+    """To one significant digit, towards 0."""
+    digit = 10.0 ** np.floor(np.log10(abs(value))) if value else 1.0
+    return float(np.trunc(value / digit) * digit)
