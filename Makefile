@@ -51,6 +51,8 @@ bench: .venv/installed
 	$(RUN) benchmarks/plane.py
 	$(RUN) benchmarks/bridges.py
 	$(RUN) benchmarks/images.py
+	$(RUN) benchmarks/samplers.py
+	$(RUN) benchmarks/likelihood.py
 	$(RUN) benchmarks/fid.py
 	$(RUN) benchmarks/grader.py
 

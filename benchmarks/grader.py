@@ -24,23 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from grading.class_run import grade_all
 from grading.grade import grade
-from tests.project import alternatives as plane
-from tests.project import (
-    alternatives_bridge,
-    alternatives_images,
-    alternatives_likelihood,
-    mistakes,
-    mistakes_bridge,
-    mistakes_images,
-    mistakes_likelihood,
-    trees,
-)
+from tests.project import trees
+from tests.project.test_alternatives import ALL as ALTERNATIVES
+from tests.project.test_mistakes import ALL as MISTAKES
 
 ROOT = Path(__file__).resolve().parents[1]
-MISTAKES = mistakes.MISTAKES | mistakes_bridge.MISTAKES | mistakes_images.MISTAKES
-MISTAKES |= mistakes_likelihood.MISTAKES
-ALTERNATIVES = plane.ALTERNATIVES | alternatives_bridge.ALTERNATIVES
-ALTERNATIVES |= alternatives_images.ALTERNATIVES | alternatives_likelihood.ALTERNATIVES
 # What a test says of any wrong value, whatever the mistake is
 GENERIC = re.compile(r"expected \S+, got|right but for a factor of|^[\w ()]+ has shape")
 

@@ -49,8 +49,8 @@ def by_process(evaluations, steps, **options):
 
 
 def predictor_corrector(evaluations):
-    """Reverse diffusion and Langevin in turn, and one evaluation for the end."""
-    options = {"corrector": "langevin", "snr": 0.1, "rho": 3.0}
+    """Ancestral and Langevin steps in turn, and one evaluation for the end."""
+    options = {"method": "ancestral", "corrector": "langevin", "rho": 3.0}
     return by_process(evaluations, (evaluations - 1) // 2, **options)
 
 
@@ -96,21 +96,21 @@ def distance(model, reference, num=NUM, seed=0):
 def measure(found, path, names, num):
     """Fill in the figures that are missing, those of few evaluations first."""
     reference = np.asarray(load_dataset("fashion", "test").images)
+    for tol in TOLERANCES:
+        if f"RK45 {tol:g}" not in found:
+            model, _ = by_process(0, 2, method="rk45", tol=tol)
+            keep(found, path, f"RK45 {tol:g}", model, None, reference, num)
     for budget in BUDGETS:
         for name in names:
             if f"{name} {budget}" not in found and not (budget == 1000 and name in SHORT):
                 model, evaluations = SAMPLERS[name](budget)
                 keep(found, path, f"{name} {budget}", model, evaluations, reference, num)
-    for tol in TOLERANCES:
-        if f"RK45 {tol:g}" not in found:
-            model, _ = by_process(0, 2, method="rk45", tol=tol)
-            keep(found, path, f"RK45 {tol:g}", model, None, reference, num)
 
 
 def keep(found, path, key, model, evaluations, reference, num):
     """Measure one figure, print it and write the file."""
     figure, seconds = distance(model, reference, num)
-    evaluations = evaluations or model.evaluations
+    evaluations = getattr(model, "evaluations", None) or evaluations
     found[key] = {"evaluations": evaluations, "distance": figure, "seconds": seconds}
     print(f"{key:<26} {evaluations:5d} evaluations   {figure:7.2f}   {seconds:.0f} s", flush=True)
     write(path, json.dumps(found, indent=2) + "\n")

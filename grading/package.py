@@ -30,15 +30,15 @@ EXECUTABLE = ("setup.sh", "run_autograder")
 STUDENT = {  # folder: the files that go out as they are
     ".": ".gitignore LICENSE requirements.txt constraints.txt",
     "notebooks": "HelloScore.ipynb SchroedingerBridge.ipynb DDPM.ipynb Guidance.ipynb "
-    "Inpainting.ipynb bridges.png clothes.png swiss_roll.png",
+    "Inpainting.ipynb Likelihood.ipynb Control.ipynb bridges.png clothes.png swiss_roll.png",
     "sde_todo": "__init__.py bridge_cli.py bridge_network.py bridge_plot.py bridge_run.py "
-    "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py machine.py mixture.py "
-    "plot.py todo.py",
+    "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py likelihood_plot.py "
+    "machine.py mixture.py plot.py todo.py",
     "image_diffusion": "__init__.py bridge.py bridge_network.py bridge_report.py checkpoint.py "
     "control.py dataset.py demo.py download.py edm.py eval_folder.py image_files.py inpaint.py "
     "likelihood.py loop.py make_subset.py masks.py module.py network.py noise.py "
     "noisy_classifier.py objectives.py photo_sources.py plot.py presets.py process_sampling.py "
-    "sampling.py sources.py train.py",
+    "sampling.py sources.py stochastic.py train.py",
     "image_diffusion/fid": "__init__.py features.py measure_fid.py train_classifier.py",
     "image_diffusion/assets": "LICENSE-fashion-mnist classifier.pt colour_classifier.pt "
     "colour_ddpm.ckpt fashion_ddpm.ckpt fashion_mnist.npz.xz",

@@ -105,7 +105,7 @@ def plot_draws(draws, truth, title="Draws scatter, their mean is the bound"):
     for ax, (name, values) in zip(np.atleast_1d(axes), draws.items(), strict=True):
         values = _array(values)
         ax.hist(values, np.linspace(low, high, 50), color=LIGHT, density=True)
-        ax.axvline(truth, color="black", linewidth=2.6, label=f"log p = {truth:.2f}")
+        ax.axvline(truth, color="black", linewidth=1.8, label=f"log p = {truth:.2f}")
         error = values.std(ddof=1) / np.sqrt(len(values))
         label = f"mean {values.mean():.2f} ± {error:.2f}"
         ax.axvline(values.mean(), color=ORANGE, linestyle="--", label=label)

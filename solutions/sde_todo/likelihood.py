@@ -137,12 +137,13 @@ def decode(sde, score_fn, x_T, eps=1e-5, tol=1e-5):
 
 
 def interpolate(a, b, weight):
-    """Between two noises on the arc of a great circle, which keeps their length.
+    """Between two noises on the arc of a great circle, which keeps the length that both have.
 
         sin((1 - w) angle)/sin(angle) a + sin(w angle)/sin(angle) b
 
     with the angle between a and b as vectors (Shoemake 1985). A straight line would come near 0,
-    where high-dimensional noise never is.
+    where high-dimensional noise never is. Noises that point the same way, or opposite ways, give
+    no arc; keep the angle away from both.
 
     Args:
         a, b: (B, ...) noises. weight: w, a number; 0 gives a, 1 gives b.
@@ -170,7 +171,8 @@ def elbo_rate(sde, score_fn, t, x, probes):
         |g score|^2/2 + div(g^2 score - f)              (Huang et al. 2021, eq. 20)
 
     Args:
-        t: (B,). x: (B, ...), from the forward process. probes: see `make_probes`.
+        t: (B,), above 0, where g may vanish. x: (B, ...), from the forward process.
+        probes: see `make_probes`.
 
     Returns:
         (B,) tensor.

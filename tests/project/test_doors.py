@@ -32,6 +32,8 @@ def test_notebooks_are_committed_without_outputs(path):
 FIRST_TODO = {
     "HelloScore": "TODO 1.1a: OU.marginal_prob is still open: write it in sde_todo/sde.py, line",
     "SchroedingerBridge": "TODO 1.6a: flow_path is still open: write it in sde_todo/flow.py, line",
+    "Likelihood": "TODO 1.5a: trace is still open: write it in sde_todo/likelihood.py, line",
+    "Control": "TODO 2.5a: Gray.measure is still open: write it in image_diffusion/guidance.py,",
     "DDPM": "TODO 2.1a: make_betas is still open: write it in image_diffusion/scheduler.py, line",
 }
 
