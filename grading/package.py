@@ -29,8 +29,9 @@ EXECUTABLE = ("setup.sh", "run_autograder")
 
 STUDENT = {  # folder: the files that go out as they are
     ".": ".gitignore LICENSE requirements.txt constraints.txt",
-    "notebooks": "HelloScore.ipynb SchroedingerBridge.ipynb DDPM.ipynb Guidance.ipynb "
-    "Inpainting.ipynb Likelihood.ipynb Control.ipynb bridges.png clothes.png swiss_roll.png",
+    "notebooks": "HelloScore.ipynb Likelihood.ipynb SchroedingerBridge.ipynb DDPM.ipynb "
+    "Guidance.ipynb Inpainting.ipynb Control.ipynb bridges.png clothes.png control.png "
+    "samplers.png swiss_roll.png",
     "sde_todo": "__init__.py bridge_cli.py bridge_network.py bridge_plot.py bridge_run.py "
     "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py likelihood_plot.py "
     "machine.py mixture.py plot.py todo.py",

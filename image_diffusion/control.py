@@ -31,6 +31,7 @@ from sde_todo.todo import one_line_todos, optional
 
 CHECKPOINT = ASSETS / "colour_ddpm.ckpt"
 TASKS = ("colour", "super", "inpaint", "class")
+SCALES = (0.0, 1.0, 3.0, 10.0)  # of the classifier's gradient
 BLOCK = 4  # pixels a side that super-resolution makes out of one
 
 
@@ -144,7 +145,7 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=100, help="of DDPM, and of the predictor")
     parser.add_argument("--resamplings", type=int, default=5, help="of RePaint")
     parser.add_argument("--step_size", type=float, default=0.5, help="of MCG")
-    parser.add_argument("--scales", type=float, nargs="+", default=[0.0, 1.0, 3.0], help="of class")
+    parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="of class")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)

@@ -21,7 +21,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from image_diffusion.network import SIGMA_DATA
 
@@ -192,6 +191,5 @@ class NoiseError(nn.Module):
             class_label = self.model.drop_labels(class_label)
         timestep = self.model.var_scheduler.timestep_of(abar).to(x0.device)
         a, s = (k.sqrt().to(x0)[:, None, None, None] for k in (abar, 1 - abar))
-        prediction = self.model.network(a * x0 + s * noise, timestep, class_label)
-        error = F.mse_loss(prediction, noise, reduction="none").flatten(1).mean(1)  # (B,)
-        return (weight.to(error) * error).mean()
+        missed = self.model.network(a * x0 + s * noise, timestep, class_label) - noise
+        return (weight.to(x0)[:, None, None, None] * missed.square()).mean()
