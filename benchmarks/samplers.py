@@ -131,9 +131,13 @@ def report(found, path, num):
     for name in SAMPLERS:
         row = [found.get(f"{name} {budget}", {}).get("distance", np.nan) for budget in BUDGETS]
         print(f"{name:<20}" + "".join(f"{value:9.2f}" for value in row))
-    title = f"Fashion-MNIST: distance of {num} images against network evaluations"
+    title = f"Fresh noise wins: distance of {num} images against evaluations"
     figure = plot.curves(
-        lines(found), title, "network evaluations", "Fréchet distance, classifier features"
+        lines(found),
+        title,
+        "network evaluations",
+        "Fréchet distance, classifier features",
+        ticks=BUDGETS,
     )
     plot.save(figure, path)
     print(f"Plot: {path}")

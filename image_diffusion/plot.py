@@ -97,21 +97,25 @@ def schedules(schedulers, title="Schedules: how much of the image is left at eac
 
 
 @styled
-def curves(lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floor: real images"):
+def curves(
+    lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floor: real images", ticks=None
+):
     """Curves with markers, such as the distance against the number of steps.
 
     Args:
         lines: dict from name to list of (x, y). floor: y of a line that marks what is possible.
-        log: axes that are logarithmic: "xy", "x", "y" or "". Their ticks are the x that occur.
+        log: axes that are logarithmic: "xy", "x", "y" or "".
+        ticks: of a logarithmic x axis; the x that occur where left out.
     """
     figure, ax = _panels(1, 1, title, 3.4)
-    for (name, points), mark in zip(lines.items(), "osD^v", strict=False):
-        ax.plot(*zip(*points, strict=True), marker=mark, markersize=5, label=name)
+    for k, (name, points) in enumerate(lines.items()):
+        line = {"marker": "osD^v"[k % 5], "linestyle": "-" if k < 5 else "--"}  # five colours
+        ax.plot(*zip(*points, strict=True), **line, markersize=5, label=name)
     if floor is not None:
         ax.axhline(floor, color=GREY, linestyle=":", label=floor_label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if "x" in log:
-        ticks = sorted({x for points in lines.values() for x, _ in points})
+        ticks = ticks or sorted({x for points in lines.values() for x, _ in points})
         ax.set(xscale="log")
         ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
