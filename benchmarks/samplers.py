@@ -22,9 +22,11 @@ from image_diffusion import plot
 from image_diffusion import scheduler as schedulers
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, load_dataset
+from image_diffusion.edm import edm_sample
 from image_diffusion.fid.measure_fid import fid_of_images
-from image_diffusion.process_sampling import EDMSampled, ProcessSampled, StochasticSampled
+from image_diffusion.process_sampling import DrawnBy, ProcessSampled
 from image_diffusion.sampling import balanced_labels, draw_images
+from image_diffusion.stochastic import stochastic_multistep
 from sde_todo.demo import write
 from sde_todo.sde import VPSDE
 
@@ -62,14 +64,14 @@ def multistep(evaluations):
 def stochastic(evaluations):
     """The stochastic multistep of stochastic.py."""
     model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
-    return StochasticSampled(model, evaluations), evaluations
+    return DrawnBy(model, stochastic_multistep, evaluations), evaluations
 
 
 def heun(evaluations):
     """EDM's Heun steps, 2 n - 1 evaluations, at most as many as asked for."""
     model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
     steps = (evaluations + 1) // 2
-    return EDMSampled(model, steps), 2 * steps - 1
+    return DrawnBy(model, edm_sample, steps), 2 * steps - 1
 
 
 SAMPLERS = {

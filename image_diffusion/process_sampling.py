@@ -1,14 +1,12 @@
 """Given: image models that sample by other means than a scheduler: by the samplers of Task 1,
-through `DiffusionModule.score_fn`, by Heun in sigma, or by the stochastic multistep.
+through `DiffusionModule.score_fn`, or by a function such as `edm_sample`.
 
-python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
+    python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """
 
 import torch
 
 from image_diffusion.ddpm import DiffusionModule
-from image_diffusion.edm import edm_sample
-from image_diffusion.stochastic import stochastic_multistep
 from sde_todo.mixture import alpha_std
 
 PIECE = 50  # steps whose states are in memory together
@@ -100,39 +98,21 @@ def known_from(sde, scheduler, sigma_min=0.0):
     return t[abar <= min(scheduler.exact[0].item(), 1 / (1 + sigma_min**2))][0].item()
 
 
-class EDMSampled(DiffusionModule):
-    """A model that samples by Heun's method in sigma, see edm.py; else like any other.
+class DrawnBy(DiffusionModule):
+    """A model whose images come from a function such as `edm_sample`; else like any other.
 
     Args:
-        model: a DiffusionModule. steps: n, of 2 n - 1 evaluations. churn: see `edm_sample`.
+        model: a DiffusionModule. draw: (model, batch_size, steps, class_label, guidance_scale,
+            **options) -> (images, evaluations). steps, options: handed on to it.
     """
 
-    def __init__(self, model, steps, churn=0.0):
+    def __init__(self, model, draw, steps, **options):
         super().__init__(model.network, model.var_scheduler)
-        self.steps, self.churn, self.evaluations = steps, churn, 0
+        self.draw, self.steps, self.options, self.evaluations = draw, steps, options, 0
 
     def sample(self, batch_size, class_label=None, guidance_scale=0.0):
         """Draw images (B, C, H, W)."""
-        x, self.evaluations = edm_sample(
-            self, batch_size, self.steps, class_label, guidance_scale, self.churn
-        )
-        return x
-
-
-class StochasticSampled(DiffusionModule):
-    """A model that samples by `stochastic_multistep`; else like any other.
-
-    Args:
-        model: a DiffusionModule. steps: n, as many evaluations. eta: 1 is the SDE, 0 the ODE.
-    """
-
-    def __init__(self, model, steps, eta=1.0):
-        super().__init__(model.network, model.var_scheduler)
-        self.steps, self.eta, self.evaluations = steps, eta, 0
-
-    def sample(self, batch_size, class_label=None, guidance_scale=0.0):
-        """Draw images (B, C, H, W)."""
-        x, self.evaluations = stochastic_multistep(
-            self, batch_size, self.steps, class_label, guidance_scale, self.eta
+        x, self.evaluations = self.draw(
+            self, batch_size, self.steps, class_label, guidance_scale, **self.options
         )
         return x

@@ -167,10 +167,10 @@ def load_sampler(args):
     steps = DEFAULT_STEPS.get(args.scheduler, 200) if args.steps is None else args.steps
     if args.scheduler in METHODS:
         return process_model(args, model, steps), config
-    if args.scheduler in OTHERS:
-        return other_model(args, model, steps), config
     if args.corrector != "none":
         raise ValueError(f"--scheduler {args.scheduler} takes no corrector; use reverse_diffusion.")
+    if args.scheduler in OTHERS:
+        return other_model(args, model, steps), config
     T = model.var_scheduler.num_train_timesteps
     model.var_scheduler.set_timesteps(steps if args.steps is not None else min(steps, T))
     return model, config
@@ -178,11 +178,14 @@ def load_sampler(args):
 
 def other_model(args, model, steps):
     """The model, sampling by Heun in sigma or by the stochastic multistep."""
-    from image_diffusion.process_sampling import EDMSampled, StochasticSampled
+    from image_diffusion.edm import edm_sample
+    from image_diffusion.process_sampling import DrawnBy
+    from image_diffusion.stochastic import stochastic_multistep
 
     if args.scheduler == "edm":
-        return EDMSampled(model, steps, args.churn)
-    return StochasticSampled(model, steps, 1.0 if args.eta is None else args.eta)
+        return DrawnBy(model, edm_sample, steps, churn=args.churn)
+    eta = 1.0 if args.eta is None else args.eta
+    return DrawnBy(model, stochastic_multistep, steps, eta=eta)
 
 
 def process_model(args, model, steps):

@@ -211,7 +211,9 @@ def test_bad_commands_are_one_sentence(words, message, tmp_path):
         control.main([*words, "--save_dir", str(tmp_path)])
 
 
-@pytest.mark.parametrize("name", ["edm", "ode_heun", "rk45", "multistep", "reverse_diffusion"])
+@pytest.mark.parametrize(
+    "name", ["edm", "stochastic", "ode_heun", "rk45", "multistep", "reverse_diffusion"]
+)
 def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, capsys):
     from image_diffusion import sampling
     from image_diffusion.dataset import ASSETS
@@ -229,6 +231,7 @@ def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, ca
     ("words", "message"),
     [
         (["--scheduler", "ddim", "--corrector", "langevin"], "ddim takes no corrector"),
+        (["--scheduler", "edm", "--corrector", "langevin"], "edm takes no corrector"),
         (["--scheduler", "rk45", "--corrector", "langevin"], "rk45 takes no corrector"),
         (["--scheduler", "ancestral", "--corrector", "metropolis"], "Unknown corrector"),
         (["--scheduler", "ancestral", "--steps", "0"], "N = 0"),
