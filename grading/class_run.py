@@ -1,5 +1,6 @@
 """Grade a folder of submissions, several at once; what is graded already is left as it is."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -91,9 +92,12 @@ def make_job(path, out, trained, pages):
     content = fingerprint(path)
     file, page = report_of(path, out), out / class_page.page_of(path.name)
     if file.exists() and (page.exists() or not pages):
-        before = json.loads(file.read_text(encoding="utf-8"))["extra_data"]
-        if before["content"] == content and not before.get("failed"):
-            return None
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):  # damaged
+            built = json.loads(file.read_text(encoding="utf-8"))
+            shown, before = {path.name: built}, built["extra_data"]
+            whole = table(shown) and class_page.render(shown)  # or an error
+            if whole and before["content"] == content and not before.get("failed"):
+                return None
     job = {"path": str(path), "report": str(file), "content": content, "trained": trained}
     return job | {"page": str(page) if pages else None}
 

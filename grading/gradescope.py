@@ -144,7 +144,7 @@ def _metadata(path):
         os.chmod(path, 0o600)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

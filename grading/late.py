@@ -17,7 +17,7 @@ What is decided here:
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 DAY = 24 * 3600
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)")
@@ -102,8 +102,8 @@ def days_late(metadata, grace_minutes=0):
     due = due_date(metadata)
     if due is None:
         return 0
-    seconds = (created - due - timedelta(minutes=grace_minutes)).total_seconds()
-    return max(0, math.ceil(seconds / DAY))
+    seconds = (created - due).total_seconds() - 60 * grace_minutes
+    return math.ceil(max(0, seconds) / DAY)
 
 
 def due_date(metadata):

@@ -33,8 +33,8 @@ STUDENT = {  # folder: the files that go out as they are
     "Guidance.ipynb Inpainting.ipynb Control.ipynb bridges.png clothes.png control.png "
     "samplers.png swiss_roll.png",
     "sde_todo": "__init__.py bridge_cli.py bridge_network.py bridge_plot.py bridge_run.py "
-    "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py likelihood_plot.py "
-    "machine.py mixture.py plot.py todo.py",
+    "bridge_truth.py check.py checkpoint.py dataset.py demo.py eval.py files.py "
+    "likelihood_plot.py machine.py mixture.py plot.py run_log.py todo.py",
     "image_diffusion": "__init__.py bridge.py bridge_network.py bridge_report.py checkpoint.py "
     "control.py dataset.py demo.py download.py edm.py eval_folder.py image_files.py inpaint.py "
     "likelihood.py loop.py make_subset.py masks.py module.py network.py noise.py "

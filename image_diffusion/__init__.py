@@ -1,6 +1,6 @@
 """Task 2: images.
 
-You write `scheduler.py`, `ddpm.py` and `inpainting.py`; the other modules are given. With
+You write the modules with tasks, see README.md; the other ones are given. With
 COURSE=DIR in the environment the modules in DIR/image_diffusion come first, so that
 COURSE=solutions runs everything on the reference.
 """

@@ -10,8 +10,14 @@ A class is named behind a colon; `--prior standard` is noise. `--method flow` tr
 with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
 """
 
-import argparse
+import signal
 import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; --resume goes on from last.ckpt."))
+
+import argparse
+import re
 import time
 from pathlib import Path
 
@@ -21,19 +27,18 @@ import torch
 from image_diffusion import bridge_report
 from image_diffusion import dataset as data
 from image_diffusion.bridge_network import VelocityFromNoise, VelocityUNet
-from image_diffusion.checkpoint import build_network
+from image_diffusion.checkpoint import build_network, check_config
 from sde_todo.bridge_cli import (
     add_options,
     check_method,
     make_config,
     resumed_config,
-    start_afresh,
 )
 from sde_todo.bridge_run import OTHER, BridgeRun, train
-from sde_todo.checkpoint import put_weights, read_checkpoint
+from sde_todo.checkpoint import blamed_on, put_weights, read_checkpoint, refuse_to_overwrite
 from sde_todo.demo import make_folder
 from sde_todo.machine import pick_device, processes
-from sde_todo.todo import one_line_todos
+from sde_todo.todo import one_line_errors
 
 RESULTS = Path("results/bridge")
 ALIASES = {"fashion_mnist": "fashion", "stackedmnist": "stacked_mnist"}
@@ -97,7 +102,7 @@ def open_set(name, split, resolution, data_root):
     if base.startswith(("afhq", "celeba")) and "-" in base:
         base, *middle, pixels = base.split("-")
         label = label or "".join(middle)
-        if not pixels.isdigit():
+        if not re.fullmatch("[0-9]{1,5}", pixels):
             raise ValueError(f"Cannot read {name!r}; write afhq-dog-64 or celeba-64.")
         resolution = int(pixels)
     if base not in data.DATASETS:
@@ -115,7 +120,7 @@ def class_number(label, images, name):
     names = [str(each).lower().replace("_", " ") for each in images.classes]
     if label.lower().replace("_", " ") in names:
         return names.index(label.lower().replace("_", " "))
-    if label.isdigit() and int(label) < len(names):
+    if label in map(str, range(len(names))):
         return int(label)
     raise ValueError(f"Unknown class in {name!r}; use 0 to {len(names) - 1} or {', '.join(names)}.")
 
@@ -177,7 +182,7 @@ def build_networks(config):
         raise ValueError(f"{path} is neither a flow between images nor a diffusion model.")
     nets = {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
     for net in nets.values():
-        put_weights(net, start["network"]["forward"], path)
+        put_weights(net, start["network"].get("forward"), path)
     return nets
 
 
@@ -185,6 +190,8 @@ def diffusion_networks(start, config, path):
     """Velocities of a diffusion model's checkpoint, from noise to its images."""
     from image_diffusion.scheduler import DDIMScheduler
 
+    with blamed_on(path):
+        check_config(start["config"], start["network"])
     size = start["config"]["network"]["image_resolution"]
     if config["prior"] != "standard" or size != config["resolution"]:
         raise ValueError(
@@ -195,28 +202,21 @@ def diffusion_networks(start, config, path):
     nets = {}
     for name in OTHER:
         network = build_network(start["config"]["network"], abar)
-        put_weights(network, {k: v.float() for k, v in start["network"].items()}, path)
+        put_weights(network, start["network"], path)
         nets[name] = VelocityFromNoise(network, abar, mirrored=name == "backward")
     return nets
 
 
 def main(arguments=None):
     """Command line."""
-    try:
-        with one_line_todos():
-            args = parse(arguments)
-            if args.threads is not None:
-                if args.threads < 1:
-                    raise ValueError(f"--threads must be at least 1, not {args.threads}.")
-                torch.set_num_threads(args.threads)
-            with processes(pick_device(args.device)) as (rank, world_size, device):
-                work(args, device, rank, world_size)
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(
-            "Stopped before or after training; --resume goes on from last.ckpt, if it is there."
-        )
+    with one_line_errors():
+        args = parse(arguments)
+        if args.threads is not None:
+            if args.threads < 1:
+                raise ValueError(f"--threads must be at least 1, not {args.threads}.")
+            torch.set_num_threads(args.threads)
+        with processes(pick_device(args.device)) as (rank, world_size, device):
+            work(args, device, rank, world_size)
 
 
 def configure(args, sets):
@@ -249,7 +249,7 @@ def work(args, device, rank, world_size):
     if args.resume:
         config = resumed_config(checkpoint, config)
     else:
-        start_afresh(checkpoint, args.overwrite)
+        refuse_to_overwrite(checkpoint, args.overwrite)
     make_folder(folder)
     C, H = config["network"]["in_ch"], config["resolution"]
     sources = {

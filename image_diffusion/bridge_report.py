@@ -116,7 +116,7 @@ def figures(run, judge, name, x, states):
         "floor": judge.floor[name],
         "doing_nothing": judge.nothing[name],
     }
-    line = f"{name:<9} Fréchet distance (classifier) {result['frechet']:.2f}, floor "
+    line = f"{name:<9} Frechet distance (classifier) {result['frechet']:.2f}, floor "
     line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
     if run.config["prior"] != "standard":
         to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])

@@ -5,12 +5,16 @@
 writes what sampling needs and no more: the configuration, and the weights in half precision.
 """
 
+import re
 import sys
 
 import torch
 
 from image_diffusion import network as networks
-from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
+from sde_todo.checkpoint import blamed_on, read_checkpoint, rebuilt, save_whole
+from sde_todo.todo import one_line_errors
+
+LARGEST = 10_000  # pixels a side, timesteps, channels or classes
 
 
 def build_network(config, alphas_cumprod=None):
@@ -33,15 +37,6 @@ def build_network(config, alphas_cumprod=None):
     return network
 
 
-def load_into(network, path):
-    """Put a checkpoint's weights into a network of the same architecture.
-
-    Raises:
-        ValueError: the weights do not fit; the sentence names the first that does not.
-    """
-    put_weights(network, read_checkpoint(path)["network"], path)
-
-
 def load_model(path, scheduler_class, device="cpu", **options):
     """Rebuild the model of a checkpoint.
 
@@ -56,16 +51,38 @@ def load_model(path, scheduler_class, device="cpu", **options):
 
     state = read_checkpoint(path)
     config = state["config"]
-    try:
-        network = build_network(config["network"])
-        scheduler = scheduler_class(**config["scheduler"], **options)
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(
-            f"{path} holds no image model of this course; use one that train.py wrote."
-        ) from None
-    put_weights(network, {k: v.float() for k, v in state["network"].items()}, path)
+    with blamed_on(path):
+        check_config(config, state["network"])
+    network = rebuilt(lambda: build_network(config["network"]), state["network"], path)
+    scheduler = scheduler_class(**config["scheduler"], **options)
     model = DiffusionModule(network, scheduler).to(device).eval()
     return model.to(memory_format=torch.channels_last), config
+
+
+def check_config(config, weights):
+    """Raise an error unless a configuration is one of this course, and `weights` of its network.
+
+    The network is tried without memory: numbers of a file can ask for any amount.
+    """
+    network = config["network"]
+    sizes = [network[name] for name in ("T", "image_resolution", "in_ch", "num_classes")]
+    if not all(type(n) is int and 1 <= n <= LARGEST for n in sizes):
+        raise ValueError(f"sizes {sizes}")
+    check_schedule(config["scheduler"])
+    names = config.setdefault("classes", [str(k + 1) for k in range(sizes[3])])
+    if len(names) != sizes[3] or any(re.search(r"[/\\\0]|^\.*$", name) for name in names):
+        raise ValueError(f"classes {names}")
+    if network["num_res_blocks"] > len(weights):
+        raise ValueError(f"{network['num_res_blocks']} blocks")
+    with torch.device("meta"):
+        build_network(network).to("meta")(torch.zeros(1, *sizes[2:0:-1], sizes[1]), 0)
+
+
+def check_schedule(schedule):
+    """Raise an error unless these can be the arguments of a schedule, of a size that fits."""
+    T, known = schedule["num_train_timesteps"], {"num_train_timesteps", "beta_1", "beta_T", "mode"}
+    if type(T) is not int or not 1 <= T <= LARGEST or not schedule.keys() <= known:
+        raise ValueError(f"schedule {schedule}")
 
 
 def export(source, target):
@@ -81,7 +98,5 @@ def export(source, target):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("Usage: python -m image_diffusion.checkpoint SOURCE TARGET")
-    try:
+    with one_line_errors():
         export(*sys.argv[1:])
-    except ValueError as error:
-        sys.exit(str(error))

@@ -11,9 +11,13 @@ The first three are measurements y = A x_0, and the table says how far A x of th
 last it says how often another classifier, of clean gray images, sees the class that was asked for.
 """
 
-import argparse
+import signal
 import sys
-import time
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; nothing was saved."))
+
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +26,13 @@ import torch
 from image_diffusion import plot
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_tensor, to_uint8
+from image_diffusion.inpaint import try_ways
 from image_diffusion.masks import make_mask
 from image_diffusion.noise import noise_per_image
 from image_diffusion.noisy_classifier import NOISY_CLASSIFIER, load_noisy_classifier
 from image_diffusion.sampling import balanced_labels, save_images
-from sde_todo.machine import pick_device
-from sde_todo.todo import one_line_todos, optional
+from sde_todo.machine import number, pick_device, whole
+from sde_todo.todo import one_line_errors
 
 CHECKPOINT = ASSETS / "colour_ddpm.ckpt"
 TASKS = ("colour", "super", "inpaint", "class")
@@ -35,15 +40,15 @@ SCALES = (0.0, 1.0, 3.0, 10.0)  # of the classifier's gradient
 BLOCK = 4  # pixels a side that super-resolution makes out of one
 
 
-def make_operator(task, count, channels, size, seed=0):
-    """The measurement of a task, as `Measured` wants it."""
+def make_operator(task, count, channels, size, seed=0, device="cpu"):
+    """The measurement of a task, as `Measured` wants it; on the device of its images."""
     from image_diffusion.guidance import Gray, Mask, Pool
 
     if task == "colour":
         return Gray(channels)
     if task == "super":
         return Pool(BLOCK)
-    return Mask(make_mask("rectangle", count, size, seed))
+    return Mask(make_mask("rectangle", count, size, seed).to(device))
 
 
 def solve(model, operator, y, sde, seed=0, resamplings=5, step_size=0.5):
@@ -65,13 +70,7 @@ def solve(model, operator, y, sde, seed=0, resamplings=5, step_size=0.5):
         "MCG": lambda: measured.mcg(step_size),
         "PC": lambda: measured.predictor_corrector(sde),
     }
-    found = {}
-    for name, way in ways.items():
-        start = time.perf_counter()
-        torch.manual_seed(seed)  # the steps of Task 1 draw from torch's own generator
-        with optional(), noise_per_image(seed + np.arange(len(y))):
-            found[name] = way(), time.perf_counter() - start
-    return found
+    return try_ways(ways, seed, len(y))
 
 
 def measurement_errors(found, operator, x0):
@@ -141,12 +140,12 @@ def parse(arguments):
     parser.add_argument("--classifier", type=Path, default=NOISY_CLASSIFIER, help="of noisy images")
     parser.add_argument("--save_dir", type=Path, help="default: results/control/TASK")
     parser.add_argument("--data_root", default=DATA_ROOT)
-    parser.add_argument("--num_samples", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=100, help="of DDPM, and of the predictor")
-    parser.add_argument("--resamplings", type=int, default=5, help="of RePaint")
-    parser.add_argument("--step_size", type=float, default=0.5, help="of MCG")
-    parser.add_argument("--scales", type=float, nargs="+", default=SCALES, help="of class")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num_samples", type=whole, default=32)
+    parser.add_argument("--steps", type=whole, default=100, help="of DDPM, and of the predictor")
+    parser.add_argument("--resamplings", type=whole, default=5, help="of RePaint")
+    parser.add_argument("--step_size", type=number, default=0.5, help="of MCG")
+    parser.add_argument("--scales", type=number, nargs="+", default=SCALES, help="of class")
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 
@@ -177,7 +176,7 @@ def control_measurement(args, folder, device):
     test = load_dataset(config["dataset"], "test", size, args.data_root)
     index = choose(test, args.num_samples, args.seed)
     x0 = to_tensor(test.images[index]).to(device)
-    operator = make_operator(args.task, len(x0), channels, size, args.seed)
+    operator = make_operator(args.task, len(x0), channels, size, args.seed, x0.device)
     y = operator.measure(x0)
     options = (args.seed, args.resamplings, args.step_size)
     found = solve(model, operator, y, VPSDE(args.steps), *options)
@@ -222,10 +221,5 @@ def control_class(args, folder, device):
 
 
 if __name__ == "__main__":
-    try:
-        with one_line_todos():
-            main()
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped; nothing was saved.")
+    with one_line_errors():
+        main()

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import os
 import shutil
-import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from image_diffusion.image_files import list_images, square
 from image_diffusion.photo_sources import PHOTO_SETS, image_folder
 from image_diffusion.sources import ASSETS, DATA_ROOT, MNIST_SETS
+from sde_todo.files import whole_file
 
 __all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]
 __all__ += ["choose", "decoded_folder", "to_tensor", "to_uint8"]
@@ -50,6 +51,11 @@ class ImageSet:
 
     def __len__(self):
         return len(self.images)
+
+    def fingerprint(self):
+        """A number that other images or labels would hardly have; it looks at 1,000 or so."""
+        some = np.ascontiguousarray(self.images[:: len(self) // 1000 + 1])
+        return zlib.crc32(some, zlib.crc32(np.ascontiguousarray(self.labels)))
 
 
 def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_ROOT):
@@ -156,8 +162,8 @@ class Loader:
         self.ahead = (None, None)  # number of a step and its batch, on its way
         self.permutation = functools.lru_cache(2)(self._permutation)
         self.resident = None
-        if self.device.type != "cpu" and dataset.images.nbytes <= self.ON_DEVICE:
-            self.resident = torch.from_numpy(np.asarray(dataset.images)).to(self.device)
+        if dataset.images.nbytes <= self.ON_DEVICE:  # then the file may change or go
+            self.resident = torch.from_numpy(np.array(dataset.images)).to(self.device)
 
     def batch(self, step):
         """The batch of one step: x0 (B, C, H, W) in [-1, 1] and class labels (B,) from 1."""
@@ -225,13 +231,21 @@ def _open(file):
         images = np.load(file, mmap_mode="r")
         with np.load(labels_file) as arrays:
             labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        _check_labels(labels, classes)
+        if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
+            raise ValueError("images and labels do not belong together")
+    except Exception as error:  # numpy and zipfile make any error of a damaged file
         raise ValueError(
-            f"{file} or {labels_file.name} beside it is cut short; delete both and run again."
+            f"{file} or {labels_file.name} beside it is damaged; delete both and run again."
         ) from error
-    if len(images) != len(labels):
-        raise ValueError(f"{file} and {labels_file.name} differ in length; delete both.")
     return images, labels, classes
+
+
+def _check_labels(labels, classes):
+    if labels.ndim != 1 or not np.isin(labels, range(len(classes))).all():
+        raise ValueError(
+            f"The labels are not all from 0 to {len(classes) - 1}; fetch the set again."
+        )
 
 
 def _decode(file, split, resolution, what):
@@ -239,29 +253,29 @@ def _decode(file, split, resolution, what):
     count = len(split.labels)
     if not count:
         raise ValueError(f"{what}: the set is empty.")
+    _check_labels(split.labels, split.classes)
     images = (square(image, resolution) for image in split.images)
     images = tqdm(images, what, count, leave=False, disable=None)
     arrays = {"labels": split.labels.astype(np.int64), "classes": np.array(split.classes)}
     _make_room(file.parent, 3 * count * resolution**2)
-    _save_whole(_labels_file(file), lambda part: np.savez(part, **arrays))
-    _save_whole(file, lambda part: _write_images(part, images, count))
+    with whole_file(_labels_file(file)) as part:
+        np.savez(part, **arrays)
+    with whole_file(file) as part:
+        _write_images(part, images, count)
 
 
 def _write_images(file, images, count):
     """Write `count` images (R, R, C) to a file one by one, so that a large set needs no memory."""
     images = iter(images)
     first = next(images)
-    out = np.lib.format.open_memmap(file, "w+", np.uint8, (count, *first.shape))
-    try:
-        for i, image in zip(range(count), itertools.chain([first], images), strict=True):
-            out[i] = image
-        out.flush()
-    finally:
-        del out  # Windows moves and deletes no file that is still mapped
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *first.shape)}
+    np.lib.format.write_array_header_1_0(file, header)
+    for _, image in zip(range(count), itertools.chain([first], images), strict=True):
+        file.write(np.broadcast_to(image, first.shape).tobytes())  # of one shape, or an error
 
 
 def _make_room(folder, size):
-    """Make a folder, and see that it can take a file: a full disk would kill a memory map."""
+    """Make a folder, and see that it can take a file, before the hours that decoding may take."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -271,15 +285,6 @@ def _make_room(folder, size):
     free = shutil.disk_usage(folder).free
     if free < size:
         raise OSError(f"{folder} has {free:,} bytes free, and the decoded set takes {size:,}.")
-
-
-def _save_whole(path, write):
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from image_diffusion.checkpoint import load_into
 from image_diffusion.noise import noise_like
-from sde_todo.checkpoint import save_whole
+from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
 
 
 class DiffusionModule(nn.Module):
@@ -164,4 +163,4 @@ class DiffusionModule(nn.Module):
 
     def load(self, path):
         """Take the weights from a file that `save` or train.py wrote."""
-        load_into(self.network, path)
+        put_weights(self.network, read_checkpoint(path)["network"], path)

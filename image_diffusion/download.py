@@ -13,12 +13,13 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from tqdm import tqdm
+
+from sde_todo.checkpoint import blamed_on
 
 CHUNK = 2**20
 TIMEOUT = 30  # seconds without an answer
@@ -126,8 +127,9 @@ def unpack(archive, folder, inner="."):
     """
     archive, folder = Path(archive), Path(folder)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    remedy = "where it is damaged, delete it and fetch it again"
     try:
-        with _open_archive(archive) as file:
+        with blamed_on(archive, remedy), _open_archive(archive) as file:
             members = list(_members(file))
             for member in members:
                 _refuse_escape(archive, member)
@@ -137,11 +139,6 @@ def unpack(archive, folder, inner="."):
         if not (part / inner).is_dir():
             raise ValueError(f"{archive} holds no folder {inner!r}; fetch it again.")
         os.replace(part / inner, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{archive} is damaged ({reason}); delete it and fetch it again."
-        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from image_diffusion.dataset import DATA_ROOT, DATASETS, decoded_folder, load_dataset
 from image_diffusion.sources import MissingSetError
+from sde_todo.machine import whole
 
 RESULTS = Path(__file__).parents[1] / "results" / "eval"
 
@@ -114,10 +115,10 @@ def parse_arguments(arguments=None):
         prog="dataset.py", description="Fetch an image set and write its test images as PNG files."
     )
     parser.add_argument("--dataset", default="fashion", help=", ".join(DATASETS))
-    parser.add_argument("--resolution", type=int, help="pixels a side; the set's own if left out")
+    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own if left out")
     parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="where the sets are")
     parser.add_argument("--out", type=Path, help="default: results/eval/<set>_<resolution>")
-    parser.add_argument("--limit", type=int, help="how many images, the same of each class; all")
+    parser.add_argument("--limit", type=whole, help="how many images, the same of each class; all")
     return parser.parse_args(arguments)
 
 

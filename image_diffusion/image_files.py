@@ -51,8 +51,7 @@ def read_image(path, channels=3):
         with Image.open(path) as image:
             image.load()
             return _eight_bits(ImageOps.exif_transpose(image)).convert(MODES[channels])
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow reports a broken PNG as SyntaxError, and a broken JPEG as OSError.
+    except Exception as error:  # Pillow makes SyntaxError of a broken PNG, OSError of a JPEG, ...
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path} cannot be read as an image ({reason}); replace or delete it."

@@ -8,6 +8,7 @@ test images, PSNR of the known part, and the root mean square distance to the or
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,8 +22,8 @@ from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_
 from image_diffusion.masks import KINDS, make_mask
 from image_diffusion.noise import noise_per_image
 from image_diffusion.sampling import save_images
-from sde_todo.machine import pick_device
-from sde_todo.todo import one_line_todos, optional
+from sde_todo.machine import number, pick_device, whole
+from sde_todo.todo import one_line_errors, optional
 
 CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"
 
@@ -46,12 +47,18 @@ def fill(model, x0, mask, labels=None, guidance_scale=0.0, seed=0, **options):
         "RePaint": lambda: inpainter.repaint(options.get("resamplings", 5)),
         "MCG": lambda: inpainter.mcg(options.get("step_size", 0.5)),
     }
-    filled = {}
+    return try_ways(ways, seed, len(x0))
+
+
+def try_ways(ways, seed, count):
+    """Call each of `ways` on the same noise: dict from its name to (images, seconds)."""
+    found = {}
     for name, way in ways.items():
         start = time.perf_counter()
-        with optional(), noise_per_image(seed + np.arange(len(x0))):
-            filled[name] = way(), time.perf_counter() - start
-    return filled
+        torch.manual_seed(seed)  # the steps of Task 1 draw from torch's own generator
+        with optional(), noise_per_image(seed + np.arange(count)):
+            found[name] = way(), time.perf_counter() - start
+    return found
 
 
 def compare(filled, originals, mask, reference, features="classifier"):
@@ -89,13 +96,13 @@ def parse(arguments):
     parser.add_argument("--save_dir", type=Path, default="results/inpainting")
     parser.add_argument("--data_root", default=DATA_ROOT)
     parser.add_argument("--mask", default="rectangle", help=f"{', '.join(KINDS)}, or an image")
-    parser.add_argument("--num_samples", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--resamplings", type=int, default=5, help="of RePaint")
-    parser.add_argument("--step_size", type=float, default=0.5, help="of MCG")
-    parser.add_argument("--guidance_scale", type=float, default=1.0, help="0: no class")
+    parser.add_argument("--num_samples", type=whole, default=50)
+    parser.add_argument("--steps", type=whole, default=50)
+    parser.add_argument("--resamplings", type=whole, default=5, help="of RePaint")
+    parser.add_argument("--step_size", type=number, default=0.5, help="of MCG")
+    parser.add_argument("--guidance_scale", type=number, default=1.0, help="0: no class")
     parser.add_argument("--features", default="classifier", help="of FID, or inception")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 
@@ -146,13 +153,9 @@ def report(args, originals, mask, filled, reference):
 
 def run():
     """The command line, with errors as one line."""
-    try:
-        with one_line_todos():
-            main()
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped; nothing was saved.")
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; nothing was saved."))
+    with one_line_errors():
+        main()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,13 @@ with random signs and with normal numbers in the divergence, each with the stand
 mean over images. Pixels are dequantised; class-conditional models are given the class.
 """
 
-import argparse
+import signal
 import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; nothing was measured to the end."))
+
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +23,8 @@ from tqdm import tqdm
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import ASSETS, DATA_ROOT, choose, load_dataset, to_tensor
 from image_diffusion.process_sampling import known_from
-from sde_todo.machine import pick_device
-from sde_todo.todo import one_line_todos
+from sde_todo.machine import number, pick_device, whole
+from sde_todo.todo import one_line_errors
 
 NOISES = ("rademacher", "gaussian")
 
@@ -55,11 +60,11 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", type=Path, default=ASSETS / "fashion_ddpm.ckpt")
     parser.add_argument("--data_root", default=DATA_ROOT)
-    parser.add_argument("--num_samples", type=int, default=100)
-    parser.add_argument("--batch_size", type=int, default=50)
-    parser.add_argument("--slices", type=int, default=50, help="times an image, of the bound")
-    parser.add_argument("--tol", type=float, default=1e-4, help="of the ODE")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num_samples", type=whole, default=100)
+    parser.add_argument("--batch_size", type=whole, default=50)
+    parser.add_argument("--slices", type=whole, default=50, help="times an image, of the bound")
+    parser.add_argument("--tol", type=number, default=1e-4, help="of the ODE")
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 
@@ -106,10 +111,5 @@ def report(bits):
 
 
 if __name__ == "__main__":
-    try:
-        with one_line_todos():
-            main()
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped; nothing was measured to the end.")
+    with one_line_errors():
+        main()

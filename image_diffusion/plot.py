@@ -6,16 +6,27 @@ Okabe and Ito. Images are uint8 arrays (N, H, W, C), or tensors (N, C, H, W) in 
 of an image covers the same whole number of pixels of the picture, and nothing is interpolated.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from image_diffusion.dataset import to_uint8
 from image_diffusion.sampling import image_grid
-from sde_todo.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, WIDTH, styled
+from sde_todo.files import whole_file
+from sde_todo.plot import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    STYLE,
+    WIDTH,
+    curves,
+    panels,
+    styled,
+)
 
 DPI = STYLE["figure.dpi"]
 IMAGE = 110  # pixels of the picture that a side of an image takes at most, if it has less itself
@@ -85,9 +96,9 @@ def noising(
 @styled
 def schedules(schedulers, title="Schedules: how much of the image is left at each timestep"):
     """sqrt(abar) and log SNR = log(abar / (1 - abar)) against t. schedulers: dict from name."""
-    figure, (left, right) = _panels(1, 2, title, 3)
+    figure, (left, right) = panels(1, 2, title, 3)
     for (name, scheduler), line in zip(schedulers.items(), ("-", "--", "-.", ":"), strict=False):
-        abar = scheduler.alphas_cumprod.double().cpu()
+        abar = scheduler.alphas_cumprod.cpu().double()
         left.plot(abar.sqrt(), line, label=name)
         right.plot(torch.logit(abar), line, label=name)
     left.set(xlabel="timestep t", ylabel=r"$\sqrt{\bar\alpha_t}$, the part of $x_0$")
@@ -97,43 +108,9 @@ def schedules(schedulers, title="Schedules: how much of the image is left at eac
 
 
 @styled
-def curves(
-    lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floor: real images", ticks=None
-):
-    """Curves with markers, such as the distance against the number of steps.
-
-    Args:
-        lines: dict from name to list of (x, y). floor: y of a line that marks what is possible.
-        log: axes that are logarithmic: "xy", "x", "y" or "".
-        ticks: of a logarithmic x axis; the x that occur where left out.
-    """
-    figure, ax = _panels(1, 1, title, 3.4)
-    for k, (name, points) in enumerate(lines.items()):
-        line = {"marker": "osD^v"[k % 5], "linestyle": "-" if k < 5 else "--"}  # five colours
-        ax.plot(*zip(*points, strict=True), **line, markersize=5, label=name)
-    if floor is not None:
-        ax.axhline(floor, color=GREY, linestyle=":", label=floor_label)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if "x" in log:
-        ticks = ticks or sorted({x for points in lines.values() for x, _ in points})
-        ax.set(xscale="log")
-        ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    if "y" in log:
-        ax.set(yscale="log")
-        low, high = ax.get_ylim()
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter(NullFormatter())
-    if len(lines) > 1 or floor is not None:
-        ax.legend()
-    return figure
-
-
-@styled
 def bars(groups, title, xlabel, ylabel):
     """Bars side by side. groups: dict from name to a dict from label to height."""
-    figure, ax = _panels(1, 1, title, 3)
+    figure, ax = panels(1, 1, title, 3)
     labels = list(next(iter(groups.values())))
     width = 0.8 / len(groups)
     for k, (name, heights) in enumerate(groups.items()):
@@ -156,7 +133,7 @@ def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
         vectors: dict from name to (x, y). line: names of two vectors; a dotted line goes through
             their heads. left: names that stand to the left of the head.
     """
-    figure, ax = _panels(1, 1, title, 3.4)
+    figure, ax = panels(1, 1, title, 3.4)
     heads = np.array(list(vectors.values()), dtype=float)
     low, high = heads.min(0).clip(max=0), heads.max(0).clip(min=0)
     margin = 0.16 * (high - low).max()
@@ -188,8 +165,8 @@ def blanked(images, mask, grey=128):
 
 def save(figure, path):
     """Write a figure to a PNG file, with the pixels that it has in a notebook."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=figure.dpi, facecolor="white")
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=figure.dpi, facecolor="white")
 
 
 @styled
@@ -223,14 +200,6 @@ def _mosaic(images, columns, title, row_labels=None, column_labels=None):
         middle = (start + width / 2) / across if len(title) * LETTER * DPI < width else 0.5
         figure.suptitle(title, x=middle, y=1 - 6 / down, va="top")
     return figure
-
-
-def _panels(rows, columns, title, height):
-    """A figure of the common width with rows x columns axes."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(rows, columns)
-    figure.suptitle(title)
-    return figure, axes
 
 
 def _longest(labels):

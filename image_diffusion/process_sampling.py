@@ -10,6 +10,7 @@ from image_diffusion.ddpm import DiffusionModule
 from sde_todo.mixture import alpha_std
 
 PIECE = 50  # steps whose states are in memory together
+ORDER = 3  # of "multistep"
 
 
 class ProcessSampled(DiffusionModule):
@@ -17,10 +18,8 @@ class ProcessSampled(DiffusionModule):
 
     Args:
         model: a DiffusionModule. sde: a process, takes sde.N steps.
-        method, corrector, corrections, snr: see `sde_todo.sampling.Sampler`.
-        rho: spacing of the times. tol: of "rk45". order: of "multistep".
-        sigma_min: noise-to-signal ratio at which time ends, if not at the smallest one that the
-            schedule knows.
+        method, corrector, snr: see `sde_todo.sampling.Sampler`.
+        rho: spacing of the times. tol: of "rk45".
 
     Attributes:
         evaluations: of the score, in the last call of `sample`.
@@ -32,19 +31,16 @@ class ProcessSampled(DiffusionModule):
         sde,
         method="reverse_diffusion",
         corrector="none",
-        corrections=1,
         snr=0.16,
         rho=1.0,
         tol=1e-4,
-        order=3,
-        sigma_min=0.0,
     ):
         from sde_todo.sampling import choose_step
 
         super().__init__(model.network, model.var_scheduler)
-        self.sde, self.method, self.rho, self.tol, self.order = sde, method, rho, tol, order
-        self.eps = known_from(sde, self.var_scheduler, sigma_min)
-        self.step = choose_step(method, corrector, corrections, snr)
+        self.sde, self.method, self.rho, self.tol = sde, method, rho, tol
+        self.eps = known_from(sde, self.var_scheduler)
+        self.step = choose_step(method, corrector, 1, snr)
         self.evaluations = 0
 
     @torch.no_grad()
@@ -75,7 +71,7 @@ class ProcessSampled(DiffusionModule):
             x_traj, evaluations = solve_rk45(reverse, times[[0, -1]], x, self.tol)
             return x_traj[-1], evaluations
         if self.method == "multistep":
-            x_traj, evaluations = multistep(reverse, times, x, self.order, (-1.0, 1.0))
+            x_traj, evaluations = multistep(reverse, times, x, ORDER, (-1.0, 1.0))
             return x_traj[-1], evaluations
         total = 0
         for start in range(0, len(times) - 1, PIECE):
@@ -84,18 +80,15 @@ class ProcessSampled(DiffusionModule):
         return x, total
 
 
-def known_from(sde, scheduler, sigma_min=0.0):
+def known_from(sde, scheduler):
     """The first time at which a process has the noise of a schedule's first timestep, or more.
 
     Below it the network would be asked about noise levels that it was never shown.
-
-    Args:
-        sigma_min: a noise-to-signal ratio that the noise has to reach too.
     """
     t = torch.linspace(0, sde.T**0.25, 20_001, dtype=torch.float64)[1:] ** 4
     alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=torch.float64))
     abar = (alpha**2 / (alpha**2 + std**2))[:, 0]
-    return t[abar <= min(scheduler.exact[0].item(), 1 / (1 + sigma_min**2))][0].item()
+    return t[abar <= scheduler.exact[0].item()][0].item()
 
 
 class DrawnBy(DiffusionModule):

@@ -9,8 +9,13 @@ generator: there the images depend on --batch_size too. Images of a class go to 
 class's name, as in the eval folder of dataset.py.
 """
 
-import argparse
+import signal
 import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; --save_dir has the images so far."))
+
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +26,22 @@ from tqdm import tqdm
 from image_diffusion.checkpoint import load_model
 from image_diffusion.dataset import to_uint8
 from image_diffusion.noise import noise_per_image
-from sde_todo.machine import pick_device
-from sde_todo.todo import one_line_todos
+from sde_todo.files import clear_parts, whole_file
+from sde_todo.machine import number, pick_device, whole
+from sde_todo.todo import one_line_errors
 
 PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
 METHODS = ("euler_maruyama", "reverse_diffusion", "ancestral", "none", "ode_euler", "ode_heun")
 METHODS += ("rk45", "multistep")  # of Task 1, see sde_todo/sampling.py
 OTHERS = ("edm", "stochastic")  # see edm.py and stochastic.py
+TAKERS = {  # of which schedulers each option is
+    "sigma_type": ("ddpm",),
+    "eta": ("ddim", "stochastic"),
+    "churn": ("edm",),
+    "tol": ("rk45",),
+    **dict.fromkeys(("process", "corrector", "snr"), METHODS),
+}
 DEFAULT_STEPS = {
     "stochastic": 10,
     "edm": 10,
@@ -80,8 +93,13 @@ def save_images(images, folder, names=None, first=0):
     """
     for i, image in enumerate(images, first):
         place = Path(folder) / (names[i - first] if names is not None else "")
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.squeeze()).save(place / f"{i:05d}.png")
+        save_png(image, place / f"{i:05d}.png")
+
+
+def save_png(image, path):
+    """Save an (H, W, C) uint8 image, whole or not at all."""
+    with whole_file(path) as file:
+        Image.fromarray(image.squeeze()).save(file, "png")
 
 
 def image_grid(images, columns):
@@ -102,31 +120,27 @@ def image_grid(images, columns):
 def save_grid(images, path, columns=10, scale=2):
     """Save a grid of images as one PNG, every pixel `scale` pixels wide."""
     grid = image_grid(images, columns)
-    grid = grid.repeat(scale, axis=0).repeat(scale, axis=1)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(grid.squeeze()).save(path)
+    save_png(grid.repeat(scale, axis=0).repeat(scale, axis=1), path)
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", required=True, help="a checkpoint that train.py wrote")
     parser.add_argument("--save_dir", required=True, help="folder of the images")
-    parser.add_argument("--num_samples", type=int, default=500)
-    parser.add_argument("--batch_size", type=int, default=100)
+    parser.add_argument("--num_samples", type=whole, default=500)
+    parser.add_argument("--batch_size", type=whole, default=100)
     parser.add_argument("--scheduler", choices=(*SCHEDULERS, *OTHERS, *METHODS), default="ddim")
-    parser.add_argument("--steps", type=int, help="how many (DDPM: all; DDIM: 50)")
-    parser.add_argument(
-        "--process", choices=PROCESSES, default="VPSDE", help="of a method of Task 1"
-    )
-    parser.add_argument("--corrector", default="none", help="langevin or annealed_langevin")
-    parser.add_argument("--snr", type=float, default=0.16, help="size of the corrector's steps")
-    parser.add_argument("--tol", type=float, default=1e-4, help="of rk45")
-    parser.add_argument("--eta", type=float, help="noise of ddim (default 0) and stochastic (1)")
-    parser.add_argument("--churn", type=float, default=0.0, help="noise of edm")
-    parser.add_argument("--sigma_type", choices=("small", "large"), default="small")
-    parser.add_argument("--guidance_scale", type=float, default=0.0, help="0: no class")
+    parser.add_argument("--steps", type=whole, help="how many (DDPM: all; DDIM: 50)")
+    parser.add_argument("--process", choices=PROCESSES, help="of a method of Task 1")
+    parser.add_argument("--corrector", help="langevin or annealed_langevin")
+    parser.add_argument("--snr", type=number, help="size of the corrector's steps (default .16)")
+    parser.add_argument("--tol", type=number, help="of rk45 (default 1e-4)")
+    parser.add_argument("--eta", type=number, help="noise of ddim (default 0) and stochastic (1)")
+    parser.add_argument("--churn", type=number, help="noise of edm (default 0)")
+    parser.add_argument("--sigma_type", choices=("small", "large"), help="of ddpm (default small)")
+    parser.add_argument("--guidance_scale", type=number, default=0.0, help="0: no class")
     parser.add_argument("--class_label", help="a number from 1, or a name; all in turn if left out")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 
@@ -137,67 +151,59 @@ def main(arguments=None):
         raise ValueError("--num_samples and --batch_size must be at least 1.")
     model, config = load_sampler(args)
     labels = choose_labels(args, config)
-    done = []
+    done, shown = 0, []
+    clear_parts(args.save_dir, "**/*.png")
     options = (labels, args.guidance_scale, args.seed, args.batch_size)
-    try:
-        for images in draw_batches(model, args.num_samples, *options):
-            first = sum(map(len, done))
-            names = None
-            if labels is not None:
-                names = [config["classes"][k - 1] for k in labels[first : first + len(images)]]
-            save_images(images, args.save_dir, names, first)
-            done.append(images)
-    except KeyboardInterrupt:
-        print(f"Stopped: {sum(map(len, done))} of {args.num_samples} images are in {args.save_dir}")
-        sys.exit(1)
+    for images in draw_batches(model, args.num_samples, *options):
+        names = None
+        if labels is not None:
+            names = [config["classes"][k - 1] for k in labels[done : done + len(images)]]
+        save_images(images, args.save_dir, names, done)
+        shown += list(images[: max(0, 100 - done)])
+        done += len(images)
     grid = Path(f"{args.save_dir}.png")
-    save_grid(np.concatenate(done)[:100], grid)
+    save_grid(np.stack(shown), grid)
     print(f"{args.num_samples} images: {args.save_dir}. The first of them in a grid: {grid}.")
 
 
 def load_sampler(args):
     from image_diffusion import scheduler
 
-    options = {"ddpm": {"sigma_type": args.sigma_type}, "ddim": {"eta": args.eta or 0.0}}
+    options = {name: getattr(args, name) for name in TAKERS if getattr(args, name) is not None}
+    for name in options:
+        if args.scheduler not in TAKERS[name]:
+            takers = ", ".join(TAKERS[name])
+            raise ValueError(f"--scheduler {args.scheduler} takes no --{name}; it is for {takers}.")
+    own = options if args.scheduler in SCHEDULERS else {}
     name = SCHEDULERS.get(args.scheduler, "DDIMScheduler")
-    options = options.get(args.scheduler, {})
-    model, config = load_model(
-        args.ckpt_path, getattr(scheduler, name), pick_device(args.device), **options
-    )
+    device = pick_device(args.device)
+    model, config = load_model(args.ckpt_path, getattr(scheduler, name), device, **own)
     steps = DEFAULT_STEPS.get(args.scheduler, 200) if args.steps is None else args.steps
-    if args.scheduler in METHODS:
-        return process_model(args, model, steps), config
-    if args.corrector != "none":
-        raise ValueError(f"--scheduler {args.scheduler} takes no corrector; use reverse_diffusion.")
-    if args.scheduler in OTHERS:
-        return other_model(args, model, steps), config
+    if args.scheduler not in SCHEDULERS:
+        make = process_model if args.scheduler in METHODS else other_model
+        return make(model, args.scheduler, steps, **options), config
     T = model.var_scheduler.num_train_timesteps
     model.var_scheduler.set_timesteps(steps if args.steps is not None else min(steps, T))
     return model, config
 
 
-def other_model(args, model, steps):
+def other_model(model, name, steps, **options):
     """The model, sampling by Heun in sigma or by the stochastic multistep."""
     from image_diffusion.edm import edm_sample
     from image_diffusion.process_sampling import DrawnBy
     from image_diffusion.stochastic import stochastic_multistep
 
-    if args.scheduler == "edm":
-        return DrawnBy(model, edm_sample, steps, churn=args.churn)
-    eta = 1.0 if args.eta is None else args.eta
-    return DrawnBy(model, stochastic_multistep, steps, eta=eta)
+    draw = edm_sample if name == "edm" else stochastic_multistep
+    return DrawnBy(model, draw, steps, **options)
 
 
-def process_model(args, model, steps):
+def process_model(model, method, steps, process="VPSDE", **options):
     """The model, sampling along a process of Task 1."""
     from image_diffusion.process_sampling import ProcessSampled
     from sde_todo import sde
 
-    process = getattr(sde, args.process)(steps)
-    rho = 3.0 if args.process != "VESDE" and args.scheduler == "multistep" else 1.0
-    return ProcessSampled(
-        model, process, args.scheduler, args.corrector, snr=args.snr, rho=rho, tol=args.tol
-    )
+    rho = 3.0 if process != "VESDE" and method == "multistep" else 1.0
+    return ProcessSampled(model, getattr(sde, process)(steps), method, rho=rho, **options)
 
 
 def choose_labels(args, config):
@@ -216,7 +222,7 @@ def choose_labels(args, config):
         raise ValueError("--class_label needs a --guidance_scale; 1 is the plain conditional one.")
     if args.class_label in classes:
         return np.full(args.num_samples, classes.index(args.class_label) + 1)
-    if not args.class_label.isdigit() or not 1 <= int(args.class_label) <= len(classes):
+    if args.class_label not in map(str, range(1, len(classes) + 1)):
         raise ValueError(
             f"Unknown class {args.class_label!r}; use 1 to {len(classes)} or one of "
             f"{', '.join(classes)}."
@@ -225,10 +231,5 @@ def choose_labels(args, config):
 
 
 if __name__ == "__main__":
-    try:
-        with one_line_todos():
-            main()
-    except ValueError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped; no image was saved.")
+    with one_line_errors():
+        main()

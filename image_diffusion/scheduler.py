@@ -147,7 +147,7 @@ class BaseScheduler(nn.Module):
         """
         known = torch.logit(self.exact).numpy()[::-1]  # rising
         steps = np.arange(self.num_train_timesteps)[::-1]
-        wanted = torch.logit(abar.double()).cpu().numpy()
+        wanted = torch.logit(abar.cpu().double()).numpy()
         found = np.interp(wanted, known, steps)
         return torch.from_numpy(found).to(abar.device, torch.float32)
 

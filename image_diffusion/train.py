@@ -11,20 +11,27 @@ weights as one that was not, and one on several processes follows one on a singl
 same batch.
 """
 
-import argparse
+import signal
 import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; --resume goes on from last.ckpt."))
+
+import argparse
+import importlib.util
 from pathlib import Path
 
 import torch
 
 from image_diffusion import dataset as data
+from image_diffusion.checkpoint import check_config
 from image_diffusion.loop import Run, show, train
 from image_diffusion.network import PREDICTS, TIME_FEATURES
 from image_diffusion.objectives import CONTINUOUS, OBJECTIVES
 from image_diffusion.presets import CIFAR10
-from sde_todo.checkpoint import read_checkpoint
-from sde_todo.machine import pick_device, processes
-from sde_todo.todo import one_line_todos
+from sde_todo.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
+from sde_todo.machine import number, pick_device, processes, whole
+from sde_todo.todo import one_line_errors
 
 RESULTS = Path(__file__).parents[1] / "results" / "images"
 
@@ -73,15 +80,15 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", default="fashion", choices=PRESETS)
     parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
-    parser.add_argument("--resolution", type=int, help="pixels a side; the set's own if left out")
+    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own if left out")
     parser.add_argument("--save_dir", type=Path, help="default: results/images/DATASET")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt in save_dir")
     parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--batch_size", type=int, help="over all processes")
-    parser.add_argument("--lr", type=float)
-    parser.add_argument("--warmup", type=int, help="steps")
-    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
+    parser.add_argument("--steps", type=whole)
+    parser.add_argument("--batch_size", type=whole, help="over all processes")
+    parser.add_argument("--lr", type=number)
+    parser.add_argument("--warmup", type=whole, help="steps")
+    parser.add_argument("--ema", type=number, help="decay of the averaged weights")
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
     parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
     parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
@@ -90,14 +97,14 @@ def parse(arguments):
     parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
-    parser.add_argument("--cfg_dropout", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cfg_dropout", type=number, default=0.1)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--threads", type=int, help="of a CPU; all if left out")
+    parser.add_argument("--threads", type=whole, help="of a CPU; all if left out")
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
-    parser.add_argument("--save_every", type=int, default=500, help="steps")
-    parser.add_argument("--sample_every", type=int, default=1000, help="steps")
+    parser.add_argument("--save_every", type=whole, default=500, help="steps")
+    parser.add_argument("--sample_every", type=whole, default=1000, help="steps")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     return parser.parse_args(arguments)
 
@@ -111,12 +118,15 @@ def make_config(args, train_set, device):
     for name in ("steps", "batch_size", "lr"):
         if chosen[name] <= 0:
             raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
+    if not 0 <= chosen["ema"] < 1:
+        raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
     if args.likelihood_weighting and chosen["times"] not in CONTINUOUS:
         raise ValueError(
             f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
             f"not {chosen['times']}; leave it out, or choose one of these."
         )
     cuda = device.type == "cuda"
+    triton = importlib.util.find_spec("triton") is not None  # not on Windows
     T, resolution, in_ch = 1000, train_set.images.shape[1], train_set.images.shape[3]
     network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
     network = network | {
@@ -135,11 +145,12 @@ def make_config(args, train_set, device):
         "likelihood_weighting": bool(args.likelihood_weighting),
         "scheduler": {"num_train_timesteps": T, "mode": args.mode or preset["mode"]},
         "dataset": args.dataset,
+        "data": train_set.fingerprint(),
         "classes": list(train_set.classes),
         "seed": args.seed,
         "clip": 1.0,
         "bf16": (cuda and torch.cuda.is_bf16_supported()) if args.bf16 is None else args.bf16,
-        "compile": cuda if args.compile is None else args.compile,
+        "compile": (cuda and triton) if args.compile is None else args.compile,
     }
 
 
@@ -157,7 +168,10 @@ def work(args, device, rank, world_size):
     train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
     checkpoint = folder / "last.ckpt"
     if args.resume:
-        config = read_checkpoint(checkpoint)["config"]
+        state = read_checkpoint(checkpoint)
+        config = state["config"]
+        with blamed_on(checkpoint):
+            check_config(config, state["network"])
         check_unchanged(config, args, train_set)
     else:
         config = make_config(args, train_set, device)
@@ -177,15 +191,6 @@ def work(args, device, rank, world_size):
     return whole
 
 
-def refuse_to_overwrite(checkpoint, overwrite):
-    """Leave the checkpoint of an earlier run alone, unless asked to train over it."""
-    if checkpoint.exists() and not overwrite:
-        raise ValueError(
-            f"{checkpoint} is there already; go on with --resume, train anew with --overwrite, "
-            f"or choose another --save_dir."
-        )
-
-
 def check_unchanged(config, args, train_set):
     """Refuse to go on with another set, or with other numbers than a run was started with."""
     names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network")
@@ -203,6 +208,11 @@ def check_unchanged(config, args, train_set):
     resolution = config["network"]["image_resolution"]
     if train_set.images.shape[1] != resolution:
         raise ValueError(f"This run was started with --resolution {resolution}; give it again.")
+    if config.get("data", train_set.fingerprint()) != train_set.fingerprint():
+        raise ValueError(
+            "The images are not those that this run was started with; bring those back, or train "
+            "anew in another --save_dir."
+        )
 
 
 def tensorboard_writer(folder):
@@ -215,8 +225,5 @@ def tensorboard_writer(folder):
 
 
 if __name__ == "__main__":
-    try:
-        with one_line_todos():
-            main()
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(str(error))
+    with one_line_errors():
+        main()

@@ -1,9 +1,8 @@
 """Task 1: points in the plane.
 
-You write `sde.py`, `network.py`, `loss.py`, `train.py`, `sampling.py` and `recipe.py`; the other
-modules are given. With COURSE=DIR in the environment the modules in DIR/sde_todo come first, so
-that COURSE=solutions runs everything on the reference. A relative DIR is looked for in the current
-folder, then in the course's.
+You write the modules with tasks, see README.md; the other ones are given. With COURSE=DIR in the
+environment the modules in DIR/sde_todo come first, so that COURSE=solutions runs everything on the
+reference. A relative DIR is looked for in the current folder, then in the course's.
 """
 
 import os

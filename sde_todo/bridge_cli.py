@@ -11,7 +11,6 @@ Stop it with Ctrl-C and go on with the same command and --resume.
 import argparse
 import json
 import math
-import sys
 import time
 from pathlib import Path
 
@@ -22,14 +21,14 @@ from sde_todo import bridge_plot
 from sde_todo.bridge import draw_between, gamma_schedule, reference_chain, reverse_chain
 from sde_todo.bridge_network import VelocityNet
 from sde_todo.bridge_run import OTHER, BridgeRun, train
-from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
+from sde_todo.checkpoint import put_weights, read_checkpoint, refuse_to_overwrite, save_whole
 from sde_todo.dataset import make_points
 from sde_todo.demo import make_folder, npz, write
 from sde_todo.eval import emd
 from sde_todo.light_sb import LightSB, fit_light_sb
 from sde_todo.machine import pick_device, processes
 from sde_todo.plot import png
-from sde_todo.todo import one_line_todos
+from sde_todo.todo import one_line_errors
 
 RESULTS = Path("results/bridge")
 METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt", "sb-fbsde-joint", "lightsb", "flow")
@@ -119,11 +118,12 @@ def make_config(args, defaults):
     numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
     given = numbers | {"num_sample": args.num_sample}
     for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_sample"):
-        if not 0 < given[name] < math.inf:
-            raise ValueError(f"--{name} must be above 0, not {given[name]}.")
-    for name in ("seed", "save_every"):
-        if not getattr(args, name) >= 0:
-            raise ValueError(f"--{name} must be at least 0, not {getattr(args, name)}.")
+        most = math.inf if name == "lr" else 10**9
+        if not 0 < given[name] < most:
+            raise ValueError(f"--{name} must be above 0 and below {most}, not {given[name]}.")
+    for name, most in (("seed", 10**9), ("save_every", math.inf)):
+        if not 0 <= getattr(args, name) <= most:
+            raise ValueError(f"--{name} must be at least 0 and at most {most}.")
     if not 0 <= numbers["ema"] < 1:
         raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
     if not 0 <= args.theta < math.inf:
@@ -207,7 +207,7 @@ def build_run(config, device, rank=0, world_size=1):
         if start["config"].get("method") != "flow" or "resolution" in start["config"]:
             raise ValueError(f"{path} is no flow in the plane; train one with --method flow.")
         for net in nets.values():
-            put_weights(net, start["network"]["forward"], path)
+            put_weights(net, start["network"].get("forward"), path)
     seed = config["seed"]
     sources = {
         "forward": PointSource(config["prior"], 2 * seed, device),
@@ -313,17 +313,10 @@ class LightRun:
 
 def main(arguments=None):
     """Command line."""
-    try:
-        with one_line_todos():
-            args = parse(arguments)
-            with processes(pick_device(args.device)) as (rank, world_size, device):
-                work(args, device, rank, world_size)
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(
-            "Stopped before or after training; --resume goes on from last.ckpt, if it is there."
-        )
+    with one_line_errors():
+        args = parse(arguments)
+        with processes(pick_device(args.device)) as (rank, world_size, device):
+            work(args, device, rank, world_size)
 
 
 def work(args, device, rank, world_size):
@@ -339,7 +332,7 @@ def work(args, device, rank, world_size):
     if args.resume:
         config = resumed_config(folder / "last.ckpt", config)
     else:
-        start_afresh(folder / "last.ckpt", args.overwrite)
+        refuse_to_overwrite(folder / "last.ckpt", args.overwrite)
     make_folder(folder)
     judge = Judge(config) if rank == 0 else None
     start = time.perf_counter()
@@ -376,15 +369,6 @@ def check_method(config, world_size):
         raise ValueError(f"--reference ou is for dsb, sdsb, tr, fr and dsbm, not for {method}.")
 
 
-def start_afresh(checkpoint, overwrite):
-    """Refuse to train over an old run by accident."""
-    if checkpoint.exists() and not overwrite:
-        raise ValueError(
-            f"{checkpoint} is there already; go on with --resume, train anew with --overwrite, "
-            f"or choose another --exp_name."
-        )
-
-
 def resumed_config(path, asked):
     """The configuration of a run that goes on; another than asked for is refused."""
     config = read_checkpoint(path)["config"]
@@ -394,7 +378,7 @@ def resumed_config(path, asked):
                 f"The run in {path.parent} was started with {name} {config.get(name)!r}, not "
                 f"{value!r}; give the same options with --resume, or choose another --exp_name."
             )
-    return config
+    return asked
 
 
 @torch.no_grad()

@@ -19,8 +19,6 @@ class VelocityNet(nn.Module):
 
     def __init__(self, width=96, depth=2, features=32, scale=2.0, bandwidth=0.5, mirrored=False):
         super().__init__()
-        self.config = {"width": width, "depth": depth, "features": features}
-        self.config |= {"scale": scale, "bandwidth": bandwidth, "mirrored": mirrored}
         self.scale, self.mirrored = scale, mirrored
         self.register_buffer("directions", 2 * math.pi * bandwidth * torch.randn(2, features))
         self.register_buffer("freqs", math.pi * torch.arange(1.0, 7.0))

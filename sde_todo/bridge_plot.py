@@ -18,7 +18,6 @@ from sde_todo.demo import write
 from sde_todo.plot import (
     BLUE,
     GREEN,
-    GREY,
     ORANGE,
     PURPLE,
     RED,
@@ -26,9 +25,9 @@ from sde_todo.plot import (
     _array,
     _grid,
     _limit,
-    _panels,
     _scatter,
     _square,
+    panels,
     plot_trajectories,
     styled,
 )
@@ -117,7 +116,7 @@ def plot_lines(pairs, title="Which points belong together (colour: where the sou
 @styled
 def plot_rounds(history, floor, title="EMD to real points falls towards the floor"):
     """EMD after every round; dotted, in the same colour: that of two real sets."""
-    figure, ax = _panels(1, 1, title, height=3.2)
+    figure, ax = panels(1, 1, title, height=3.2)
     style = {"forward": (BLUE, "o"), "backward": (ORANGE, "s")}
     for name, (colour, mark) in style.items():
         x = [entry["round"] for entry in history]
@@ -185,7 +184,7 @@ def plot_plans(rounds, exact, shown=(1, 2, 5), title="The plan, round after roun
 @styled
 def plot_steps(shares, title="How far towards the end each step goes"):
     """Shares of the way, by the number of the step. shares: dict from name to (N,)."""
-    figure, ax = _panels(1, 1, title, height=2.8)
+    figure, ax = panels(1, 1, title, height=2.8)
     for (name, y), mark in zip(shares.items(), "osD", strict=False):
         ax.plot(_array(y), marker=mark, markersize=4.5, label=name)
     ax.set(xlabel="step k", ylabel="share of the way", ylim=(0, 1.08))
@@ -199,7 +198,7 @@ def animate(states, path, config):
 
     Frames are even in time; between two states a point is drawn on the straight line.
     """
-    figure, axes = _panels(1, 2, " ", height=3.5)
+    figure, axes = panels(1, 2, " ", height=3.5)
     limit = _limit(torch.cat([x[[0, -1]].reshape(-1, 2) for x in states.values()]))
     dots, source, target = [], config["prior"], config["dataset"]
     for ax, way in zip(axes, (f"{source} → {target}", f"{target} → {source}"), strict=True):

@@ -15,14 +15,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from sde_todo import bridge
-from sde_todo.checkpoint import read_checkpoint, save_whole
+from sde_todo.checkpoint import blamed_on, read_checkpoint
+from sde_todo.files import alone
 from sde_todo.flow import flow_loss, flow_sample, ot_coupling
 from sde_todo.loss import SBALoss, SBJLoss
-from sde_todo.machine import agreed, mean_over_processes, parallel, seed_of, stop_signals
+from sde_todo.machine import agreed, autocast, parallel, seed_of, stop_signals
+from sde_todo.run_log import LOG_EVERY, close_window, save
 from sde_todo.train import get_sb_step_fn
 
 OTHER = {"forward": "backward", "backward": "forward"}
-LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
 
 
 class Predictor(nn.Module):
@@ -91,6 +92,8 @@ class BridgeRun:
         device, rank, world_size: of this process.
     """
 
+    ADVICE = "or take smaller steps by --gamma"
+
     def __init__(self, config, nets, sources, device, rank=0, world_size=1):
         self.config, self.sources, self.device = config, sources, device
         self.rank, self.world_size = rank, world_size
@@ -126,7 +129,7 @@ class BridgeRun:
 
     def autocast(self):
         """bfloat16 inside the networks, where it was asked for."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["use_amp"])
+        return autocast(self.device, self.config["use_amp"])
 
     @torch.no_grad()
     def collect(self, name, half, i):
@@ -277,12 +280,13 @@ class BridgeRun:
 
     def load(self, path):
         """Go on from a checkpoint."""
-        training = read_checkpoint(path, self.device)["training"]
-        for name, side in self.sides.items():
-            for key, part in side.parts().items():
-                part.load_state_dict(training[name][key])
-        self.step, self.losses, self.history = (training[k] for k in ("step", "losses", "history"))
-        self.recent = [loss.to(self.device) for loss in training["recent"]]
+        with blamed_on(path):
+            training, names = read_checkpoint(path, self.device)["training"], ("losses", "history")
+            for name, side in self.sides.items():
+                for key, part in side.parts().items():
+                    part.load_state_dict(training[name][key])
+            self.step, self.losses, self.history = (training[k] for k in ("step", *names))
+            self.recent = [loss.to(self.device) for loss in training["recent"]]
 
     @torch.no_grad()
     def carry(self, name, x, generator=None, last_noise=False):
@@ -364,7 +368,7 @@ def train(run, folder, evaluate, save_every=60.0):
     per_round, total, first = 2 * run.iters, run.total, run.rank == 0
     bar = tqdm(total=total, initial=run.step, desc="training", disable=None if first else True)
     saved = time.monotonic()
-    with bar, stop_signals() as stopped:
+    with bar, alone(folder, first), stop_signals() as stopped:
         for step, loss in run.train_steps():
             run.step = step + 1
             run.recent.append(loss)
@@ -381,26 +385,3 @@ def train(run, folder, evaluate, save_every=60.0):
     if first:
         save(run, folder)
     return run.step == total
-
-
-def save(run, folder):
-    """Save last.ckpt, but no weights behind a loss that is not finite."""
-    check_finite(run)
-    save_whole(folder / "last.ckpt", run.state())
-
-
-def close_window(run):
-    """The mean loss of the steps since the last reading, over all processes, kept in run.losses."""
-    check_finite(run)
-    run.losses.append(mean_over_processes(torch.stack(run.recent).mean(), run.world_size).item())
-    run.recent.clear()
-    return run.losses[-1]
-
-
-def check_finite(run):
-    """Stop with one sentence where a loss since the last reading is not finite."""
-    if run.recent and not torch.stack(run.recent).isfinite().all():
-        raise ValueError(
-            f"The loss is not finite before step {run.step}; lower --lr (now "
-            f"{run.config['lr']:g}), or take smaller steps by --gamma."
-        )

@@ -2,12 +2,11 @@
 
 Time runs from p0 (source) at 0 to p1 (target) at 1; the reference is dX = sigma dW. The plan of the
 bridge solves entropic optimal transport with cost |x - y|^2 / 2 and eps = sigma^2. It is known
-between two Gaussians (`GaussianBridge`), for a target made to fit (`MixturePair`) and between sets
-of points (`sinkhorn_plan`). `population` says what each method would reach with perfect fits.
+between two Gaussians (`GaussianBridge`) and for a target made to fit (`MixturePair`). `population`
+says what each method would reach with perfect fits.
 """
 
 import numpy as np
-import ot
 import torch
 
 METHODS = ("dsb", "sdsb", "tr", "fr")
@@ -253,26 +252,6 @@ def bw2_floor(pair, n, seed=0):
 def cbw2_floor(pair, n_x=200, n_y=500, seed=0):
     """What `cbw2_uvp` gives for exact draws."""
     return cbw2_uvp(pair, lambda x: pair.sample_given(x, 1, seed)[:, 0], n_x, n_y, seed)
-
-
-def sinkhorn_plan(x0, x1, sigma, iterations=10_000):
-    """The entropic plan (n, m) between points x0 (n, D) and x1 (m, D) (POT, in the log domain).
-
-    Cost |x - y|^2 / 2 with reg = sigma^2. With the cost |x - y|^2 the same plan has 2 sigma^2:
-    that factor of 2 is the classic mistake.
-    """
-    cost = 0.5 * ot.dist(_double(x0), _double(x1))
-    return ot.sinkhorn([], [], cost, sigma**2, method="sinkhorn_log", numItermax=iterations)
-
-
-def plan_cost(plan, x0, x1):
-    """Mean |x - y|^2 / 2 under a plan (n, m): what `pair_cost` of a model's pairs should be."""
-    return 0.5 * (plan * ot.dist(_double(x0), _double(x1))).sum().item()
-
-
-def pair_cost(x0, x1):
-    """Mean |x - y|^2 / 2 of pairs (n, D) and (n, D)."""
-    return 0.5 * ((_double(x0) - _double(x1)) ** 2).sum(1).mean().item()
 
 
 def _moments(samples):

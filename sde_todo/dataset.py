@@ -6,6 +6,7 @@ come from a fixed draw of 200,000 points: a set of any size has the same scale.
 """
 
 import functools
+import re
 
 import numpy as np
 import torch
@@ -140,10 +141,10 @@ def _parse(name):
         raise ValueError(f"Unknown data set {name!r}. Known: {known}.")
     if not count:
         return DATASETS[base]
-    if base not in TAKES_COUNT or not count.isdigit() or int(count) < 2:
+    if base not in TAKES_COUNT or not re.fullmatch("0*([2-9]|[1-9][0-9]{1,5})", count):
         raise ValueError(
-            f"Cannot read {name!r}: only {' and '.join(TAKES_COUNT)} take a number of at least 2, "
-            f"as in 'checkerboard:8'."
+            f"Cannot read {name!r}: only {' and '.join(TAKES_COUNT)} take a number from 2 to "
+            f"999999, as in 'checkerboard:8'."
         )
     if base == "checkerboard" and int(count) % 2:
         raise ValueError(f"Cannot read {name!r}: a checkerboard has an even number of cells.")

@@ -16,7 +16,6 @@ import base64
 import html
 import io
 import json
-import os
 import time
 from pathlib import Path
 
@@ -26,11 +25,12 @@ import torch
 from sde_todo import eval as judge
 from sde_todo import plot
 from sde_todo.dataset import make_points
+from sde_todo.files import whole_file
 from sde_todo.loss import DSMLoss
-from sde_todo.machine import pick_device
+from sde_todo.machine import pick_device, whole
 from sde_todo.recipe import floor_recipe, plain_recipe
 from sde_todo.sampling import Sampler
-from sde_todo.todo import one_line_todos, optional
+from sde_todo.todo import one_line_errors, optional
 
 DATASET = "swiss_roll"
 TRAIN_SIZE = 100_000
@@ -269,12 +269,8 @@ def metrics(runs, floor, seed, device, seconds):
 
 def write(path, data):
     """Write bytes or text to a file that is replaced whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def npz(**arrays):
@@ -333,16 +329,11 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(prog="sde_todo.demo", description="Task 1 on the Swiss roll.")
     parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu (fastest for so little), cuda, ...")
     args = parser.parse_args()
-    try:
-        with one_line_todos():
-            run_demo(args.out, args.seed, pick_device(args.device))
-    except ValueError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped before the end.")
+    with one_line_errors():
+        run_demo(args.out, args.seed, pick_device(args.device))
 
 
 if __name__ == "__main__":

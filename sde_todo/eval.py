@@ -5,7 +5,6 @@ is the floor. A figure means something only beside the floor for the same number
 """
 
 import numpy as np
-import ot
 import torch
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
@@ -70,6 +69,8 @@ def chamfer_100x100(a, b):
 
 def emd(a, b):
     """Earth mover's distance (Euclidean cost) of two single clouds; exact, cubic in N."""
+    import ot  # a tenth of the start of a notebook, and seldom needed
+
     a, b = _cloud(a), _cloud(b)
     return float(ot.emd2([], [], cdist(a, b), numItermax=1_000_000))
 
@@ -79,6 +80,8 @@ def sliced_w2(a, b, directions=64):
 
     The root of the mean over directions of the squared one-dimensional W2 (Bonneel et al. 2015).
     """
+    import ot
+
     a, b = _cloud(a), _cloud(b)
     angle = np.pi * (np.arange(directions) + 0.5) / directions
     projections = np.stack([np.cos(angle), np.sin(angle)])  # (2, directions)

@@ -14,8 +14,8 @@ from sde_todo.plot import (
     _array,
     _grid,
     _limit,
-    _panels,
     _square,
+    panels,
     styled,
 )
 
@@ -64,7 +64,7 @@ def plot_probes(
         draws: dict from name to dict from the number of probes to draws (n,).
         truth: the number that is estimated.
     """
-    figure, (left, right) = _panels(1, 2, title, height=3.4)
+    figure, (left, right) = panels(1, 2, title, height=3.4)
     for k, ((name, by_probes), mark) in enumerate(zip(draws.items(), "osD", strict=False)):
         probes = np.array(list(by_probes))
         values = [_array(v) for v in by_probes.values()]
@@ -99,7 +99,7 @@ def plot_draws(draws, truth, title="Draws scatter, their mean is the bound"):
     Args:
         draws: dict from the title of a panel to draws (n,). truth: number.
     """
-    figure, axes = _panels(1, len(draws), title, height=3.1, sharex=True)
+    figure, axes = panels(1, len(draws), title, height=3.1, sharex=True)
     everything = np.concatenate([_array(v) for v in draws.values()])
     low, high = np.quantile(everything, [0.002, 0.998])
     for ax, (name, values) in zip(np.atleast_1d(axes), draws.items(), strict=True):
@@ -124,7 +124,7 @@ def plot_against(truth, means, errors, title, xlabel="true log p(x), nats", ylab
     Args:
         truth: (n,). means: dict from name to (n,). errors: the same, or None for no bars.
     """
-    figure, ax = _panels(1, 1, title, height=3.8)
+    figure, ax = panels(1, 1, title, height=3.8)
     x = _array(truth)
     ax.plot([x.min(), x.max()], [x.min(), x.max()], color="black", linewidth=1, label="equal")
     for (name, y), colour, mark in zip(means.items(), (BLUE, RED), "os", strict=False):
@@ -144,7 +144,7 @@ def plot_gaps(deltas, measured, predicted, ODE, title="What a score wrong by a p
         deltas: (n,) how wrong. measured: (n,) pairs of the bound's gap and its standard error.
         predicted: (n,) that gap by the error of the score. ODE: (n,) gap of its likelihood.
     """
-    figure, ax = _panels(1, 1, title, height=3.6)
+    figure, ax = panels(1, 1, title, height=3.6)
     ax.plot(deltas, predicted, "--", color="black", linewidth=1, label="the bound, predicted")
     mean, error = np.array(measured).T
     style = {"linestyle": "", "markersize": 6, "capsize": 3}
@@ -168,7 +168,7 @@ def plot_family(draws, truth, title="From the bound of the SDE to the likelihood
     Args:
         draws: dict from name to dict from lambda to draws (n,). truth: log p(x).
     """
-    figure, (left, right) = _panels(1, 2, title, height=3.3)
+    figure, (left, right) = panels(1, 2, title, height=3.3)
     for (name, by_lam), mark in zip(draws.items(), "osD", strict=False):
         lams = list(by_lam)
         values = [_array(v) for v in by_lam.values()]
@@ -194,7 +194,7 @@ def plot_codes(first, second, title, xlabel, ylabel):
     Args:
         first, second: (n, 2).
     """
-    figure, axes = _panels(1, 2, title, height=3.3)
+    figure, axes = panels(1, 2, title, height=3.3)
     first, second = _array(first), _array(second)
     limit = 1.05 * max(np.abs(first).max(), np.abs(second).max())
     for k, ax in enumerate(axes):

@@ -73,18 +73,18 @@ class DSMLoss:
         raise NotImplementedError("TODO 1.2e: DSMLoss.__call__")
 
 
-class ISMLoss:
-    """Implicit score matching (Hyvarinen 2005): no target, but a divergence.
-
-        E[ weight (1/2 |s|^2 + div s) ],    s = model(t, x)
-
-    Args:
-        method, noise: of the divergence, see `get_div`.
-    """
+class DivergenceLoss:
+    """What losses with a divergence share. method, noise: of it, see `get_div`."""
 
     def __init__(self, method="exact", noise="rademacher"):
-        self.method = method
-        self.noise = noise
+        self.method, self.noise = method, noise
+
+
+class ISMLoss(DivergenceLoss):
+    """Implicit score matching (Hyvarinen 2005): no target, but a divergence.
+
+    E[ weight (1/2 |s|^2 + div s) ],    s = model(t, x)
+    """
 
     def __call__(self, t, x, model, y=None, weight=None):
         """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
@@ -112,20 +112,13 @@ class SSMLoss:
         raise NotImplementedError("TODO 1.2h: SSMLoss.__call__")
 
 
-class SBALoss:
+class SBALoss(DivergenceLoss):
     """Alternating loss of SB-FBSDE (Chen et al. 2022, eq. 18 and 19; the same in both directions).
 
         E[ dt (z (z/2 + z_other) + div(g z)) ],    z = policy at the other direction's states
 
     It is implicit score matching in disguise: its minimiser is z = g grad log p - z_other.
-
-    Args:
-        method, noise: of the divergence, see `get_div`.
     """
-
-    def __init__(self, method="exact", noise="rademacher"):
-        self.method = method
-        self.noise = noise
 
     def __call__(self, dt, x, z, z_other, g):
         """One number.
@@ -140,20 +133,13 @@ class SBALoss:
         raise NotImplementedError("TODO 1.6o: SBALoss.__call__")
 
 
-class SBJLoss:
+class SBJLoss(DivergenceLoss):
     """Joint loss of SB-FBSDE (Chen et al. 2022, eq. 16), a bound on the negative log likelihood.
 
         1/B sum_paths [ sum_k dt_k (1/2 |z + z_other|^2 + div(g z_other)) - log q(x_N) ]
 
     The paths follow z with gradients; z_other is the policy of the way back.
-
-    Args:
-        method, noise: of the divergence, see `get_div`.
     """
-
-    def __init__(self, method="exact", noise="rademacher"):
-        self.method = method
-        self.noise = noise
 
     def __call__(self, dt, x, z, z_other, g, log_q):
         """One number.
@@ -231,7 +217,7 @@ class StableTarget:
         count = member.bincount()
         total = torch.zeros(len(count), points.shape[1]).to(points).index_add_(0, member, points)
         self.centres = total / count[:, None]  # (K, D)
-        self.log_weight = count.double().log().to(points)  # (K,)
+        self.log_weight = count.to(points).log()  # (K,)
         self.above = above
 
     def __call__(self, x, x0, alpha, std):

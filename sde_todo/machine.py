@@ -1,8 +1,12 @@
 """Given: the machine that a run has: its device, its processes, its signals, and its seeds."""
 
+import argparse
 import contextlib
+import math
 import os
+import re
 import signal
+import threading
 
 import numpy as np
 import torch
@@ -26,6 +30,20 @@ def pick_device(name="auto"):
     return device
 
 
+def whole(text):
+    """A whole number of the command line, not too large for any seed or size, for argparse."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 999999999.")
+    return int(text)
+
+
+def number(text):
+    """A number of the command line that is neither NaN nor infinite, for argparse."""
+    if not math.isfinite(float(text)):
+        raise ValueError
+    return float(text)
+
+
 @contextlib.contextmanager
 def processes(device):
     """Join the other processes of a torchrun, where there are any, and leave them at the end.
@@ -45,6 +63,11 @@ def processes(device):
     finally:
         if world_size > 1:
             distributed.destroy_process_group()
+
+
+def autocast(device, wanted):
+    """bfloat16 where it is wanted; torch 2.4 knows no autocast on MPS, not even one that is off."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
 
 
 def parallel(module, world_size):
@@ -71,9 +94,14 @@ def agreed(stopped, device, world_size):
 
 @contextlib.contextmanager
 def stop_signals():
-    """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does."""
-    stopped = []
-    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in SIGNALS}
+    """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does.
+
+    Outside the main thread, where Python delivers no signals, the list just stays empty.
+    """
+    stopped, names = [], SIGNALS
+    if threading.current_thread() is not threading.main_thread():
+        names = ()
+    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in names}
     try:
         yield stopped
     finally:

@@ -116,7 +116,7 @@ def plot_samples(samples, reference, notes=None, title="Do the samples look like
 @styled
 def plot_moments(sdes):
     """Mean and variance of X_t given x_0 = 1 against t/T. sdes: dict from name to process."""
-    figure, (left, right) = _panels(1, 2, "How the data fade and the noise grows", height=3)
+    figure, (left, right) = panels(1, 2, "How the data fade and the noise grows", height=3)
     for (name, sde), line in zip(sdes.items(), ("-", "--", "-.", ":"), strict=False):
         t = torch.linspace(0, sde.T, 201)
         mean, std = sde.marginal_prob(t, torch.ones(len(t), 1))
@@ -137,7 +137,7 @@ def plot_paths(sdes, start=2.0, n=500, shown=5):
     """
     rows = -(-len(sdes) // 2)
     title = f"Mean ± 2 std of {n} simulated paths (dashed) and by formula (band)"
-    figure, axes = _panels(rows, min(2, len(sdes)), title, height=2.5 * rows, squeeze=False)
+    figure, axes = panels(rows, min(2, len(sdes)), title, height=2.5 * rows, squeeze=False)
     for ax, (name, sde) in zip(axes.flat, sdes.items(), strict=False):
         for x0, colour in ((start, BLUE), (-start, ORANGE)):
             _paths(ax, sde, x0, n, shown, colour)
@@ -150,7 +150,7 @@ def plot_loss(losses, window=50, title="The loss falls fast, then levels off: no
     """The loss of every step (list of numbers), and its mean over a sliding window."""
     losses = np.asarray(losses, dtype=float)
     window = max(1, min(window, len(losses) // 4))
-    figure, ax = _panels(1, 1, title, height=2.8)
+    figure, ax = panels(1, 1, title, height=2.8)
     ax.plot(losses, color=LIGHT, linewidth=0.7, label="one batch")
     mean = np.convolve(losses, np.ones(window) / window, "valid")
     ax.plot(np.arange(len(mean)) + window - 1, mean, color=BLUE, label=f"mean of {window}")
@@ -211,26 +211,34 @@ def plot_trajectories(trajectories, title="From noise (orange) to data (blue)", 
 
 
 @styled
-def plot_curves(curves, title, xlabel, ylabel, floor=None, log=True):
-    """Curves with markers, such as quality against the number of steps.
+def curves(
+    lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floor: real data", ticks=None
+):
+    """Curves with markers, such as the distance against the number of steps.
 
     Args:
-        curves: dict from name to list of (x, y). floor: y of a line that marks what is possible.
-        log: whether both axes are logarithmic.
+        lines: dict from name to list of (x, y). floor: y of a line that marks what is possible.
+        log: axes that are logarithmic: "xy", "x", "y" or "".
+        ticks: of a logarithmic x axis; where left out, the x that occur, if they are few.
     """
-    figure, ax = _panels(1, 1, title, height=3.4)
-    for (name, curve), mark in zip(curves.items(), "osD^v", strict=False):
-        ax.plot(*zip(*curve, strict=True), marker=mark, markersize=5, label=name)
+    figure, ax = panels(1, 1, title, height=3.4)
+    for k, (name, points) in enumerate(lines.items()):
+        line = {"marker": "osD^v"[k % 5], "linestyle": "-" if k < 5 else "--"}  # five colours
+        ax.plot(*zip(*points, strict=True), **line, markersize=5, label=name)
     if floor is not None:
-        ax.axhline(floor, color=GREY, linestyle=":", label="floor: real points")
+        ax.axhline(floor, color=GREY, linestyle=":", label=floor_label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if log:
-        ax.set(xscale="log", yscale="log")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("")
-    ax.legend()
+    for name in log:
+        ax.set(**{f"{name}scale": "log"})
+        axis, (low, high) = getattr(ax, f"{name}axis"), getattr(ax, f"get_{name}lim")()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    ticks = ticks or sorted({x for points in lines.values() for x, _ in points})
+    if "x" in log and len(ticks) < 10:
+        ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    if len(lines) > 1 or floor is not None:
+        ax.legend()
     return figure
 
 
@@ -349,7 +357,7 @@ def _square(ax, limit):
     ax.set(xticks=[-tick, 0, tick], yticks=[-tick, 0, tick])
 
 
-def _panels(rows, columns, title, height, **kwargs):
+def panels(rows, columns, title, height, **kwargs):
     """A figure of the common width with rows x columns axes."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(rows, columns, **kwargs)
@@ -360,7 +368,7 @@ def _panels(rows, columns, title, height, **kwargs):
 def _grid(rows, columns, title, lines=0):
     """Square panels for point sets, with `lines` of title beyond one; axes (rows, columns)."""
     height = rows * (WIDTH / columns + 0.15 + 0.13 * lines) + 0.3
-    figure, axes = _panels(rows, columns, title, height, squeeze=False)
+    figure, axes = panels(rows, columns, title, height, squeeze=False)
     for ax in axes[-1]:
         ax.set_xlabel("$x_1$")
     for ax in axes[:, 0]:

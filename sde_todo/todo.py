@@ -1,7 +1,7 @@
 """Given: what helps while parts are still open: one line for a TODO, and edits seen at once.
 
 A part that is not written yet raises NotImplementedError("TODO 1.1a: OU.marginal_prob"). A notebook
-calls `friendly_todos()` once; a script runs its main function inside `one_line_todos()`.
+calls `friendly_todos()` once; a script runs its main function inside `one_line_errors()`.
 """
 
 import contextlib
@@ -9,6 +9,8 @@ import re
 import sys
 import traceback
 from pathlib import Path
+
+from sde_todo import PACKAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN_TODO = re.compile(r"TODO \d+\.\d+[a-z]*: .+")
@@ -33,16 +35,19 @@ def todo_line(error):
 
 
 @contextlib.contextmanager
-def one_line_todos():
-    """End a script that meets an open TODO with that one line on stderr and exit status 1."""
+def one_line_errors():
+    """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1."""
     try:
         yield
     except NotImplementedError as error:
         line = todo_line(error)
         if line is None:
             raise
-        print(line, file=sys.stderr)
-        raise SystemExit(1) from None
+        sys.exit(line)
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(f"{error}{_place(error)}".split()))
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end.")
 
 
 @contextlib.contextmanager
@@ -79,6 +84,15 @@ def _show_in_notebook(shell, kind, error, tb, tb_offset=None):
         # all cells" stops here and a test of the notebook sees it.
         error._render_traceback_ = lambda: [line]
     shell.showtraceback((kind, error, tb), tb_offset=tb_offset)
+
+
+def _place(error):
+    """Where the course's code met an error that it did not raise itself: a slip, not a sentence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if set(PACKAGES).intersection(Path(f.filename).parts[-3:])]
+    if isinstance(error, OSError) or not own or own[-1].line.startswith("raise"):
+        return ""
+    return f" ({_short_path(own[-1].filename)}, line {own[-1].lineno})"
 
 
 def _short_path(filename):

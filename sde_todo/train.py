@@ -3,9 +3,6 @@
 import contextlib
 import copy
 import math
-import os
-import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,7 +10,10 @@ import torch
 from tqdm.auto import tqdm
 
 from sde_todo.bridge import mean_map, simulate
+from sde_todo.checkpoint import blamed_on, save_whole
+from sde_todo.files import clear_parts
 from sde_todo.loss import dsm_target, sample_time
+from sde_todo.machine import stop_signals
 from sde_todo.mixture import alpha_std
 from sde_todo.network import get_score_fn
 
@@ -193,17 +193,17 @@ def train_diffusion(
     """
     losses = _resume(checkpoint, dataloader, step_fn, N_steps)
     saved = time.monotonic()
-    with _threads(threads) as pick_threads, _deferred_stop() as stop:
+    with _threads(threads) as pick_threads, stop_signals() as stopped:
         for loss in _steps(dataloader, step_fn, len(losses), N_steps, pick_threads):
             losses.append(loss)
             if checkpoint and time.monotonic() - saved > save_every:
                 save_checkpoint(checkpoint, dataloader, step_fn, losses)
                 saved = time.monotonic()
-            if stop.is_set():
+            if stopped:
                 break
     if checkpoint:
         save_checkpoint(checkpoint, dataloader, step_fn, losses)
-    if stop.is_set():
+    if stopped:
         if checkpoint is None:
             raise KeyboardInterrupt
         print(f"Stopped after {len(losses)} steps; run again to go on from {checkpoint}.")
@@ -236,24 +236,22 @@ def save_checkpoint(path, dataloader, step_fn, losses):
     if hasattr(dataloader, "state_dict"):
         state["dataloader"] = dataloader.state_dict()
     state |= {"losses": torch.tensor(losses, dtype=torch.float64), "rng": torch.get_rng_state()}
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    save_whole(path, state)
 
 
 def _resume(path, dataloader, step_fn, N_steps):
     """Load a checkpoint where there is one, and return the losses so far."""
     if path is None or not Path(path).exists():
         return []
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    for name, part in step_fn.parts.items():
-        part.load_state_dict(state[name])
-    if "dataloader" in state:
-        dataloader.load_state_dict(state["dataloader"])
-    torch.set_rng_state(state["rng"])
-    losses = state["losses"].tolist()
+    clear_parts(Path(path).parent, Path(path).name)
+    with blamed_on(path):
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        for name, part in step_fn.parts.items():
+            part.load_state_dict(state[name])
+        if "dataloader" in state:
+            dataloader.load_state_dict(state["dataloader"])
+        torch.set_rng_state(state["rng"])
+        losses = state["losses"].tolist()
     print(f"Going on from {path} at step {len(losses)} of {N_steps}.")
     return losses
 
@@ -283,22 +281,3 @@ def _threads(fixed, probe=20):
         yield pick
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _deferred_stop():
-    """Turn Ctrl-C and SIGTERM into a flag, so that a run stops between two steps, not inside one.
-
-    Outside the main thread, where Python delivers no signals, the flag just stays down.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = {name: signal.signal(name, lambda *_: stop.set()) for name in names}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

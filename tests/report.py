@@ -1,9 +1,7 @@
 """The result of a run as plain data: the fields of Gradescope's results.json, here and there."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 from tests import board, settings
 
@@ -66,20 +64,16 @@ def visibility(test):
 def clean(text):
     """Text that may come from a submission, fit for a report: no control characters, not long."""
     text = text[: 2 * LONGEST].encode("utf-8", "replace").decode()
-    # Control characters, and those that hide text or turn its direction
-    text = re.sub(
-        r"[^\n\x20-\x7e\u00a0-\uffff]|[\u200b-\u200f\u202a-\u202e\u2066-\u2069]", "?", text
-    )
+    text = CONTROL.sub("?", text)
     return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
 
 
 def write(path, text):
     """Write a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    from sde_todo.files import whole_file  # not before the plugin has set COURSE
+
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path, data):

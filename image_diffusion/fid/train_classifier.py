@@ -13,9 +13,14 @@ that the features change smoothly with the image; they are mirrored only where a
 stays one of the set, so that a model which mirrors is seen.
 """
 
+import signal
+import sys
+
+if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; nothing was written."))
+
 import argparse
 import functools
-import sys
 import time
 from pathlib import Path
 
@@ -34,8 +39,8 @@ from image_diffusion.noisy_classifier import (
     noisy_loss,
 )
 from sde_todo.checkpoint import save_whole
-from sde_todo.machine import pick_device
-from sde_todo.todo import one_line_todos
+from sde_todo.machine import number, pick_device, whole
+from sde_todo.todo import one_line_errors
 
 CLASSIFIER = Path(__file__).parents[1] / "assets" / "classifier.pt"
 SPLITS = ("train", "test")
@@ -233,10 +238,10 @@ def parse(argv):
     parser = argparse.ArgumentParser(description="Train the network of --features classifier.")
     parser.add_argument("--dataset", default="fashion", choices=DATASETS)
     parser.add_argument("--noisy", action="store_true", help="for guidance: all noise levels")
-    parser.add_argument("--resolution", type=int, help="default: the set's own")
-    parser.add_argument("--minutes", type=float, default=4.8, help="how long to train")
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resolution", type=whole, help="default: the set's own")
+    parser.add_argument("--minutes", type=number, default=4.8, help="how long to train")
+    parser.add_argument("--batch_size", type=whole, default=64)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
     parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
     parser.add_argument("--out", type=Path, help="default: where the shipped one lies")
@@ -258,10 +263,5 @@ def command(args):
 
 
 if __name__ == "__main__":
-    try:
-        with one_line_todos():
-            main()
-    except (ValueError, OSError) as error:
-        sys.exit(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        sys.exit("Stopped before the end; nothing was written.")
+    with one_line_errors():
+        main()

@@ -87,7 +87,7 @@ def ot_coupling(x0, x1):
     # BEGIN SOLUTION 1.6d
     # Hint: ot.emd([], [], cost) takes a (B, B) cost in float64 NumPy and returns the plan, with
     #   one entry of 1/B in each row. Squared distances: torch.cdist(...) ** 2.
-    cost = torch.cdist(x0.flatten(1).double(), x1.flatten(1).double()) ** 2
-    plan = ot.emd([], [], cost.cpu().numpy())
+    cost = torch.cdist(x0.flatten(1).cpu().double(), x1.flatten(1).cpu().double()) ** 2
+    plan = ot.emd([], [], cost.numpy())
     return torch.from_numpy(plan.argmax(1)).to(x0.device)
     # END SOLUTION

@@ -76,12 +76,6 @@ class SimpleNet(nn.Module):
 
     def __init__(self, in_dim=2, enc_shapes=(128,), dec_shapes=(128, 128), z_dim=128):
         super().__init__()
-        self.config = {
-            "in_dim": in_dim,
-            "enc_shapes": tuple(enc_shapes),
-            "dec_shapes": tuple(dec_shapes),
-            "z_dim": z_dim,
-        }
         # BEGIN SOLUTION 1.2c
         # Hint: MLP and TimeEmbedding above are all you need. Keep blocks in an nn.ModuleList.
         self.encoder = MLP([in_dim, *enc_shapes, z_dim])

@@ -44,7 +44,7 @@ def plain_recipe(
     sde = VPSDE(N=200) if sde is None else sde
     model = SimpleNet().to(points.device)
     ema = EMA(model)
-    opt = torch.optim.Adam(model.parameters(), lr=lr)
+    opt = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     step_fn = get_sde_step_fn(
         model,
         ema,

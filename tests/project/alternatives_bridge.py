@@ -59,8 +59,8 @@ ALTERNATIVES = {
          "    return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])"),
     ],
     "coupling of single precision, with weights": [
-        ("flow", "    cost = torch.cdist(x0.flatten(1).double(), x1.flatten(1).double()) ** 2\n"
-         "    plan = ot.emd([], [], cost.cpu().numpy())\n",
+        ("flow", "    cost = torch.cdist(x0.flatten(1).cpu().double(), x1.flatten(1).cpu().double()) ** 2\n"
+         "    plan = ot.emd([], [], cost.numpy())\n",
          "    a, b = x0.flatten(1), x1.flatten(1)\n"
          "    cost = ((a[:, None] - b[None]) ** 2).sum(2)\n"
          "    plan = ot.emd(ot.unif(len(a)), ot.unif(len(b)), cost.double().numpy())\n"),

@@ -507,7 +507,7 @@ def test_a_stop_outside_of_training_is_one_sentence(plain, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(plain["plane"], "show", interrupted)
-    with pytest.raises(SystemExit, match="--resume goes on"):
+    with pytest.raises(SystemExit, match="Stopped before the end"):
         plain["plane"].main(PLANE)
     assert last("plane")["training"]["step"] == 32
 

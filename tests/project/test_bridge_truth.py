@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import ot
 import pytest
 import torch
 from scipy.integrate import solve_ivp
@@ -17,11 +18,8 @@ from sde_todo.bridge_truth import (
     bw2_uvp,
     cbw2_floor,
     cbw2_uvp,
-    pair_cost,
-    plan_cost,
     population,
     relative_error,
-    sinkhorn_plan,
 )
 
 
@@ -134,8 +132,6 @@ def test_pairs_have_the_moments_of_the_plan():
 
 def test_sinkhorn_finds_the_gaussian_plan():
     """On a grid, with the densities as weights: duplicated points would only blur it."""
-    import ot
-
     sigma, b = 0.9, GaussianBridge([0.0], [[0.5]], [0.0], [[1.4]], 0.9)
     grid = np.linspace(-6, 6, 161)
     a, c = norm.pdf(grid, scale=0.5**0.5), norm.pdf(grid, scale=1.4**0.5)
@@ -146,15 +142,18 @@ def test_sinkhorn_finds_the_gaussian_plan():
 
 def test_sinkhorn_between_points_and_the_factor_of_two():
     b = GaussianBridge([0.0], [[1.0]], [0.0], [[1.0]])
-    grid = torch.from_numpy(norm.ppf((np.arange(300) + 0.5) / 300))[:, None]
-    plan = sinkhorn_plan(grid, grid, sigma=1.0)
-    assert plan.shape == (300, 300)
-    assert plan.sum(1).tolist() == pytest.approx([1 / 300] * 300, abs=1e-9)
+    grid = norm.ppf((np.arange(300) + 0.5) / 300)
+    cost = 0.5 * (grid[:, None] - grid) ** 2
+
+    def mean_cost(reg):
+        plan = ot.sinkhorn([], [], cost, reg, method="sinkhorn_log", numItermax=10_000)
+        return (plan * cost).sum()
+
     right = 1 - b.C.item()  # 1/2 E|X_0 - X_1|^2 in the plan
-    assert plan_cost(plan, grid, grid) == pytest.approx(right, rel=0.02)
-    classic = plan_cost(sinkhorn_plan(grid, grid, sigma=2**0.5), grid, grid)
-    assert classic > 1.3 * right, "reg = 2 sigma^2 belongs to the cost without 1/2"
-    assert pair_cost(*b.sample_pairs(100_000)) == pytest.approx(right, rel=0.02)
+    assert mean_cost(1.0) == pytest.approx(right, rel=0.02)
+    assert mean_cost(2.0) > 1.3 * right, "reg = 2 sigma^2 belongs to the cost without 1/2"
+    x0, x1 = b.sample_pairs(100_000)
+    assert 0.5 * ((x0 - x1) ** 2).mean().item() == pytest.approx(right, rel=0.02)
 
 
 # --- population

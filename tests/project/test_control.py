@@ -75,12 +75,11 @@ def test_time_begins_where_the_schedule_does(name):
 
     process, scheduler = getattr(sde, name)(), gaussian_model().var_scheduler
     first = ((1 - scheduler.exact[0]) / scheduler.exact[0]).sqrt().item()
-    for wanted, expected in ((0.0, first), (0.2, 0.2)):
-        eps = known_from(process, scheduler, wanted)
-        alpha, std = alpha_std(process, torch.tensor([eps]).double(), torch.ones(1, 1).double())
-        # VE begins with sigma_min, which may be more than the schedule's first noise.
-        expected = max(expected, getattr(process, "sigma_min", 0))
-        assert (std / alpha).item() == pytest.approx(expected, rel=0.01)
+    eps = known_from(process, scheduler)
+    alpha, std = alpha_std(process, torch.tensor([eps]).double(), torch.ones(1, 1).double())
+    # VE begins with sigma_min, which may be more than the schedule's first noise.
+    expected = max(first, getattr(process, "sigma_min", 0))
+    assert (std / alpha).item() == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize("task", ["colour", "super"])
@@ -219,9 +218,10 @@ def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, ca
     from image_diffusion.dataset import ASSETS
 
     words = ["--ckpt_path", str(ASSETS / "fashion_ddpm.ckpt"), "--save_dir", str(tmp_path / "out")]
-    words += ["--num_samples", "2", "--steps", "3", "--scheduler", name, "--tol", ".1"]
-    if name == "reverse_diffusion":
-        words += ["--corrector", "langevin", "--process", "VESDE"]
+    words += ["--num_samples", "2", "--steps", "3", "--scheduler", name]
+    own = {"rk45": ["--tol", ".1"], "stochastic": ["--eta", ".5"], "edm": ["--churn", "1"]}
+    own["reverse_diffusion"] = ["--corrector", "langevin", "--process", "VESDE"]
+    words += own.get(name, [])
     sampling.main(words)
     assert "2 images" in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
@@ -230,9 +230,15 @@ def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--scheduler", "ddim", "--corrector", "langevin"], "ddim takes no corrector"),
-        (["--scheduler", "edm", "--corrector", "langevin"], "edm takes no corrector"),
+        (
+            ["--scheduler", "ddim", "--corrector", "langevin"],
+            "ddim takes no --corrector; it is for euler",
+        ),
+        (["--scheduler", "edm", "--corrector", "langevin"], "edm takes no --corrector"),
         (["--scheduler", "rk45", "--corrector", "langevin"], "rk45 takes no corrector"),
+        (["--scheduler", "ddpm", "--eta", "1"], "ddpm takes no --eta; it is for ddim, stochastic"),
+        (["--scheduler", "dpmpp", "--sigma_type", "large"], "it is for ddpm"),
+        (["--scheduler", "ancestral", "--tol", ".1"], "it is for rk45"),
         (["--scheduler", "ancestral", "--corrector", "metropolis"], "Unknown corrector"),
         (["--scheduler", "ancestral", "--steps", "0"], "N = 0"),
         (["--scheduler", "edm", "--steps", "0"], "0 steps"),

@@ -117,3 +117,21 @@ def test_edits_are_seen_by_objects_that_exist_without_a_restart(tmp_path):
 def test_other_errors_are_no_todo():
     assert todo_line(ValueError("TODO 1.1a: x")) is None
     assert todo_line(NotImplementedError("abstract")) is None
+
+
+def test_a_slip_in_a_students_code_says_where_and_a_sentence_of_the_course_does_not(solutions):
+    from sde_todo.bridge import gamma_schedule
+    from sde_todo.flow import flow_path
+    from sde_todo.todo import one_line_errors
+
+    with pytest.raises(SystemExit) as stopped, one_line_errors():
+        gamma_schedule("nonsense", 4)
+    assert str(stopped.value).endswith("as in linear_0.001_0.02.")
+
+    class Slip:
+        def __getattr__(self, name):
+            raise ValueError("a shape that numpy does not like")
+
+    with pytest.raises(SystemExit) as stopped, one_line_errors():
+        flow_path(Slip(), Slip(), Slip())
+    assert "numpy does not like (solutions/sde_todo/flow.py, line 2" in str(stopped.value)

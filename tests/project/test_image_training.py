@@ -15,8 +15,9 @@ from PIL import Image
 
 from image_diffusion import train
 from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS
+from image_diffusion.dataset import ASSETS, ImageSet, Loader, to_tensor
 from sde_todo.checkpoint import read_checkpoint, save_whole
+from sde_todo.files import alone
 from tests.harness import ROOT
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
@@ -263,3 +264,81 @@ def test_the_same_seed_gives_the_same_images_at_any_batch_size(tmp_path):
     assert np.abs(whole.astype(int) - parts).max() <= 1
     later = draw_images(model, 3, labels[4:], 1.5, seed=7, batch_size=3)
     assert np.abs(whole[4:].astype(int) - later).max() <= 1
+
+
+@pytest.fixture
+def small_disk():
+    """No file may have more than 300,000 bytes; None where a process cannot ask for that."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_sentence_and_harms_no_checkpoint(tmp_path, small_disk):
+    path = tmp_path / "last.ckpt"
+    save_whole(path, {"config": {}, "network": {"a": torch.ones(3)}})
+    with pytest.raises(OSError, match=r"last\.ckpt could not be written \(File too large\)"):
+        save_whole(path, {"config": {}, "network": {"a": torch.ones(300_000)}})
+    assert read_checkpoint(path)["network"]["a"].shape == (3,)
+    assert list_now(tmp_path) == [path]
+
+
+def test_a_full_disk_leaves_no_half_of_an_image(tmp_path, small_disk):
+    from image_diffusion.sampling import save_images
+
+    noise = np.random.default_rng(0).integers(0, 256, (1, 800, 800, 1), np.uint8)
+    with pytest.raises(OSError, match=r"00000\.png could not be written"):
+        save_images(noise, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_of_one_run_at_a_time_and_what_a_kill_left_is_cleared(tmp_path):
+    pytest.importorskip("fcntl")
+    (tmp_path / "last.ckpt.1.part").touch()
+    with alone(tmp_path):
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(ValueError, match="Another run is at work"), alone(tmp_path):
+            pass
+        with alone(tmp_path, first=False):  # another process of the same run
+            pass
+    with alone(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_run_does_not_go_on_with_other_images(tmp_path, monkeypatch):
+    run_here(tmp_path, "--steps", "2")
+    monkeypatch.setattr(train.data.ImageSet, "fingerprint", lambda images: 0)
+    with pytest.raises(ValueError, match="not those that this run was started with"):
+        run_here(tmp_path, "--resume")
+
+
+def test_a_file_that_changes_under_a_loader_changes_no_batch(tmp_path):
+    images = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1)
+    np.save(tmp_path / "train.npy", images)
+    mapped = np.load(tmp_path / "train.npy", mmap_mode="r")
+    loader = Loader(ImageSet("plain", "train", mapped, np.arange(8), ("a",) * 8, False), 4)
+    np.load(tmp_path / "train.npy", mmap_mode="r+")[:] = 0
+    x0, labels = loader.batch(0)
+    assert torch.equal(x0, to_tensor(images[labels.numpy() - 1]))
+
+
+DOORS = ["image_diffusion." + n for n in ("train", "sampling", "bridge", "control", "likelihood")]
+DOORS += ["image_diffusion/fid/measure_fid.py", "sde_todo.bridge"]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_ctrl_c_while_torch_is_loaded_is_one_line(name, tmp_path):
+    (tmp_path / "torch.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    paths = os.pathsep.join(map(str, (tmp_path, ROOT)))
+    done = subprocess.run(
+        [sys.executable, *(["-m", name] if "/" not in name else [ROOT / name])],
+        cwd=tmp_path,
+        env=os.environ | {"COURSE": str(ROOT / "solutions"), "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("Stopped"), done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -228,3 +228,16 @@ def test_bad_arguments_are_one_clear_sentence(call, message):
 
     with pytest.raises(ValueError, match=message):
         call({"loss": loss, "network": network, "sde": sde, "train": train})
+
+
+def test_a_checkpoint_that_was_cut_is_named_and_what_a_kill_left_is_cleared(tmp_path):
+    path, left = tmp_path / "run.pt", tmp_path / "run.pt.1.part"
+    small_run(path, steps=10)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"run\.pt cannot be used"):
+        small_run(path)
+    path.write_bytes(whole)
+    left.touch()
+    small_run(path, steps=10)
+    assert not left.exists()

@@ -67,8 +67,7 @@ def alterations(tmp_path, changes):
 def course_tree(tree):
     """Import the TODO modules of both packages from `tree`/PACKAGE for a while."""
     packages = {name: importlib.import_module(name) for name in TODO_MODULES}
-    names = [f"{package}.{name}" for package in packages for name in TODO_MODULES[package]]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    before = forget_modules(packages)
     for name, package in packages.items():
         package.__path__.insert(0, str(tree / name))
     importlib.invalidate_caches()
@@ -77,11 +76,19 @@ def course_tree(tree):
     finally:
         for name, package in packages.items():
             package.__path__.remove(str(tree / name))
+        forget_modules(packages)
+        for name, module in before.items():
+            package, _, attribute = name.partition(".")
+            sys.modules[name] = vars(packages[package])[attribute] = module
+
+
+def forget_modules(packages):
+    """Take the TODO modules out of their packages and of sys.modules; return those there were."""
+    for package, names in TODO_MODULES.items():
         for name in names:
-            sys.modules.pop(name, None)
-            package, _, module = name.partition(".")
-            vars(packages[package]).pop(module, None)
-        sys.modules.update(before)
+            vars(packages[package]).pop(name, None)
+    names = [f"{package}.{name}" for package in packages for name in TODO_MODULES[package]]
+    return {name: sys.modules.pop(name) for name in names if name in sys.modules}
 
 
 def run_all(seed=0, tests=None):

@@ -90,7 +90,7 @@ def samples_file():
         raise ValueError(f"There is no file {path}; --samples wants a .npz file.") from None
     except KeyError:
         raise ValueError(f"{path} has no array `samples`: np.savez(path, samples=x).") from None
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # numpy and zipfile make any error of a damaged file
         raise ValueError(f"{path} is no .npz file of plain arrays ({error}).") from None
 
 
