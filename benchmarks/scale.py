@@ -96,12 +96,15 @@ def torchrun(n, *arguments):
 
 def gloo(args):
     """Train by 1, 2 and 4 processes, and compare losses and weights with those of one."""
-    print("gloo: train.py on Fashion-MNIST, 100 steps of 32 images between the processes, float32")
+    print(
+        "gloo: train.py on Fashion-MNIST, 100 steps of 32 images between the processes, float32, no label dropped"
+    )
     with tempfile.TemporaryDirectory() as folder:
         states = {}
         for n in (1, 2, 4):
             out, start = Path(folder) / str(n), time.perf_counter()
-            options = ("--steps", 100, "--no-decay", "--device", "cpu", "--save_dir", out)
+            options = ("--steps", 100, "--no-decay", "--cfg_dropout", 0, "--device", "cpu")
+            options += ("--save_dir", out)
             torchrun(n, ROOT / "image_diffusion" / "train.py", *options)
             seconds = time.perf_counter() - start
             states[n] = torch.load(out / "last.ckpt", weights_only=True)
