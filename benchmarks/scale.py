@@ -96,9 +96,7 @@ def torchrun(n, *arguments):
 
 def gloo(args):
     """Train by 1, 2 and 4 processes, and compare losses and weights with those of one."""
-    print(
-        "gloo: train.py on Fashion-MNIST, 100 steps of 32 images between the processes, float32, no label dropped"
-    )
+    print("gloo: train.py on Fashion-MNIST, 100 steps of 32 images between the processes")
     with tempfile.TemporaryDirectory() as folder:
         states = {}
         for n in (1, 2, 4):
