@@ -60,22 +60,25 @@ def load_model(path, scheduler_class, device="cpu", **options):
 
 
 def check_config(config, weights):
-    """Raise an error unless a configuration is one of this course, and `weights` of its network.
+    """Raise an error unless a configuration is one of this course; name its classes if it does not.
 
     The network is tried without memory: numbers of a file can ask for any amount.
     """
+    if "scheduler" not in config or "network" not in config:
+        raise ValueError("it holds no image model")
     network = config["network"]
-    sizes = [network[name] for name in ("T", "image_resolution", "in_ch", "num_classes")]
-    if not all(type(n) is int and 1 <= n <= LARGEST for n in sizes):
-        raise ValueError(f"sizes {sizes}")
+    for name in network.keys() & {"T", "image_resolution", "in_ch", "num_classes"}:
+        if type(network[name]) is not int or not 1 <= network[name] <= LARGEST:
+            raise ValueError(f"{name} {network[name]}")
     check_schedule(config["scheduler"])
-    names = config.setdefault("classes", [str(k + 1) for k in range(sizes[3])])
-    if len(names) != sizes[3] or any(re.search(r"[/\\\0]|^\.*$", name) for name in names):
-        raise ValueError(f"classes {names}")
-    if network["num_res_blocks"] > len(weights):
+    if network.get("num_res_blocks", 0) > len(weights):
         raise ValueError(f"{network['num_res_blocks']} blocks")
     with torch.device("meta"):
-        build_network(network).to("meta")(torch.zeros(1, *sizes[2:0:-1], sizes[1]), 0)
+        net = build_network(network).to("meta")
+        net(torch.zeros(1, net.in_ch, net.image_resolution, net.image_resolution), 0)
+    names = config.setdefault("classes", [str(k + 1) for k in range(net.num_classes)])
+    if len(names) != net.num_classes or any(re.search(r"[/\\\0]|^\.*$", each) for each in names):
+        raise ValueError(f"classes {names}")
 
 
 def check_schedule(schedule):

@@ -236,7 +236,11 @@ def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
 
     Image.new("L", (30, 30)).save(tmp_path / "large.png")
     (tmp_path / "text.png").write_text("hello")
-    for kind, said in (("large.png", "30 x 30"), ("text.png", "no image"), ("no.png", "Unknown")):
+    for kind, said in (
+        ("large.png", "30 x 30"),
+        ("text.png", "as an image"),
+        ("no.png", "Unknown"),
+    ):
         with pytest.raises(ValueError, match=said):
             make_mask(str(tmp_path / kind), 2, 28)
     x0 = torch.zeros(3, 1, 28, 28)
