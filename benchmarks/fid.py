@@ -203,6 +203,7 @@ def reactions(extractor):
     labels = load_dataset("fashion", "train").labels[:1000]
     changes["without one class"] = train[:1000][labels != 0]
     rows |= {name: [distance(images)] for name, images in changes.items()}
+    print("\nDistance of changed clothes to the test images, and its deviation over disjoint parts")
     for name, values in rows.items():
         print(f"{name:28} {np.mean(values):8.2f}  {np.std(values):.2f} over {len(values)}")
     return rows
