@@ -208,7 +208,8 @@ def check_unchanged(config, args, train_set):
     resolution = config["network"]["image_resolution"]
     if train_set.images.shape[1] != resolution:
         raise ValueError(f"This run was started with --resolution {resolution}; give it again.")
-    if config.get("data", train_set.fingerprint()) != train_set.fingerprint():
+    found = train_set.fingerprint()
+    if config.get("data", found) != found:
         raise ValueError(
             "The images are not those that this run was started with; bring those back, or train "
             "anew in another --save_dir."
