@@ -18,7 +18,7 @@ help:
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --quiet -r requirements.txt -c constraints.txt
-	$(RUN) -m sde_todo.check
+	$(RUN) -m sde_todo check
 	@touch .venv/installed
 
 # The same and the public peers, beside which the course is measured.
@@ -31,12 +31,12 @@ help:
 
 demo: export COURSE := solutions
 demo: .venv/installed
-	$(RUN) -m image_diffusion.demo
+	$(RUN) -m image_diffusion demo
 
 test: .venv/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m grading.stubs --check
+	$(RUN) -m grading stubs --check
 	$(RUN) -m pytest --solutions
 	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
 	$(RUN) -m pytest tests/project -n 2 --dist worksteal
@@ -45,7 +45,7 @@ grade: .venv/installed
 	$(RUN) -m pytest
 
 stubs: .venv/installed
-	$(RUN) -m grading.stubs
+	$(RUN) -m grading stubs
 
 lab: .venv/installed
 	$(RUN) -m jupyter lab notebooks

@@ -22,7 +22,8 @@ os.environ.setdefault("COURSE", "solutions")
 
 import torch
 
-from sde_todo.demo import build_page, write
+from given.runtime.files import write
+from given.runtime.page import build_page
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "benchmarks"

@@ -22,14 +22,15 @@ os.environ.setdefault("COURSE", str(Path(__file__).resolve().parents[1] / "solut
 import torch
 from tqdm import tqdm
 
-from sde_todo import bridge_plot
-from sde_todo import bridge_truth as truth
-from sde_todo.bridge_cli import DEFAULTS, PRESETS, Judge, build_run, make_config, parse
-from sde_todo.bridge_network import VelocityNet
-from sde_todo.bridge_run import OTHER, BridgeRun
-from sde_todo.demo import write
+from experiments.bridges.options import DEFAULTS, PRESETS, make_config
+from experiments.bridges.plane import Judge, build_run, parse
+from experiments.bridges.run import OTHER, BridgeRun
+from given.bridges import figures as bridge_figures
+from given.bridges import truth as truth
+from given.bridges.plane_network import VelocityNet
+from given.runtime.figures import png
+from given.runtime.files import write
 from sde_todo.light_sb import LightSB, fit_light_sb
-from sde_todo.plot import png
 
 OUT = Path("results/benchmarks/bridges.json")
 IPF = ("dsb", "sdsb", "tr", "fr", "dsbm")
@@ -190,7 +191,7 @@ def picture(path, pair=PAIRS[0], seconds=40.0, seed=0):
         print(f"{method}: {spent:.0f} CPU seconds, {run.step} steps, {notes[method]}", flush=True)
     real = {name: sets[0] for name, sets in judge.real.items()}
     title = f"{pair[0]} → {pair[1]} (above) and back (below), {seconds:.0f} CPU seconds each"
-    write(path, png(bridge_plot.compare(states, notes, real, title)))
+    write(path, png(bridge_figures.compare(states, notes, real, title)))
     print(f"Picture: {path}")
 
 

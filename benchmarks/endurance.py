@@ -28,7 +28,7 @@ os.environ.setdefault("COURSE", str(Path(__file__).resolve().parents[1] / "solut
 import endurance_runs as runs
 from endurance_torments import LIMIT, TORMENTS, Trial
 
-from sde_todo.demo import write
+from given.runtime.files import write
 
 OUT = Path("results/benchmarks/endurance.json")
 

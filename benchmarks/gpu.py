@@ -22,14 +22,15 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from image_diffusion import train as trainer
-from image_diffusion.checkpoint import build_network
-from image_diffusion.dataset import DATA_ROOT, ImageSet, Loader, load_dataset
-from image_diffusion.fid.measure_fid import fid_of_images
-from image_diffusion.loop import Run, parallel_model, train_step
-from image_diffusion.sampling import draw_images
+from experiments.images import train as trainer
+from experiments.images.samplers.draw import draw_images
+from experiments.images.training_loop import Run, parallel_model, train_step
+from given.images.data.imageset import ImageSet, Loader, load_dataset
+from given.images.data.sources import DATA_ROOT
+from given.images.fid.measure import fid_of_images
+from given.images.load import build_network
+from given.runtime.machine import pick_device
 from image_diffusion.scheduler import DDPMScheduler, DPMSolverScheduler
-from sde_todo.machine import pick_device
 
 # Dense bf16 products a second, from the makers' data sheets.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}

@@ -2,7 +2,7 @@
 
     mistakes      plausible mistakes, one at a time: caught, at their own task, named
     alternatives  right answers written another way: accepted
-    attacks       hostile submissions (tests/project/test_attacks.py): survived
+    attacks       hostile submissions (tests/project/grading/test_attacks.py): survived
     speed         one submission graded apart, and a class of copies with `grade --all`
 
 Writes results/grader.json.
@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from grading.class_run import grade_all
 from grading.grade import grade
 from tests.project import trees
-from tests.project.test_alternatives import ALL as ALTERNATIVES
-from tests.project.test_mistakes import ALL as MISTAKES
+from tests.project.reference.test_alternatives import ALL as ALTERNATIVES
+from tests.project.reference.test_mistakes import ALL as MISTAKES
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a test says of any wrong value, whatever the mistake is
@@ -68,7 +68,7 @@ def try_alternatives():
 
 def try_attacks():
     """Run the tests of the attacks; print each by its name."""
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "tests/project/test_attacks.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "tests/project/grading/test_attacks.py"]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     rows = dict(re.findall(r"^  (.+?) {2,}(survived|NOT SURVIVED)$", text, re.M))
     for name, outcome in rows.items():

@@ -27,9 +27,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from given.images.data.imageset import load_dataset
+from given.images.unet import UNet
 from image_diffusion import scheduler as schedulers
-from image_diffusion.dataset import load_dataset
-from image_diffusion.network import UNet
 
 ROOT = Path(__file__).parents[1]
 
@@ -150,16 +150,16 @@ class PlainAttention(nn.Module):
 
 def plain_unet(ch, size):
     """The U-Net of the plain loop: the same stations, with its own blocks."""
-    from image_diffusion import network
+    from given.images import unet
 
     def block(in_ch, out_ch, emb_ch, dropout, attention):
         return PlainBlock(in_ch, out_ch, emb_ch, attention)
 
-    ours, network.UNetBlock = network.UNetBlock, block
+    ours, unet.UNetBlock = unet.UNetBlock, block
     try:
         return unet(ch, size)
     finally:
-        network.UNetBlock = ours
+        unet.UNetBlock = ours
 
 
 def unet(ch, size):
@@ -270,9 +270,9 @@ def ours_program(ch, size, batch, folder, device):
     """A training step and an evaluation as train.py and sampling.py make them."""
     from PIL import Image
 
-    from image_diffusion.dataset import ImageSet, Loader
-    from image_diffusion.image_files import square
-    from image_diffusion.loop import Run, parallel_model, train_step
+    from experiments.images.training_loop import Run, parallel_model, train_step
+    from given.images.data.image_files import square
+    from given.images.data.imageset import ImageSet, Loader
 
     images = np.stack(
         [square(Image.open(path), size) for path in sorted(Path(folder).glob("*.jpg"))]
@@ -306,10 +306,10 @@ def diffusers_program(ch, size, batch, folder, device):
     return loop_program(diffusers_unet(ch, size), size, batch, folder, device)
 
 
-def loop_program(network, size, batch, folder, device):
+def loop_program(unet, size, batch, folder, device):
     """fp32, NCHW, Adam 2e-4, four workers that decode every image at every epoch."""
-    network = network.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), 2e-4)
+    network = unet.to(device)
+    optimizer = torch.optim.Adam(unet.parameters(), 2e-4)
     scheduler = schedulers.DDPMScheduler().to(device)
     loader = torch.utils.data.DataLoader(
         JPEGFolder(folder, size), batch, shuffle=True, num_workers=4, persistent_workers=True
@@ -363,7 +363,7 @@ def quality(args):
 
 
 def floors():
-    from image_diffusion.fid.measure_fid import fid_of_images
+    from given.images.fid.measure import fid_of_images
 
     train, test = load_dataset("fashion", "train"), load_dataset("fashion", "test")
     values = [
@@ -375,9 +375,8 @@ def floors():
 
 def measure(path, scheduler, steps, scale, n, of_class):
     """One line: distance, diversity, evaluations and seconds an image."""
-    from image_diffusion.checkpoint import load_model
-    from image_diffusion.fid.measure_fid import fid_of_images
-    from image_diffusion.sampling import balanced_labels, draw_images
+    from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
+    from given.images.fid.measure import fid_of_images
 
     model, _ = load_model(path, getattr(schedulers, scheduler))
     model.var_scheduler.set_timesteps(steps)
@@ -400,7 +399,7 @@ def diversity(images, labels, count=100):
     For each class, `count` test images look for the nearest of the class's first samples in
     feature space; 1 - 1/e = .63 or so is what real images reach.
     """
-    from image_diffusion.fid.features import load_features
+    from given.images.fid.features import load_features
 
     test, features = load_dataset("fashion", "test"), load_features("classifier", "cpu")
     shares = []
@@ -413,13 +412,15 @@ def diversity(images, labels, count=100):
 
 
 def inpainting(args):
-    """The table of image_diffusion/inpaint.py for three masks."""
-    from image_diffusion import inpaint
+    """The table of experiments/images/compare_inpainting.py for three masks."""
+    from experiments.images import compare_inpainting
 
     for mask in ("rectangle", "half", "random"):
         print(f"inpainting, mask {mask}")
         folder = f"results/benchmarks/inpainting_{mask}"
-        inpaint.main(["--mask", mask, "--num_samples", str(args.images), "--save_dir", folder])
+        compare_inpainting.main(
+            ["--mask", mask, "--num_samples", str(args.images), "--save_dir", folder]
+        )
 
 
 def parse():

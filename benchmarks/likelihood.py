@@ -11,13 +11,14 @@ os.environ.setdefault("COURSE", "solutions")
 
 import torch
 
-from image_diffusion import likelihood as images
-from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS, choose, load_dataset, to_tensor
-from image_diffusion.process_sampling import known_from
+from experiments.images import bits_per_dim as images
+from experiments.images.samplers.draw import load_model
+from experiments.images.samplers.process import known_from
+from given.images.data.imageset import choose, load_dataset, to_tensor
+from given.images.data.sources import ASSETS
+from given.plane.mixture import GaussianMixture, demo_mixture
 from image_diffusion.scheduler import DDIMScheduler
 from sde_todo import likelihood, sde
-from sde_todo.mixture import GaussianMixture, demo_mixture
 
 PARTS = ("bits", "density")
 PROCESSES = ("OU", "VPSDE", "SubVPSDE", "VESDE")

@@ -23,13 +23,14 @@ import torch
 from peers_images import images
 from turns import agreement, in_turns, missing, ratio, show
 
-from sde_todo import eval as judge
-from sde_todo.bridge_network import VelocityNet
-from sde_todo.dataset import Batches, make_points
+from given.bridges.plane_network import VelocityNet
+from given.levels import alpha_std
+from given.plane import metrics as judge
+from given.plane.mixture import demo_mixture
+from given.plane.point_sets import Batches, make_points
 from sde_todo.flow import flow_loss, flow_path, flow_sample, ot_coupling
 from sde_todo.likelihood import flow as ode_velocity
 from sde_todo.likelihood import log_likelihood, make_probes, trace
-from sde_todo.mixture import alpha_std, demo_mixture
 from sde_todo.sampling import solve_rk45
 from sde_todo.sde import VESDE, VPSDE
 

@@ -7,10 +7,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from turns import agreement, in_turns, missing, ratio, show
 
+from experiments.images.training_loop import Run, parallel_model, train_step
+from given.images.unet import PatchUNet
 from image_diffusion import scheduler as schedulers
 from image_diffusion.ddpm import DiffusionModule
-from image_diffusion.loop import Run, parallel_model, train_step
-from image_diffusion.network import PatchUNet
 
 MODES = ("linear", "cosine")
 SIZE, BATCH, STEPS = 32, 8, 5

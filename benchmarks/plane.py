@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from sde_todo import eval as judge
+from given.plane import metrics as judge
+from given.plane.mixture import matched_gaussian
+from given.plane.point_sets import make_points
+from given.runtime.cli import one_line_errors
 from sde_todo import recipe as recipe_module
-from sde_todo.dataset import make_points
 from sde_todo.loss import DSMLoss, ISMLoss, SSMLoss
-from sde_todo.mixture import matched_gaussian
 from sde_todo.recipe import floor_recipe, plain_recipe
 from sde_todo.sampling import Sampler
 from sde_todo.sde import OU, VESDE, VPSDE, SubVPSDE
-from sde_todo.todo import one_line_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 DATASET, TRAIN_SIZE = "swiss_roll", 200_000

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def plane():
     """A function that trains a given number of steps."""
-    from sde_todo.dataset import make_points
+    from given.plane.point_sets import make_points
     from sde_todo.recipe import plain_recipe
 
     points = make_points("swiss_roll", 100_000, 0)
@@ -42,9 +42,9 @@ def images():
     """A function that trains the small network a given number of steps."""
     import torch
 
-    from image_diffusion import train
-    from image_diffusion.dataset import Loader, load_dataset
-    from image_diffusion.loop import Run, parallel_model, train_step
+    from experiments.images import train
+    from experiments.images.training_loop import Run, parallel_model, train_step
+    from given.images.data.imageset import Loader, load_dataset
 
     fashion = load_dataset("fashion", "train")
     run = Run(train.make_config(train.parse([]), fashion, torch.device("cpu")), torch.device("cpu"))
@@ -59,9 +59,8 @@ def images():
 
 def sampler():
     """A function that draws 100 images in a given number of steps."""
-    from image_diffusion.checkpoint import load_model
-    from image_diffusion.dataset import ASSETS
-    from image_diffusion.sampling import draw_images
+    from experiments.images.samplers.draw import draw_images, load_model
+    from given.images.data.sources import ASSETS
     from image_diffusion.scheduler import DDIMScheduler
 
     model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", DDIMScheduler)
@@ -77,8 +76,8 @@ def fid():
     """A function that measures a given number of times."""
     import numpy as np
 
-    from image_diffusion.dataset import load_dataset
-    from image_diffusion.fid.measure_fid import fid_of_images
+    from given.images.data.imageset import load_dataset
+    from given.images.fid.measure import fid_of_images
 
     train, test = (load_dataset("fashion", split).images for split in ("train", "test"))
 
@@ -92,8 +91,9 @@ def fid():
 def notebook():
     """A function that imports what the first notebook does."""
     return shell(
-        "from sde_todo import eval, plot; from sde_todo.dataset import make_points; "
-        "from sde_todo.mixture import demo_mixture; from sde_todo.todo import friendly_todos"
+        "from given.plane import figures, metrics; from given.plane.point_sets import make_points; "
+        "from given.plane.mixture import demo_mixture; "
+        "from given.runtime.todo import friendly_todos"
     )
 
 
@@ -114,11 +114,11 @@ def shell(code):
 
 def grader():
     """A function that asks for probes, each in a fork of the process that has loaded torch."""
+    from autograder import settings
     from grading import submission
-    from grading.runtime import stubs
-    from grading.sandbox import Sandbox
-    from grading.zygote import Import
-    from tests import settings
+    from grading.isolation.runtime import stubs
+    from grading.isolation.sandbox import Sandbox
+    from grading.isolation.zygote import Import
 
     box = Sandbox()
     atexit.register(box.close)

@@ -18,16 +18,16 @@ os.environ.setdefault("COURSE", "solutions")
 import numpy as np
 import torch
 
-from image_diffusion import plot
+from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
+from experiments.images.samplers.edm import edm_sample
+from experiments.images.samplers.multistep import stochastic_multistep
+from experiments.images.samplers.process import DrawnBy, ProcessSampled
+from given.images import figures
+from given.images.data.imageset import load_dataset
+from given.images.data.sources import ASSETS
+from given.images.fid.measure import fid_of_images
+from given.runtime.files import write
 from image_diffusion import scheduler as schedulers
-from image_diffusion.checkpoint import load_model
-from image_diffusion.dataset import ASSETS, load_dataset
-from image_diffusion.edm import edm_sample
-from image_diffusion.fid.measure_fid import fid_of_images
-from image_diffusion.process_sampling import DrawnBy, ProcessSampled
-from image_diffusion.sampling import balanced_labels, draw_images
-from image_diffusion.stochastic import stochastic_multistep
-from sde_todo.demo import write
 from sde_todo.sde import VPSDE
 
 ROOT = Path(__file__).parents[1]
@@ -134,14 +134,14 @@ def report(found, path, num):
         row = [found.get(f"{name} {budget}", {}).get("distance", np.nan) for budget in BUDGETS]
         print(f"{name:<20}" + "".join(f"{value:9.2f}" for value in row))
     title = f"Fresh noise wins: distance of {num} images against evaluations"
-    figure = plot.curves(
+    figure = figures.curves(
         lines(found),
         title,
         "network evaluations",
         "Fréchet distance, classifier features",
         ticks=BUDGETS,
     )
-    plot.save(figure, path)
+    figures.save(figure, path)
     print(f"Plot: {path}")
 
 

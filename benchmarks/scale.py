@@ -26,7 +26,7 @@ import torch
 from torch import distributed
 from torch.utils.flop_counter import FlopCounterMode
 
-from image_diffusion.network import UNet
+from given.images.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[1]
 AFHQ_IMAGES = 14_630

@@ -4,6 +4,8 @@ python -m grading grade SUBMISSION             a folder or zip
 python -m grading grade --all FOLDER           all folders and zips in it
 python -m grading isolation                    what a submission could do on this machine
 python -m grading package student              also gradescope, classroom
+python -m grading stubs                        the students' modules, from solutions/
+python -m grading container                    inside Gradescope's container
 """
 
 import argparse
@@ -11,13 +13,13 @@ import os
 import sys
 from pathlib import Path
 
-from tests import board, report, settings
+from autograder import board, report, settings
 
 
 def main(argv=None):
     """The command line."""
     args = parse(argv)
-    if args.run is not run_package and not hasattr(os, "waitid"):
+    if args.run not in (run_package, run_stubs) and not hasattr(os, "waitid"):
         sys.exit("Grading needs Linux, or macOS with Python 3.13 (elsewhere: WSL, or a container).")
     try:
         args.run(args)
@@ -43,7 +45,7 @@ def grade_one(args, trained):
     from tqdm import tqdm
 
     from grading.grade import grade, limit_own_memory
-    from grading.sandbox import Sandbox
+    from grading.isolation.sandbox import Sandbox
 
     if not args.submission.exists():
         raise SystemExit(f"There is no folder or zip {args.submission}.")
@@ -69,8 +71,8 @@ def grade_one(args, trained):
 
 def run_isolation(args):
     """Try what a submission might try, and say what succeeded."""
-    from grading.attempts import ATTEMPTS
-    from grading.sandbox import Sandbox
+    from grading.isolation.attempts import ATTEMPTS
+    from grading.isolation.sandbox import Sandbox
 
     with Sandbox() as sandbox:
         found = sandbox.weaknesses()
@@ -81,10 +83,26 @@ def run_isolation(args):
 
 def run_package(args):
     """Package the course."""
-    from grading import package
+    from grading.release import package
 
     out = args.out or Path("results") / f"{args.kind}.zip"
     print(f"Written: {getattr(package, args.kind)(out)}")
+
+
+def run_stubs(args):
+    """Write the stubs, or say which are stale."""
+    from grading.release.stubs import write_stubs
+
+    write_stubs(args.check)
+
+
+def run_container(args):
+    """Grade in the folder of Gradescope's container."""
+    from grading.grade import limit_own_memory
+    from grading.release import gradescope
+
+    limit_own_memory()
+    gradescope.run(args.root)
 
 
 def parse(argv):
@@ -107,6 +125,12 @@ def parse(argv):
     package.set_defaults(run=run_package)
     package.add_argument("kind", choices=("student", "gradescope", "classroom"))
     package.add_argument("--out", type=Path, help="file or folder to write")
+    stubs = commands.add_parser("stubs", help="write the students' modules from solutions/")
+    stubs.set_defaults(run=run_stubs)
+    stubs.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    container = commands.add_parser("container", help="grade inside Gradescope's container")
+    container.set_defaults(run=run_container)
+    container.add_argument("root", type=Path, nargs="?", default="/autograder")
     args = parser.parse_args(argv)
     if getattr(args, "jobs", None) is not None and args.jobs < 1:
         parser.error(f"--jobs is {args.jobs}; it must be at least 1.")

@@ -6,7 +6,7 @@ import os
 import statistics
 import urllib.parse
 
-from tests import board, page
+from autograder import board, page
 
 STYLE = """
 body { max-width: 64rem; }
@@ -28,7 +28,7 @@ def render(reports, pages=False):
     """The page as HTML.
 
     Args:
-        reports: dict from submission to its report (see `tests.report.build`).
+        reports: dict from submission to its report (see `autograder.report.build`).
         pages: whether each submission has a page of its own beside this one.
     """
     body = "\n".join(

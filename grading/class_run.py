@@ -17,11 +17,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from autograder import board, report, settings
+from given.runtime.submission import ROOT
 from grading import class_page, submission
-from grading.sandbox import Sandbox
-from grading.stubs import ROOT
+from grading.isolation.sandbox import Sandbox
 from grading.worker import DONE
-from tests import board, report, settings
 
 
 def grade_all(folder, out, jobs=None, trained=True, pages=False):
@@ -72,7 +72,7 @@ def find(folder, out):
 
 def check_same_course(file, trained):
     """Refuse to mix grades by different tests, points or settings in one folder."""
-    files = [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests").glob("task*/*.py")]
+    files = [*(ROOT / "autograder").glob("*.py"), *(ROOT / "tests").glob("task*/*.py")]
     texts = [path.read_bytes() for path in sorted(files)]
     now = {"tests": hashlib.sha256(b"\0".join(texts)).hexdigest(), "trained": trained}
     if not file.exists():

@@ -17,14 +17,14 @@ from unittest import mock
 
 import numpy as np
 
+from autograder import board, harness, page, pictures, report, settings
+from autograder.harness import Open, Result, Wrong
+from given.runtime.submission import ROOT
 from grading import submission
-from grading.runtime import stubs
-from grading.sandbox import Sandbox
-from grading.stubs import ROOT
+from grading.isolation.runtime import stubs
+from grading.isolation.sandbox import Sandbox
+from grading.isolation.zygote import Import
 from grading.submission import Unreadable
-from grading.zygote import Import
-from tests import board, harness, page, pictures, report, settings
-from tests.harness import Open, Result, Wrong
 
 PICTURES_SECONDS = 120
 CHECK_SECONDS = 60  # a check works on what anybody sent
@@ -40,7 +40,7 @@ def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=
         page_file: where to write a page with pictures for the student, or None.
 
     Returns:
-        report: as `tests.report.build`. graded: pairs (test, `Result`) in order.
+        report: as `autograder.report.build`. graded: pairs (test, `Result`) in order.
         seed: repeats the grade.
     """
     if sandbox is None:

@@ -31,9 +31,9 @@ def adjust(report, metadata, late=None, attempts=None):
     """Apply the late policy and the attempt limit to a report.
 
     Args:
-        report: what `tests.report.build` gives; it stays as it is.
+        report: what `autograder.report.build` gives; it stays as it is.
         metadata: the content of submission_metadata.json, None where there is none.
-        late: PER_DAY, GRACE_MINUTES and LAST_DAY as in tests/settings.py, None for no penalty.
+        late: PER_DAY, GRACE_MINUTES and LAST_DAY as in autograder/settings.py, None for no penalty.
         attempts: how many submissions count, None for all.
 
     Returns:
@@ -56,18 +56,24 @@ def adjust(report, metadata, late=None, attempts=None):
 
 
 def check_policy(late, attempts):
-    """Raise ValueError unless LATE and ATTEMPTS of tests/settings.py make sense."""
+    """Raise ValueError unless LATE and ATTEMPTS of autograder/settings.py make sense."""
     if attempts is not None and (type(attempts) is not int or attempts < 1):
-        raise ValueError(f"ATTEMPTS in tests/settings.py is {attempts!r}: give 1, 2, ... or None.")
+        raise ValueError(
+            f"ATTEMPTS in autograder/settings.py is {attempts!r}: give 1, 2, ... or None."
+        )
     if not late:
         return
     limits = {"PER_DAY": 1, "GRACE_MINUTES": math.inf, "LAST_DAY": math.inf}
     if set(late) != set(limits):
-        raise ValueError(f"LATE in tests/settings.py must have {', '.join(limits)}, no others.")
+        raise ValueError(
+            f"LATE in autograder/settings.py must have {', '.join(limits)}, no others."
+        )
     for name, most in limits.items():
         value = late[name]
         if type(value) not in (int, float) or not 0 <= value <= most:
-            raise ValueError(f"LATE['{name}'] in tests/settings.py is {value!r}, out of range.")
+            raise ValueError(
+                f"LATE['{name}'] in autograder/settings.py is {value!r}, out of range."
+            )
 
 
 def kept_score(metadata, attempts):

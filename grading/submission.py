@@ -7,7 +7,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from tests.harness import TODO_MODULES
+from given.runtime.submission import TODO_MODULES
 
 TODO_FILES = tuple(f"{package}/{m}.py" for package, names in TODO_MODULES.items() for m in names)
 LARGEST = 1 << 20  # bytes of a module

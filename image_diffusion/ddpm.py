@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from image_diffusion.noise import noise_like
-from sde_todo.checkpoint import put_weights, read_checkpoint, save_whole
+from given.noise import noise_like
+from given.runtime.checkpoint import put_weights, read_checkpoint, save_whole
 
 
 class DiffusionModule(nn.Module):
@@ -145,7 +145,7 @@ class DiffusionModule(nn.Module):
         Returns:
             score(t, x) with t (B,) and x (B, C, H, W).
         """
-        from sde_todo.mixture import alpha_std
+        from given.levels import alpha_std
 
         def score(t, x):
             a, b = alpha_std(sde, t, x)  # (B, 1, 1, 1) each

@@ -15,7 +15,7 @@ MCG           after every step, also the gradient of the misfit that the denoise
 import torch
 from tqdm import tqdm
 
-from image_diffusion.noise import noise_like
+from given.noise import noise_like
 
 
 class Inpainter:
@@ -163,9 +163,3 @@ class Inpainter:
     def steps(self, name):
         """The scheduler's timesteps, with a progress bar."""
         return tqdm(self.scheduler.timesteps.tolist(), name, leave=False, disable=None)
-
-
-if __name__ == "__main__":
-    from image_diffusion.inpaint import run
-
-    run()

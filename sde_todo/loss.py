@@ -9,7 +9,7 @@ one number. `model(t, x)` is an estimate of the score. Only denoising score matc
 
 import torch
 
-from sde_todo.mixture import alpha_std
+from given.levels import alpha_std
 
 
 def dsm_target(z, std):

@@ -15,7 +15,7 @@ import torch
 from scipy.integrate import solve_ivp
 from tqdm.auto import tqdm
 
-from sde_todo.mixture import alpha_std
+from given.levels import alpha_std
 
 
 def time_grid(T, eps, N, rho=1.0):

@@ -10,7 +10,7 @@ measurement, with rows that are orthonormal, A A^T = I. Then A^T y is an image, 
 what is measured, and x - A^T A x is what is free. (For a hole, A y is an image with a blank in the
 hole, and A = A^T the projection itself.)
 
-    python -m image_diffusion.control --task colour
+    python -m image_diffusion control --task colour
 
 Sources: Song et al. 2021, "Score-based generative modeling through SDEs" (arXiv 2011.13456),
 appendix I; Dhariwal and Nichol 2021, "Diffusion models beat GANs" (arXiv 2105.05233).
@@ -24,9 +24,9 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.noise import noise_like
 from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.inpainting import Inpainter
-from image_diffusion.noise import noise_like
 
 
 class Mask:
@@ -178,7 +178,7 @@ class Measured(Inpainter):
         Returns:
             x at s_next, like x.
         """
-        from sde_todo.mixture import alpha_std
+        from given.levels import alpha_std
         from sde_todo.sampling import reverse_diffusion_step
 
         a, b = alpha_std(reverse, s_next, x)  # x at s_next is a x_0 + b noise
@@ -203,7 +203,7 @@ class Measured(Inpainter):
         Returns:
             (B, C, H, W), with the measurement y.
         """
-        from sde_todo.mixture import alpha_std
+        from given.levels import alpha_std
         from sde_todo.sampling import time_grid
 
         score_fn = self.model.score_fn(sde, self.class_label, self.guidance_scale)

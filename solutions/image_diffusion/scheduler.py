@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from image_diffusion.noise import noise_like
+from given.noise import noise_like
 
 
 def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):

@@ -1,4 +1,4 @@
-"""Task 1.6, second part: Schrödinger bridges between any two sets: `python -m sde_todo.bridge`.
+"""Task 1.6, second part: Schrödinger bridges between any two sets: `python -m sde_todo bridge`.
 
 A bridge is a pair of chains: "forward" carries the source p0 to the target p1, "backward" carries
 p1 to p0, and both are the same process seen from its two ends. Each direction is written in a clock
@@ -11,12 +11,6 @@ The reference is dX = sigma dW with sigma^2 = 2 sum_k gamma_k where nothing else
 De Bortoli et al. 2021 (DSB; its "b", which generates data, is our forward direction), Tang et al.
 2024 (simplified DSB and its reparameterisations), Shi et al. 2023 (DSBM).
 """
-
-import signal
-import sys
-
-if __name__ == "__main__":  # loading torch takes seconds, and Ctrl-C is one line there too
-    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped; --resume goes on from last.ckpt."))
 
 from typing import NamedTuple
 
@@ -355,9 +349,3 @@ def train_bridge(run, first=0):
             cache = run.collect(simulated, half, i - since)
         yield step, run.fit(trained, cache.batch(since))
         # END SOLUTION
-
-
-if __name__ == "__main__":
-    from sde_todo.bridge_cli import main
-
-    main()

@@ -19,8 +19,8 @@ import math
 import torch
 from scipy.integrate import solve_ivp
 
+from given.levels import alpha_std
 from sde_todo.loss import sample_time
-from sde_todo.mixture import alpha_std
 
 
 def make_probes(x, method="exact", probes=1):

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import nn
 
-from sde_todo.mixture import alpha_std
+from given.levels import alpha_std
 
 
 class TimeEmbedding(nn.Module):

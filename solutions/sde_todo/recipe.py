@@ -1,12 +1,12 @@
 """Task 1.4: everything together, from points to a trained score.
 
 A recipe is a function recipe(points, seed=0) -> (sde, score_fn). The marks of Task 1.4 call it on
-the Swiss roll and judge 10,000 samples of it, see `sde_todo.eval`.
+the Swiss roll and judge 10,000 samples of it, see `given.plane.metrics`.
 """
 
 import torch
 
-from sde_todo.dataset import Batches
+from given.plane.point_sets import Batches
 from sde_todo.loss import DSMLoss, StableTarget
 from sde_todo.network import Denoiser, SimpleNet, get_score_fn
 from sde_todo.sde import VESDE, VPSDE

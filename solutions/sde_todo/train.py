@@ -9,12 +9,11 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from sde_todo.bridge import mean_map, simulate
-from sde_todo.checkpoint import blamed_on, save_whole
-from sde_todo.files import clear_parts
+from given.levels import alpha_std
+from given.runtime.checkpoint import blamed_on, save_whole
+from given.runtime.files import clear_parts
+from given.runtime.machine import stop_signals
 from sde_todo.loss import dsm_target, sample_time
-from sde_todo.machine import stop_signals
-from sde_todo.mixture import alpha_std
 from sde_todo.network import get_score_fn
 
 
@@ -146,7 +145,7 @@ def get_sde_step_fn(
     return step_fn
 
 
-def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp=None):
+def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp=None, walk=None):
     """Return step_fn(batch) -> loss: one optimisation step of SB-FBSDE (Chen et al. 2022).
 
     With `SBALoss` the batch is (dt, s, x, z_other): states of the other direction, frozen, and its
@@ -157,7 +156,8 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
     Args:
         policy: network (s, x), z of dX = g z ds + g dW. opt: optimiser of what learns.
         loss_fn: `SBALoss` or `SBJLoss`. chain: `bridge.Chain` in the clock of `policy`.
-        other, prior_logp: for SBJLoss, the policy of the way back and log q(x) -> (B,).
+        other, prior_logp, walk: for SBJLoss, the policy of the way back, log q(x) -> (B,), and
+            the paths of `policy`, x (B, ...) -> states (N + 1, B, ...), with gradients.
         ema: `EMA`, or None.
     """
 
@@ -169,8 +169,7 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
         # END SOLUTION
 
     def joint(x):
-        F = mean_map("sb-fbsde-alt", chain, policy)
-        states, _ = simulate(chain, F, x.detach().requires_grad_())
+        states = walk(x.detach().requires_grad_())
         times = chain.s.to(x).repeat_interleave(len(x)).view(-1, len(x))  # (N + 1, B)
         # BEGIN SOLUTION 1.6q
         # Hint: the states behind the steps, flattened to (N B, ...); there `policy` at the time
@@ -209,7 +208,7 @@ def train_diffusion(
     """Run the training loop; stop with Ctrl-C and go on later where a checkpoint is named.
 
     Args:
-        dataloader: endless batches, such as `sde_todo.dataset.Batches`.
+        dataloader: endless batches, such as `given.plane.point_sets.Batches`.
         step_fn: from `get_sde_step_fn`. N_steps: number of steps in all.
         plot: whether to draw the loss curve at the end.
         checkpoint: file to write every `save_every` seconds, at the end and when stopped; where
@@ -241,7 +240,8 @@ def train_diffusion(
             raise KeyboardInterrupt
         print(f"Stopped after {len(losses)} steps; run again to go on from {checkpoint}.")
     if plot:
-        from sde_todo.plot import plot_loss, show
+        from given.plane.figures import plot_loss
+        from given.runtime.figures import show
 
         show(plot_loss(losses), "loss")
     return losses

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.harness import ROOT
+from autograder.harness import ROOT
 from tests.project.trees import course_tree
 
 torch.set_num_threads(1)  # as fast for tensors this small, and steady on a busy machine

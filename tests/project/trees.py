@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 
-from tests import harness
-from tests.harness import TODO_MODULES
+from autograder import harness
+from given.runtime.submission import TODO_MODULES, forget_modules, read_modules_from
 
 
 def run_module(module, *arguments, course=None):
@@ -67,28 +67,16 @@ def alterations(tmp_path, changes):
 def course_tree(tree):
     """Import the TODO modules of both packages from `tree`/PACKAGE for a while."""
     packages = {name: importlib.import_module(name) for name in TODO_MODULES}
-    before = forget_modules(packages)
-    for name, package in packages.items():
-        package.__path__.insert(0, str(tree / name))
-    importlib.invalidate_caches()
+    before, finders = forget_modules(), list(sys.meta_path)
+    read_modules_from(tree)
     try:
         yield
     finally:
-        for name, package in packages.items():
-            package.__path__.remove(str(tree / name))
-        forget_modules(packages)
+        forget_modules()
+        sys.meta_path[:] = finders
         for name, module in before.items():
             package, _, attribute = name.partition(".")
             sys.modules[name] = vars(packages[package])[attribute] = module
-
-
-def forget_modules(packages):
-    """Take the TODO modules out of their packages and of sys.modules; return those there were."""
-    for package, names in TODO_MODULES.items():
-        for name in names:
-            vars(packages[package]).pop(name, None)
-    names = [f"{package}.{name}" for package in packages for name in TODO_MODULES[package]]
-    return {name: sys.modules.pop(name) for name in names if name in sys.modules}
 
 
 def run_all(seed=0, tests=None):

@@ -1,6 +1,6 @@
 """The pictures of Task 1: a wrong marginal is easier to see than to read.
 
-Each class is a graded test with `draw` in the place of `check`, see tests/harness.py. What trains
+Each class is a graded test with `draw` instead of `check`, see autograder/harness.py. What trains
 (1.4) has none.
 """
 
@@ -8,9 +8,9 @@ import itertools
 
 import numpy as np
 
-from tests import standins
-from tests.harness import picture
-from tests.pictures import (
+from autograder import standins
+from autograder.harness import picture
+from autograder.pictures import (
     Curves,
     Dots,
     Histogram,
@@ -817,8 +817,8 @@ def beside_the_roll(got):
     """The first 4,000 samples of a mark beside as many real points."""
     import torch
 
-    from sde_todo.dataset import make_points
-    from sde_todo.plot import plot_samples
+    from given.plane.figures import plot_samples
+    from given.plane.point_sets import make_points
 
     yours = torch.from_numpy(np.array(got["samples"], dtype=np.float32)[:4000])
     if yours.ndim != 2 or yours.shape[1] != 2:

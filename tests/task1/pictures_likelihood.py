@@ -6,9 +6,9 @@ Every probe depends on the code of its own task alone; what comes before is stoo
 import numpy as np
 from scipy.special import logsumexp
 
-from tests import standins
-from tests.harness import picture
-from tests.pictures import Curves, Dots, Histogram, Places, draws, normal, panels
+from autograder import standins
+from autograder.harness import picture
+from autograder.pictures import Curves, Dots, Histogram, Places, draws, normal, panels
 from tests.task1.test_likelihood import Process, affine_trace, prior_logp, spread
 from tests.task1.test_sampling import call_step, mean_after, variance_after
 

@@ -3,7 +3,7 @@
 Hints come in levels, from a nudge to nearly the line itself: `pytest --hints 1.1a`, `1.1a:2`, ...
 """
 
-from tests.board import Task
+from autograder.board import Task
 from tests.task1 import tasks_bridge, tasks_likelihood
 
 SECTIONS = {

@@ -1,6 +1,6 @@
 """The tasks of Task 1.6, flow matching and Schrödinger bridges; see tasks.py."""
 
-from tests.board import Task
+from autograder.board import Task
 
 FLOW, BRIDGE, LIGHT = (f"sde_todo/{name}.py" for name in ("flow", "bridge", "light_sb"))
 

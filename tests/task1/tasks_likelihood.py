@@ -1,6 +1,6 @@
 """The tasks of Task 1.5, likelihood; see tasks.py."""
 
-from tests.board import Task
+from autograder.board import Task
 
 FILE = "sde_todo/likelihood.py"
 

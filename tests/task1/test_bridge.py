@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests import standins
-from tests.harness import expect, expect_that, graded
+from autograder import standins
+from autograder.harness import expect, expect_that, graded
 
 B, D, N = 7, 3, 6
 IMAGE = (2, 1, 3)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from tests.harness import expect, expect_mean, graded
+from autograder.harness import expect, expect_mean, graded
 
 B, D, K = 7, 3, 4
 

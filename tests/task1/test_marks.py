@@ -1,4 +1,4 @@
-"""Task 1.4: samples of a score that the student trained, against the marks of sde_todo.eval.
+"""Task 1.4: samples of a score that the student trained, against the marks of given.plane.metrics.
 
 `pytest --samples=FILE.npz` marks the array `samples` (n >= 10,000, 2) of a file; else the recipe is
 run here, on 100,000 points of the Swiss roll with seed 1, and 10,000 samples are drawn three times.
@@ -10,8 +10,8 @@ import os
 
 import numpy as np
 
-from tests import settings
-from tests.harness import Wrong, graded
+from autograder import settings
+from autograder.harness import Wrong, graded
 
 N_SAMPLES, DRAWS, SEED = 10_000, 3, 1
 
@@ -34,7 +34,7 @@ def mark(samples, limits, name):
 
 def mean_score(samples, metrics):
     """The metrics of every 10,000 samples against ten real sets, and their mean over the draws."""
-    from sde_todo.eval import score
+    from given.plane.metrics import score
 
     draws = max(1, min(DRAWS, len(samples) // N_SAMPLES))
     values = [score(samples[k * N_SAMPLES :], metrics=metrics) for k in range(draws)]
@@ -56,8 +56,8 @@ def reasons(metric):
 @functools.lru_cache(maxsize=2)
 def train(recipe):
     """Run a recipe of the student once for all tests of a process."""
+    from given.plane.point_sets import make_points
     from sde_todo import recipe as recipes
-    from sde_todo.dataset import make_points
 
     points = make_points("swiss_roll", 100_000, SEED)
     return points, *getattr(recipes, recipe)(points, seed=SEED)
@@ -106,7 +106,7 @@ class SamplesBySDE:
         return {"samples": draw("plain_recipe")[0] if given is None else given}
 
     def check(got):
-        from sde_todo.eval import MARKS
+        from given.plane.metrics import MARKS
 
         mark(got["samples"], MARKS | settings.MARKS.get("1.4a", {}), "samples")
 
@@ -126,7 +126,7 @@ class SamplesByODE:
         return {"samples": draw("plain_recipe", **options)[0]}
 
     def check(got):
-        from sde_todo.eval import MARKS
+        from given.plane.metrics import MARKS
 
         mark(got["samples"], MARKS | settings.MARKS.get("1.4b", {}), "samples")
 

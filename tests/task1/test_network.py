@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from tests import standins
-from tests.harness import expect, expect_that, graded
+from autograder import standins
+from autograder.harness import expect, expect_that, graded
 
 
 @graded("1.2a", points=1)

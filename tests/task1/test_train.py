@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests import standins
-from tests.harness import expect, expect_mean, expect_that, graded
+from autograder import standins
+from autograder.harness import expect, expect_mean, expect_that, graded
 
 
 @graded("1.2m", points=3)

@@ -1,6 +1,6 @@
 """The pictures of Task 2, most of them of real images: expected above yours.
 
-Each class is a graded test with `draw` in the place of `check`, see tests/harness.py. What draws
+Each class is a graded test with `draw` instead of `check`, see autograder/harness.py. What draws
 images with a trained network (2.4) has none.
 """
 
@@ -8,10 +8,10 @@ import functools
 
 import numpy as np
 
-from tests import standins
-from tests import standins_images as toy
-from tests.harness import picture
-from tests.pictures import Curves, Histogram, draws, image_pair, image_rows, panels
+from autograder import standins
+from autograder import standins_images as toy
+from autograder.harness import picture
+from autograder.pictures import Curves, Histogram, draws, image_pair, image_rows, panels
 from tests.task2.test_ddpm import toy_model
 from tests.task2.test_inpainting import (
     down,
@@ -33,7 +33,7 @@ STEPS = np.array([37, 30, 21, 14, 6, 2])
 @functools.cache
 def photos():
     """One test image of Fashion-MNIST for each class, (10, 1, 28, 28) in [-1, 1]."""
-    from image_diffusion.dataset import load_dataset
+    from given.images.data.imageset import load_dataset
 
     data = load_dataset("fashion", "test")
     first = [int(np.argmax(data.labels == k)) for k in range(10)]
@@ -527,7 +527,7 @@ class Pulled:
 
 def rows_of(first, second, title):
     """Two rows of images of a mark below a row of real ones."""
-    from image_diffusion.plot import side_by_side
+    from given.images.figures import side_by_side
 
     return side_by_side({"real": some_real(), "yours": first, "yours ": second}, 10, title)
 
@@ -572,7 +572,7 @@ class FilledGrid:
     of = "FilledHoles"
 
     def draw(got, index, mask_seed):
-        from image_diffusion.plot import side_by_side
+        from given.images.figures import side_by_side
         from tests.task2.test_marks import held_out
 
         rows = {"original": np.asarray(held_out().images[index[:10]]), "filled": got["images"]}

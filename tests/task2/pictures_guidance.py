@@ -5,11 +5,11 @@ Every probe depends on the code of its own task alone; what comes before is stoo
 
 import numpy as np
 
-from sde_todo.plot import BLUE, ORANGE, PURPLE
-from tests import standins
-from tests import standins_images as toy
-from tests.harness import picture
-from tests.pictures import Curves, draws, image_pair, image_rows, panels
+from autograder import standins
+from autograder import standins_images as toy
+from autograder.harness import picture
+from autograder.pictures import Curves, draws, image_pair, image_rows, panels
+from given.runtime.figures import BLUE, ORANGE, PURPLE
 from tests.task2.pictures import SIDE, inpainting_inputs, many, moments, photos
 from tests.task2.test_guidance import (
     Forward,
@@ -56,7 +56,7 @@ def shown(images):
 
 def colour_rows(title, rows, columns):
     """As `image_rows`, in colour. rows: dict from name to a list of (1, 1 or 3, h, w)."""
-    from image_diffusion.plot import side_by_side
+    from given.images.figures import side_by_side
 
     made = {name: np.concatenate([shown(x) for x in images]) for name, images in rows.items()}
     return side_by_side(made, len(columns), title, columns)

@@ -3,7 +3,7 @@
 Hints come in levels, from a nudge to nearly the line itself: `pytest --hints 2.1a`, `2.1a:2`, ...
 """
 
-from tests.board import Task
+from autograder.board import Task
 from tests.task2 import tasks_guidance
 
 SECTIONS = {
@@ -270,7 +270,7 @@ TASKS = {
         10,
         [
             "Nothing new to write. Look at originals, holes and fillings: "
-            "python image_diffusion/inpaint.py.",
+            "python experiments/images/compare_inpainting.py.",
             "A seam around the hole: the known part has the wrong noise level. What is known has "
             "changed: it is pasted, clean, behind the last step too.",
             "The mark rests on 2.3a and 2.3b. RePaint makes better fillings and is not needed.",

@@ -1,6 +1,6 @@
 """The tasks of Task 2.5, control by a measurement or a classifier; see tasks.py."""
 
-from tests.board import Task
+from autograder.board import Task
 
 FILE = "image_diffusion/guidance.py"
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from tests import standins
-from tests import standins_images as toy
-from tests.harness import expect, expect_mean, expect_that, graded
+from autograder import standins
+from autograder import standins_images as toy
+from autograder.harness import expect, expect_mean, expect_that, graded
 
 B, SHAPE = 5, (2, 4, 4)
 

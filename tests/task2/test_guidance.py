@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tests import standins
-from tests import standins_images as toy
-from tests.harness import expect, expect_mean, expect_that, graded
+from autograder import standins
+from autograder import standins_images as toy
+from autograder.harness import expect, expect_mean, expect_that, graded
 from tests.task2.test_scheduler import MANY, check_own_noise, check_spread, check_unchanged
 
 B, SHAPE = 7, (3, 4, 5)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests import standins_images as toy
-from tests.harness import expect, expect_mean, expect_that, graded
+from autograder import standins_images as toy
+from autograder.harness import expect, expect_mean, expect_that, graded
 from tests.task2.test_scheduler import check_own_noise, check_spread, repeated
 
 B, SHAPE = 3, (2, 4, 5)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import settings
-from tests.harness import Open, Wrong, expect_that, graded
+from autograder import settings
+from autograder.harness import Open, Wrong, expect_that, graded
 
 # Distances to the whole test set; `class` is the mean over the classes of the distance of one
 # class's images to that class's test images.
@@ -44,8 +44,8 @@ NEAR = 4.5
 @functools.cache
 def model():
     """The shipped or given network under the student's scheduler, with 25 steps of DDIM."""
-    from image_diffusion.checkpoint import load_model
-    from image_diffusion.inpaint import CHECKPOINT
+    from experiments.images.compare_inpainting import CHECKPOINT
+    from experiments.images.samplers.draw import load_model
     from image_diffusion.scheduler import DDIMScheduler
 
     try:
@@ -58,7 +58,7 @@ def model():
 
 def draw(guidance_scale):
     """As many images of every class as of any other, and their labels from 0."""
-    from image_diffusion.sampling import balanced_labels, draw_images
+    from experiments.images.samplers.draw import balanced_labels, draw_images
 
     labels = balanced_labels(SAMPLES, len(held_out().classes))
     return draw_images(model(), SAMPLES, labels, guidance_scale, seed=1), labels - 1
@@ -98,7 +98,7 @@ def given(part):
 
 def read(folder):
     """All images below a folder, in the resolution of the set, (N, H, W, C) uint8."""
-    from image_diffusion.image_files import SUFFIXES, read_image, square
+    from given.images.data.image_files import SUFFIXES, read_image, square
 
     _, size, _, channels = held_out().images.shape
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -108,7 +108,7 @@ def read(folder):
 
 
 def mark(task):
-    """The marks of the data set that is measured, with those that `tests/settings.py` changes."""
+    """The marks of the data set that is measured, with the changes of autograder/settings.py."""
     return MARKS[dataset()] | settings.MARKS.get(task, {})
 
 
@@ -117,14 +117,14 @@ def dataset():
 
 
 def held_out():
-    from image_diffusion.dataset import load_dataset
+    from given.images.data.imageset import load_dataset
 
     return load_dataset(dataset(), "test")
 
 
 def distance(images, limit, what, reference=None):
     """Raise `Wrong` unless the Fréchet distance to the test images is within the limit."""
-    from image_diffusion.fid.measure_fid import fid_of_images
+    from given.images.fid.measure import fid_of_images
 
     reference = np.asarray(held_out().images if reference is None else reference)
     try:
@@ -140,7 +140,7 @@ def distance(images, limit, what, reference=None):
 
 def refuse_copies(images, what):
     """Raise `Wrong` where too many images are copies of real ones, moved or mirrored ones too."""
-    from image_diffusion.fid import make_thumbnails, nearest
+    from given.images.fid.distances import make_thumbnails, nearest
 
     pixels = np.asarray(images)
     expect_that(
@@ -165,7 +165,7 @@ def refuse_copies(images, what):
 
 def real_images():
     """All training and test images, and a name for each."""
-    from image_diffusion.dataset import load_dataset
+    from given.images.data.imageset import load_dataset
 
     sets = {split: load_dataset(dataset(), split).images for split in ("train", "test")}
     names = [f"{split} image {k}" for split, images in sets.items() for k in range(len(images))]
@@ -213,7 +213,7 @@ class GuidedImages:
         return {"images": images, "labels": labels}
 
     def check(got):
-        from image_diffusion.fid.measure_fid import fid_of_images
+        from given.images.fid.measure import fid_of_images
 
         marks, test = mark("2.4b"), held_out()
         refuse_copies(got["images"], "guided images")
@@ -247,9 +247,9 @@ class FilledHoles:
             return {"images": folder[0]}
         import torch
 
-        from image_diffusion.dataset import to_tensor, to_uint8
+        from given.images.data.imageset import to_tensor, to_uint8
+        from given.images.masks import make_mask
         from image_diffusion.inpainting import Inpainter
-        from image_diffusion.masks import make_mask
 
         test = held_out()
         x0 = to_tensor(np.asarray(test.images[index]))
@@ -266,7 +266,7 @@ class FilledHoles:
         distance(got["images"], mark("2.4c")["inpainted"], "filled images")
         if submitted("folder"):
             return
-        from image_diffusion.masks import make_mask
+        from given.images.masks import make_mask
 
         originals = np.asarray(held_out().images[index])
         hole = make_mask("rectangle", FILLED, 28, mask_seed).numpy()[:, 0, :, :, None] == 1

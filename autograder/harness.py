@@ -1,0 +1,300 @@
+"""How a graded test works.
+
+A graded test is a class with three plain functions, and never an instance of it:
+
+    @graded("1.1a", points=2)
+    class OUMarginal:
+        '''One line: what is tested.'''
+
+        def inputs(rng): ...            # NumPy generator -> dict of arrays and numbers
+        def probe(t, x0): ...           # calls the student's code on tensors -> dict of arrays
+        def check(got, t, x0): ...      # sees the inputs and the arrays, never the student's code
+
+`probe` and `check` share nothing but arrays, so that an instructor can run the probe in a process
+of its own (`python -m grading`). In a `check`, `expect` compares and says what a wrong value looks
+like.
+"""
+
+import dataclasses
+import importlib
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from autograder.diagnose import diagnose
+from given.runtime.submission import ROOT, TODO_MODULES
+
+TEST_FILES = ("tests/task1/test_*.py", "tests/task2/test_*.py")
+
+
+class Wrong(AssertionError):
+    """A wrong answer; the message is for the student."""
+
+
+class Open(Exception):
+    """A TODO that is not filled in yet; the message is its line."""
+
+
+@dataclasses.dataclass
+class Result:
+    """The outcome of one graded test.
+
+    Attributes:
+        verdict: done, wrong or todo. message: what is wrong, or which TODO is open.
+        compared: what `expect` compared, in order: (name, got, expected), arrays of one shape.
+        got, inputs: what the check saw.
+    """
+
+    verdict: str
+    message: str = ""
+    compared: list = dataclasses.field(default_factory=list)
+    got: dict = dataclasses.field(default_factory=dict, repr=False)
+    inputs: dict = dataclasses.field(default_factory=dict, repr=False)
+
+
+_running = {"inputs": {}, "compared": []}  # of the check that runs now
+
+
+def graded(task, points):
+    """Mark a class as a graded test of `task`, such as "1.1a", worth `points`."""
+
+    def mark(cls):
+        cls.task, cls.points = task, points
+        return cls
+
+    return mark
+
+
+def picture(task):
+    """Mark a class as a picture of a task for the page, such as results/grade.html.
+
+    It has `inputs` and `probe` as a graded test has, and in the place of `check` a function
+    `draw(got, **inputs)` that returns a matplotlib Figure: what was expected beside what came. Its
+    docstring says what to see. With the name of a graded test as `of` it has no probe, but draws
+    what that test got.
+    """
+
+    def mark(cls):
+        cls.task = task
+        return cls
+
+    return mark
+
+
+def graded_tests():
+    """All graded tests of the course: task after task, the marks last, then those of settings.py.
+
+    A task that `autograder/settings.py` gives other points has them shared among its tests.
+    """
+    from autograder import settings  # its own tests use what stands here
+
+    files = [path for pattern in TEST_FILES for path in ROOT.glob(pattern)]
+    files.sort(key=lambda path: (path.parent.name, path.stem == "test_marks", path.stem))
+    names = [f"tests.{path.parent.name}.{path.stem}" for path in files]
+    tests = [test for name in names for test in classes(importlib.import_module(name), "check")]
+    set_points(tests)
+    return tests + classes(settings, "check")
+
+
+def set_points(tests):
+    """Give the tests of the course the points that settings.py sets for their tasks."""
+    from autograder import settings
+
+    for task, points in settings.POINTS.items():
+        own = [test for test in tests if test.task == task]
+        total = sum(test.points for test in own)
+        for test in own:
+            test.points = test.points * points / total
+
+
+def classes(module, method):
+    """The classes of a module that are `graded` (method "check") or a `picture` (method "draw")."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and "task" in vars(value) and method in vars(value)
+    ]
+
+
+def run(test, seed=0):
+    """Run inputs, probe and check of a graded test; return a `Result`."""
+    inputs = test.inputs(np.random.default_rng(seed))
+    try:
+        got = run_probe(test, inputs, seed)
+    except Open as error:
+        return Result("todo", str(error))
+    except Wrong as error:
+        return Result("wrong", str(error))
+    return run_check(test, got, inputs)
+
+
+def run_check(test, got, inputs):
+    """Run the check of a graded test on what its probe gave back; return a `Result`."""
+    _running.update(inputs=inputs, compared=[])
+    try:
+        test.check(got, **inputs)
+    except Wrong as error:
+        return Result("wrong", str(error), _running["compared"], got, inputs)
+    return Result("done", "", _running["compared"], got, inputs)
+
+
+def run_probe(test, inputs, seed=0):
+    """Call the student's code and return what came back as a dict of arrays.
+
+    Raises:
+        Open: a TODO was met. Wrong: the code raised, or gave back something that is no number.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # as fast for tensors this small, and steady on a busy machine
+    torch.manual_seed(seed)
+    tensors = {name: _to_tensor(value) for name, value in inputs.items()}
+    try:
+        raw = test.probe(**tensors)
+    except (Open, Wrong):  # said by the test itself, of a folder that it was given
+        raise
+    except NotImplementedError as error:
+        if str(error).startswith("TODO "):
+            raise Open(f"{error}  ({_place(error)})") from None
+        raise Wrong(_crash(error)) from error
+    except Exception as error:
+        raise Wrong(_crash(error)) from error
+    return {name: _to_array(value, name) for name, value in raw.items()}
+
+
+def _to_tensor(value):
+    import torch
+
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return torch.from_numpy(value).float()
+    if isinstance(value, np.ndarray):
+        # A copy: code that writes into its argument must not change what `check` sees.
+        return torch.from_numpy(value.copy())
+    return value
+
+
+def _to_array(value, name):
+    import torch
+
+    if value is None:
+        raise Wrong(f"{name} is None: is a `return` missing?")
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # such as a list of lists that differ in length
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise Wrong(f"{name} is a {type(value).__name__}; it must be a tensor of numbers.")
+    return array
+
+
+def _place(error):
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    path = Path(frame.filename)
+    return f"{path.parent.name}/{path.name}, line {frame.lineno}"
+
+
+def _crash(error):
+    """One line for an exception out of the student's code, with the place in their file."""
+    text = str(error).splitlines()[0] if str(error) else "no message"
+    message = f"{type(error).__name__}: {text}"
+    place, line = _student_place(error)
+    if place:
+        message += f"  ({place}, {line})"
+    if not place and isinstance(error, (AttributeError, ImportError)):
+        message += "\nThe test did not find this name in your file: was it renamed or deleted?"
+    if "must match the size of tensor" in message or "shapes cannot be" in message:
+        if place.startswith("image_diffusion"):
+            message += (
+                "\nThe shapes do not go together: timesteps are (B,), images (B, C, H, W). Reshape "
+                "what belongs to an image to (B, 1, 1, 1)."
+            )
+        else:
+            message += (
+                "\nThe shapes do not go together: t is (B,), x is (B, ...). Reshape what belongs "
+                "to a sample to (B, 1, ...), as per_sample does."
+            )
+    return message
+
+
+def _student_place(error):
+    """File and line of the innermost frame in a file with tasks; ("", "") where there is none.
+
+    Without such a file, of the innermost frame in what is given.
+    """
+    theirs = {f"{package}/{m}.py" for package, modules in TODO_MODULES.items() for m in modules}
+    frames = traceback.extract_tb(error.__traceback__)
+    placed = [("/".join(Path(frame.filename).parts[-2:]), frame) for frame in frames]
+    placed = [(name, frame) for name, frame in placed if name in theirs]
+    if not placed:
+        given = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "given")]
+        placed = [(Path(f.filename).relative_to(ROOT).as_posix(), f) for f in given]
+    if not placed:
+        return "", ""
+    name, frame = placed[-1]
+    return name, f"line {frame.lineno}: {frame.line}"
+
+
+def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False):
+    """Compare a value with the truth; raise `Wrong` with the likeliest mistake.
+
+    Args:
+        got: array from a probe. want: the true array.
+        name: what it is, as the student calls it.
+        mistakes: dict from "what went wrong" to the value that this mistake would give.
+        rtol, atol: relative and absolute tolerance.
+        broadcast: whether a shape that broadcasts to the true one is right too.
+    """
+    got, want = np.asarray(got), np.asarray(want, dtype=float)
+    if got.dtype.kind != "f" and want.dtype.kind == "f" and got.dtype.kind != "b":
+        got = got.astype(float)
+    _expect_shape(got, want, name, broadcast)
+    if not np.isfinite(got).all():
+        kind = "NaN" if np.isnan(got).any() else "infinite"
+        raise Wrong(f"{name} is {kind} in {(~np.isfinite(got)).sum()} of {got.size} places.")
+    got = np.broadcast_to(got, want.shape)
+    _running["compared"].append((name, got, want))
+    if np.allclose(got, want, rtol=rtol, atol=atol):
+        return
+    fits = {}  # where random numbers leave room for several, the nearest is the likeliest
+    for message, value in (mistakes or {}).items():
+        value = np.broadcast_to(np.asarray(value, dtype=float), want.shape)
+        if np.allclose(got, value, rtol=rtol, atol=atol):
+            fits[message] = np.abs(got - value).sum()
+    if fits:
+        raise Wrong(f"{name}: {min(fits, key=fits.get)}.")
+    raise Wrong(f"{name}: {diagnose(got, want, rtol, atol, _running['inputs'])}")
+
+
+def _expect_shape(got, want, name, broadcast):
+    if got.shape == want.shape:
+        return
+    if broadcast and got.ndim in (0, want.ndim):
+        try:
+            np.broadcast_to(got, want.shape)
+            return
+        except ValueError:
+            pass
+    raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}.")
+
+
+def expect_mean(draws, want, name, mistakes=None, sigmas=5.0, rtol=0.0):
+    """Compare the mean over axis 0 of independent draws with its true value.
+
+    The tolerance is `sigmas` standard errors, estimated from the draws, plus rtol * |want|.
+    """
+    draws, want = np.asarray(draws, dtype=float), np.asarray(want, dtype=float)
+    if not np.isfinite(draws).all():
+        raise Wrong(f"{name} has NaN or infinite values.")
+    error = draws.std(0) / np.sqrt(len(draws))
+    tolerance = float(np.max(sigmas * error + rtol * np.abs(want)))
+    # Draws without any noise have no standard error; float32 is exact to less than 1e-5.
+    expect(draws.mean(0), want, name, mistakes, rtol=1e-5, atol=tolerance + 1e-5)
+
+
+def expect_that(condition, message):
+    """Raise `Wrong(message)` unless the condition holds."""
+    if not condition:
+        raise Wrong(message)

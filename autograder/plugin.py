@@ -1,0 +1,264 @@
+"""Options of the autograder, collection of graded tests, the board at the end and results/.
+
+A pytest plugin (an entry point of the installed course), not a conftest.py: the options must be
+known before pytest looks for tests, or it takes the folder after --submission for one of them.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autograder import board, harness, report
+from given.runtime.submission import PACKAGES, ROOT
+
+MISSED = pytest.StashKey()  # the first task that was not done
+ALL_KNOWN = pytest.StashKey()  # whether --next found nothing to run
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("course")
+    group.addoption(
+        "--submission",
+        metavar="DIR",
+        help="test the modules in DIR/sde_todo and DIR/image_diffusion (one is enough) "
+        "instead of your own",
+    )
+    group.addoption("--solutions", action="store_true", help="short for --submission solutions")
+    group.addoption(
+        "--hints",
+        nargs="?",
+        const="next",
+        metavar="TASK[:LEVEL]",
+        help="show the hints of a task, such as 1.1a or 1.1a:2; alone: those of the next task",
+    )
+    group.addoption(
+        "--samples",
+        metavar="PATH",
+        help="mark the array `samples` of this .npz (Task 1), or this folder of images (Task 2)",
+    )
+    group.addoption("--dataset", help="what the images of --samples show (default fashion)")
+    group.addoption("--next", action="store_true", help="run only the next task that is not done")
+    group.addoption(
+        "--watch",
+        action="store_true",
+        help="stay, and run the tests of each file as soon as it is saved, but for training",
+    )
+    group.addoption(
+        "--results",
+        metavar="DIR",
+        help="where grade.json and grade.html go (default results)",
+    )
+    group.addoption("--seed", type=int, default=0, help="seed of the inputs (default 0)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config, args):
+    """Refuse `--samples PATH` with PATH outside the course: pytest would look for tests there."""
+    settings = ROOT / "pyproject.toml"
+    here = early_config.invocation_params.dir
+    if here.is_relative_to(ROOT) and early_config.inipath != settings:
+        for name in ("--submission", "--samples", "--results"):
+            if name in args:
+                raise pytest.UsageError(f"Write {name}=PATH, with = and no space.")
+
+
+def pytest_configure(config):
+    set_course(config)
+    if config.getoption("--next"):
+        config.option.verbose = min(config.option.verbose, -1)  # no list of files not run
+
+
+def set_course(config):
+    """Take the folders of the command line over into the environment."""
+    if config.inipath != ROOT / "pyproject.toml":
+        return
+    submission = config.getoption("--submission") or os.environ.get("COURSE")
+    if config.getoption("--solutions"):
+        submission = config.rootpath / "solutions"
+        if not submission.is_dir():
+            raise pytest.UsageError("--solutions: this copy of the course holds no solutions.")
+    if submission:
+        folders = [base / submission for base in (Path.cwd(), config.rootpath)]
+        found = [f for f in folders if any((f / name).is_dir() for name in PACKAGES)]
+        if not found:
+            raise pytest.UsageError(
+                f"--submission={submission}: there is no folder {folders[0]} with "
+                f"{'/ or '.join(PACKAGES)}/."
+            )
+        os.environ["COURSE"] = str(found[0].resolve())
+    samples = config.getoption("--samples")
+    if samples:
+        os.environ["COURSE_SAMPLES"] = str(Path(samples).resolve())
+    if config.getoption("--dataset"):
+        os.environ["COURSE_DATASET"] = config.getoption("--dataset")
+
+
+def pytest_cmdline_main(config):
+    wanted = config.getoption("--hints")
+    if wanted and wanted != "next":
+        print(board.hints(wanted))
+        return 0
+    if config.getoption("--watch"):
+        from autograder import watch
+
+        set_course(config)
+        return watch.main(results_folder(config), config.getoption("--seed"))
+    return None
+
+
+def results_folder(config):
+    """Where the report and the page of a run go."""
+    folder = config.getoption("--results")
+    return Path(folder).absolute() if folder else ROOT / "results"
+
+
+def submission():
+    """The folder whose modules are tested."""
+    return os.environ.get("COURSE") or str(ROOT)
+
+
+def pytest_pycollect_makeitem(collector, name, obj):
+    if isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj):
+        return GradedItem.from_parent(collector, name=name, test=obj)
+    return None
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m
+def pytest_collection_modifyitems(config, items):
+    """With --next, begin at the first task that is not known as done."""
+    if not config.getoption("--next") or config.getoption("--collect-only"):
+        return
+    chosen = {item.test: item for item in items if isinstance(item, GradedItem)}
+    path = results_folder(config) / "grade.json"
+    earlier = board.known(path, submission(), chosen)
+    done = {name for name, entry in earlier.items() if entry["status"] == "passed"}
+    tests = board.in_order(chosen)
+    missing = [test.task for test in tests if (test.task, test.__name__) not in done]
+    first = [test.task for test in tests].index(missing[0]) if missing else len(tests)
+    config.stash[ALL_KNOWN] = bool(tests) and not missing
+    config.hook.pytest_deselected(items=[chosen[test] for test in tests[:first]])
+    items[:] = [chosen[test] for test in tests[first:]]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item):
+    """With --next, leave out what comes after the first task that is not done."""
+    if not item.config.getoption("--next"):  # graded tests alone are left, then
+        return None
+    return item.config.stash.get(MISSED, item.test.task) != item.test.task or None
+
+
+class GradedItem(pytest.Item):
+    """One graded test as pytest sees it."""
+
+    def __init__(self, *, test, **kwargs):
+        super().__init__(**kwargs)
+        self.test = test
+        self.add_marker(f"task{test.task[:-1].replace('.', '_')}")
+
+    def runtest(self):
+        self.result = harness.run(self.test, self.config.getoption("--seed"))
+        if self.result.verdict != "done":
+            self.config.stash.setdefault(MISSED, self.test.task)
+            raise harness.Wrong(self.result.message)
+
+    def repr_failure(self, excinfo, style=None):
+        if isinstance(excinfo.value, harness.Wrong):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        return self.path, 0, f"{self.test.task} {self.name}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if isinstance(item, GradedItem) and call.when == "call":
+        report = outcome.get_result()
+        report.graded = (item.test, getattr(item, "result", None))
+
+
+def pytest_report_teststatus(report):
+    test, result = getattr(report, "graded", (None, None))
+    if test is None or result is None:
+        return None
+    letter, word = {"done": (".", "DONE"), "wrong": ("W", "WRONG"), "todo": ("-", "TODO")}[
+        result.verdict
+    ]
+    return {"done": "passed"}.get(result.verdict, result.verdict), letter, word
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    runs = [
+        run
+        for group in terminalreporter.stats.values()
+        for run in group
+        if getattr(run, "graded", (None, None))[1]
+    ]
+    graded = [run.graded for run in runs]
+    if graded:
+        # After Ctrl-C nothing of the student's code runs any more.
+        drawn = [] if exitstatus == pytest.ExitCode.INTERRUPTED else graded
+        seconds = sum(run.duration for run in runs)
+        for text in finish(config, graded, drawn, seconds):
+            terminalreporter.write_line(text)
+            terminalreporter.flush()
+    elif config.stash.get(ALL_KNOWN, False):
+        terminalreporter.write_line("Every task is known as done. To run them again: pytest")
+
+
+def finish(config, graded, drawn, seconds):
+    """Write what a run has found into the folder of the results; yield its board and the end.
+
+    The board comes first, as the pictures of all tasks take a while.
+    """
+    tests = harness.graded_tests()  # first of all, as it sets the points of settings.py
+    whole, folder = report.build(graded, seconds), results_folder(config)
+    try:
+        whole, failed = save(whole, folder), None
+    except OSError as error:
+        failed = error
+    total = board.progress(whole, tests) if config.option.next else None
+    yield board.render(graded, bool(config.option.hints), total)
+    try:
+        if failed:
+            raise failed
+        yield f"Pictures: {write_page(drawn, whole, folder, config)}"
+    except OSError as error:
+        yield f"The results could not be written: {error}"
+    except KeyboardInterrupt:
+        yield "Stopped while the pictures were drawn."
+
+
+def save(current, folder):
+    """Write folder/grade.json: a report, and what is known of the tests that it does not hold.
+
+    Returns:
+        The report that was written.
+    """
+    path, tasks = Path(folder) / "grade.json", board.all_tasks()[1]
+    earlier = board.known(path, submission(), harness.graded_tests())
+    entries = earlier | {board.key(entry): entry for entry in current["tests"]}
+    order = list(tasks)
+    tests = sorted(entries.values(), key=lambda entry: order.index(entry["number"]))
+    score = sum(entry["score"] for entry in tests)
+    required = [entry for entry in tests if not tasks[entry["number"]].optional]
+    whole = current | {"tests": tests, "score": score}
+    whole["leaderboard"] = [current["leaderboard"][0] | {"value": score}]
+    full = sum(entry["max_score"] for entry in required)
+    whole["extra_data"] = current["extra_data"] | {"full": full, "submission": submission()}
+    report.write_json(path, whole)
+    return whole
+
+
+def write_page(graded, whole, folder, config):
+    """Write folder/grade.html with the pictures of the tasks that ran; return its path."""
+    from autograder import page, pictures
+
+    path = Path(folder) / "grade.html"
+    drawn = pictures.draw_all(graded, config.getoption("--seed"))
+    page.write(path, whole, drawn, "Your points")
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,81 @@
+"""The result of a run as plain data: the fields of Gradescope's results.json, here and there."""
+
+import json
+import re
+
+from autograder import board, settings
+
+STATUS = {"done": "passed", "wrong": "failed", "todo": "failed"}
+LONGEST = 2000  # characters of a message
+# Control characters, and those that hide text or turn its direction
+CONTROL = re.compile(r"[^\n\x20-\x7e\u00a0-\uffff]|[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def build(graded, seconds=None):
+    """The report of a run.
+
+    Args:
+        graded: pairs (graded test, `harness.Result`). seconds: what the run took.
+
+    Returns:
+        dict with score, tests, leaderboard, execution_time, stdout_visibility and extra_data.
+    """
+    tasks = board.all_tasks()[1]
+    order = {name: k for k, name in enumerate(tasks)}
+    graded = sorted(graded, key=lambda pair: order[pair[0].task])
+    tests = [entry(test, result, tasks[test.task]) for test, result in graded]
+    required = [(test, result) for test, result in graded if not tasks[test.task].optional]
+    score = round(sum(each["score"] for each in tests), 4)
+    return {
+        "score": score,
+        "tests": tests,
+        "leaderboard": [{"name": "Points", "value": score, "order": "desc"}],
+        "execution_time": round(seconds or 0),
+        "stdout_visibility": "hidden",
+        "extra_data": {"full": sum(test.points for test, _ in required)},
+    }
+
+
+def entry(test, result, task):
+    """One test of the report."""
+    text = clean(result.message)
+    if result.verdict == "wrong":
+        text = f"{' '.join(test.__doc__.split())}\n{text}"
+    title = f"{task.title}{' (optional)' if task.optional else ''}"
+    return {
+        "name": f"{test.task} {title}: {test.__name__}",
+        "number": test.task,
+        "score": test.points if result.verdict == "done" else 0,
+        "max_score": test.points,
+        "status": STATUS[result.verdict],
+        "output": text or "Right.",
+        "output_format": "text",
+        "visibility": visibility(test),
+    }
+
+
+def visibility(test):
+    """Who sees a test, by the settings of the instructor; students' copies have none."""
+    rules = getattr(settings, "VISIBILITY", {})
+    keys = (test.__name__, test.task, test.task[:-1], "all")
+    return next((rules[key] for key in keys if key in rules), "visible")
+
+
+def clean(text):
+    """Text that may come from a submission, fit for a report: no control characters, not long."""
+    text = text[: 2 * LONGEST].encode("utf-8", "replace").decode()
+    text = CONTROL.sub("?", text)
+    return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
+
+
+def write(path, text):
+    """Write a file whole or not at all."""
+    from given.runtime.files import whole_file  # not before the plugin has set COURSE
+
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path, data):
+    """Write plain data as JSON, whole or not at all; NaN is refused."""
+    write(path, json.dumps(data, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,162 @@
+"""What a probe of Task 2 uses in the place of the tasks before it: a schedule and networks.
+
+The toy schedule is none of the course's: sqrt(1 - abar) / sqrt(abar) = sigma rises geometrically
+from .05 to 20 over T = 40 timesteps.
+"""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from autograder.standins import patched
+
+T = 40
+
+
+def sigma(t):
+    """Noise-to-signal ratio of the toy schedule at t = 0 .. T-1, whole or not."""
+    return 0.05 * (20 / 0.05) ** (t / (T - 1))
+
+
+def abar(t):
+    """abar of the toy schedule; 1 at t = -1, the data. Takes numbers and arrays."""
+    return np.where(np.asarray(t) < 0, 1.0, 1 / (1 + sigma(np.asarray(t, dtype=float)) ** 2))
+
+
+def timestep_of(ratio):
+    """Where the toy schedule has this abar, as a fraction."""
+    return (T - 1) * np.log(np.sqrt(1 / ratio - 1) / sigma(0)) / np.log(sigma(T - 1) / sigma(0))
+
+
+def previous(t, timesteps):
+    """The timestep after t in a falling list; -1 after the last."""
+    return max([s for s in timesteps if s < t], default=-1)
+
+
+def _betas(*_args, **_kwargs):
+    steps = abar(np.arange(-1, T))
+    return torch.from_numpy(1 - steps[1:] / steps[:-1])
+
+
+def _alphas(betas):
+    return 1 - betas, torch.from_numpy(abar(np.arange(T)))
+
+
+@contextlib.contextmanager
+def toy_scheduler(name, timesteps=None, **options):
+    """A student's scheduler class on the toy schedule, visiting the given timesteps."""
+    from image_diffusion import scheduler
+
+    with patched(scheduler, make_betas=_betas, make_alphas=_alphas):
+        out = getattr(scheduler, name)(T, **options)
+    if timesteps is not None:
+        out.timesteps = torch.as_tensor(timesteps)
+    yield out
+
+
+class ToySteps(torch.nn.Module):
+    """A scheduler that only does arithmetic: step(x, t, e) = .9 x + .01 (t + 1) + .2 e."""
+
+    num_train_timesteps = T
+
+    def __init__(self, timesteps):
+        super().__init__()
+        self.betas = _betas().float()
+        self.alphas, self.alphas_cumprod = (v.float() for v in _alphas(self.betas))
+        self.timesteps = torch.as_tensor(timesteps)
+        self.seen = []
+
+    def step(self, sample, timestep, noise_pred, eta=0.0):
+        self.seen.append(int(timestep))
+        return 0.9 * sample + 0.01 * (int(timestep) + 1) + 0.2 * noise_pred
+
+    def previous(self, timestep):
+        return previous(int(timestep), self.timesteps.tolist())
+
+    def abar(self, timestep):
+        return torch.tensor(float(abar(int(timestep))))
+
+    def uniform_sample_t(self, batch_size):
+        return torch.randint(T, (batch_size,))
+
+    def add_noise(self, original_sample, timesteps, noise=None):
+        noise = torch.randn_like(original_sample) if noise is None else noise
+        ratio = torch.from_numpy(abar(timesteps.numpy())).float().reshape(-1, 1, 1, 1)
+        return ratio.sqrt() * original_sample + (1 - ratio).sqrt() * noise, noise
+
+
+def one_for_each(timestep, x):
+    """(B,) timesteps from a number or (B,), as network.py wants them."""
+    timestep = torch.as_tensor(timestep)
+    if timestep.shape not in ((), (1,), (len(x),)):
+        raise ValueError(
+            f"The network got timesteps of shape {tuple(timestep.shape)}; it takes a number, or "
+            f"one for each image: ({len(x)},)."
+        )
+    return timestep.expand(len(x))
+
+
+class ToyNetwork(torch.nn.Module):
+    """.5 x + .02 t + .3 label, with a memory of what it was asked; label 0 where there is none."""
+
+    image_resolution, in_ch, num_classes, use_cfg = 4, 2, 6, True
+
+    def __init__(self, cfg_dropout=0.1):
+        super().__init__()
+        self.cfg_dropout = cfg_dropout
+        self.weight = torch.nn.Parameter(torch.tensor(0.5))
+        self.timesteps, self.labels = [], []
+
+    def forward(self, x, timestep, class_label=None):
+        timestep = one_for_each(timestep, x)
+        if class_label is None:
+            class_label = torch.zeros(len(x), dtype=torch.long)
+        self.timesteps.append(timestep.clone())
+        self.labels.append(class_label.clone())
+        shift = 0.02 * timestep + 0.3 * class_label
+        return self.weight * x + shift.reshape(-1, 1, 1, 1)
+
+
+def toy_network(x, t, label=0):
+    """What ToyNetwork returns, for arrays; t and label are numbers or (B,)."""
+    shift = 0.02 * np.asarray(t) + 0.3 * np.asarray(label)
+    return 0.5 * x + np.reshape(shift, (-1, 1, 1, 1))
+
+
+class ToyModel:
+    """A model for an Inpainter: a scheduler and `toy_prediction`."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, scheduler):
+        self.var_scheduler = scheduler
+        self.asked = []
+
+    def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
+        timestep = one_for_each(timestep, x)
+        self.asked.append(int(timestep[0]))
+        return (
+            0.5 * x + 0.3 * x.mean((1, 2, 3), keepdim=True) + 0.02 * timestep.reshape(-1, 1, 1, 1)
+        )
+
+
+def toy_prediction(x, t):
+    """What ToyModel predicts: .5 x + .3 (mean of the image) + .02 t, so that pixels see others."""
+    return 0.5 * x + 0.3 * x.mean((1, 2, 3), keepdims=True) + 0.02 * t
+
+
+class GaussianNoise(torch.nn.Module):
+    """The exact noise predictor of images whose pixels are N(mean, std^2), on the toy schedule."""
+
+    image_resolution, in_ch, use_cfg, cfg_dropout = 4, 2, False, 0.0
+
+    def __init__(self, mean=0.4, std=0.3):
+        super().__init__()
+        self.mean, self.std = mean, std
+        self.nothing = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, timestep, class_label=None):
+        t = one_for_each(timestep, x).double().numpy()
+        a2 = torch.from_numpy(abar(t)).float().reshape(-1, 1, 1, 1)
+        return (1 - a2).sqrt() * (x - a2.sqrt() * self.mean) / (a2 * self.std**2 + 1 - a2)

@@ -1,0 +1,1 @@
+"""What runs a student's modules: training, sampling, comparisons, reports."""

@@ -1,0 +1,1 @@
+"""Schrödinger bridges between sets of points and of images."""

@@ -1,0 +1,173 @@
+"""Given: what a bridge between images is judged by, and what it leaves in its folder.
+
+Carried test images are held against real images of the set where they should arrive, by the Fréchet
+distance of the classifier's features, beside two figures: that of real test images (the floor), and
+that of the images as they were (doing nothing). How much of an image survives is its distance to
+where it came from, against the distance of a random image of the target from there.
+"""
+
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from experiments.bridges.run import OTHER
+from given.bridges.figures import gif
+from given.images import figures
+from given.images.data.imageset import to_tensor, to_uint8
+from given.images.fid.measure import fid_of_images
+from given.runtime.files import npz, write
+
+SHOWN = 10  # images in a picture
+MOMENTS = 5  # times at which they are shown
+BATCH = 100  # images carried together
+
+
+class Judge:
+    """The Fréchet distance of carried test images, in every direction that ends at images.
+
+    Args:
+        train, test: dicts from direction to (images, flip) of the set where it starts, None for
+            noise. device: where the networks run. limit: test images that are carried.
+    """
+
+    def __init__(self, train, test, device, limit=400):
+        self.device = device
+        images = {n: None if each is None else each[0] for n, each in test.items()}
+        shape = next(x for x in images.values() if x is not None).shape[1:]
+        self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
+        ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
+        self.real = {n: np.asarray(end[0][: 4 * limit]) for n, end in ends.items()}
+        self.floor, self.nothing = {}, {}
+        for name in self.real:
+            self.floor[name] = self.distance(images[OTHER[name]][:limit], name)
+            self.nothing[name] = self.distance(to_uint8(self.source[name]), name)
+
+    def distance(self, images, name):
+        """Fréchet distance of uint8 images to real ones at the end of a direction."""
+        return fid_of_images(np.asarray(images), self.real[name], device=str(self.device))
+
+    def __call__(self, run):
+        """dict from direction to its distance."""
+        return {
+            n: self.distance(to_uint8(carried(run, n, self.source[n])[-1]), n) for n in self.real
+        }
+
+
+def first_batch(images, shape, n, device):
+    """(n, C, H, W) in [-1, 1], the first images, or noise of the shape (H, W, C) for None."""
+    if images is None:
+        H, W, C = shape
+        return torch.randn((n, C, H, W), generator=torch.Generator().manual_seed(0)).to(device)
+    return to_tensor(images[:n]).to(device)
+
+
+@torch.no_grad()
+def carried(run, name, x, seed=0):
+    """x (B, C, H, W) at MOMENTS times of a direction, (MOMENTS, B, C, H, W), from x to its end."""
+    generator = torch.Generator(run.device).manual_seed(seed)
+    parts = []
+    for batch in x.split(BATCH):
+        states = run.carry(name, batch, generator)
+        kept = np.linspace(0, len(states) - 1, MOMENTS).round().astype(int)
+        parts.append(states[kept])
+    return torch.cat(parts, dim=1)
+
+
+def survival(x, y, real):
+    """How much of x is in y: mean distance of x to y, and of x to random real images.
+
+    Args:
+        x, y: (B, C, H, W) sources and what became of them. real: (n, H, W, C) uint8 of the target.
+
+    Returns:
+        both distances, the root of the mean square over pixels; black to white is 2.
+    """
+    index = np.random.default_rng(0).integers(len(real), size=len(x))
+    random = to_tensor(real[index]).to(x)
+    return [(x - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (y, random)]
+
+
+def write_results(run, judge, folder, num_sample):
+    """Pictures, animation, samples.npz and metrics.json; prints the figures."""
+    report, arrays = {"config": run.config, "rounds": run.history, "directions": {}}, {}
+    keys = {"forward": ("x0", "x1_from_x0"), "backward": ("x1", "x0_from_x1")}
+    for name, x in judge.source.items():
+        states = carried(run, name, x[:num_sample])
+        for key, state in zip(keys[name], (states[0], states[-1]), strict=True):
+            arrays[key] = torch.from_numpy(to_uint8(state))
+        figures.save(times_figure(run.config, name, states[:, :SHOWN]), folder / f"{name}.png")
+        figures.save(pairs_figure(run.config, name, states), folder / f"{name}_pairs.png")
+        animate(run, name, x[:SHOWN], folder / f"{name}.gif")
+        if name in judge.real:
+            report["directions"][name] = distances(run, judge, name, x, states)
+    if run.history:
+        figures.save(rounds_figure(run.history, judge), folder / "rounds.png")
+    write(folder / "samples.npz", npz(**arrays))
+    write(folder / "metrics.json", json.dumps(report, indent=2) + "\n")
+    print(f"Pictures, samples.npz and metrics.json: {folder}")
+
+
+def distances(run, judge, name, x, states):
+    """The figures of one direction, as a dict; prints them in one line."""
+    result = {
+        "frechet": judge(run)[name] if not run.history else run.history[-1][name],
+        "floor": judge.floor[name],
+        "doing_nothing": judge.nothing[name],
+    }
+    line = f"{name:<9} Frechet distance (classifier) {result['frechet']:.2f}, floor "
+    line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
+    if run.config["prior"] != "standard":
+        to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
+        result |= {"distance_to_source": to_source, "distance_of_random_target": to_random}
+        line += f"; distance from its source {to_source:.3f}, a random target's {to_random:.3f}"
+    print(line)
+    return result
+
+
+def ends(config, name):
+    """Short names of the sets where a direction starts and ends, "boot" for fashion_mnist:boot."""
+    pair = [config[key].rpartition(":")[2] for key in ("prior", "dataset")]
+    return pair if name == "forward" else pair[::-1]
+
+
+def times_figure(config, name, states):
+    """A column for each image, a row for each of five times. states: (MOMENTS, n, C, H, W)."""
+    start, end = ends(config, name)
+    rows = [f"s = {s:.2g}" for s in np.linspace(0, 1, len(states))]
+    title = f"From {start} to {end}: the same images at five times"
+    return figures.grid(to_uint8(states.flatten(0, 1)), states.shape[1], title, rows)
+
+
+def pairs_figure(config, name, states, columns=10, rows=4):
+    """Sources above what became of them: what is kept? states: (MOMENTS, n, C, H, W)."""
+    start, end = ends(config, name)
+    columns = min(columns, states.shape[1])
+    n = min(columns * rows, states.shape[1] // columns * columns)  # whole rows only
+    before, after = (to_uint8(states[k, :n]) for k in (0, -1))
+    lines = []
+    for i in range(0, n, columns):
+        lines += [before[i : i + columns], after[i : i + columns]]
+    title = f"Each {start} and, below it, what it becomes: what is kept?"
+    return figures.grid(np.concatenate(lines), columns, title, [start, end] * (len(lines) // 2))
+
+
+def rounds_figure(history, judge):
+    """The Fréchet distance after each round, with floor and doing nothing."""
+    lines = {}
+    for name in judge.real:
+        lines[name] = [(each["round"], each[name]) for each in history]
+        last = history[-1]["round"]
+        lines[f"{name}: floor"] = [(1, judge.floor[name]), (last, judge.floor[name])]
+    title = "Does it arrive? Distance to the target after each round"
+    return figures.curves(lines, title, "round", "Fréchet distance (classifier)", log="y")
+
+
+def animate(run, name, x, path, frames=40):
+    """A GIF of a few images on their way, every pixel some pixels wide."""
+    states = run.carry(name, x, torch.Generator(run.device).manual_seed(0))
+    shown = np.unique(np.linspace(0, len(states) - 1, frames).round().astype(int))
+    scale = max(1, 56 // x.shape[2])
+    rows = [np.concatenate(list(to_uint8(states[k])), axis=1).squeeze() for k in shown]
+    write(path, gif([Image.fromarray(r.repeat(scale, 0).repeat(scale, 1)) for r in rows]))

@@ -1,0 +1,257 @@
+"""Given: Schrödinger bridges between image sets, by the loop of sde_todo/bridge.py.
+
+    python -m image_diffusion bridge --prior "fashion_mnist:boot" --dataset fashion_mnist:bag
+    python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog --use_amp
+    torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
+        --dataset afhq-cat-64 --use_amp
+
+A class is named behind a colon; `--prior standard` is noise. `--method flow` trains a flow, and
+--init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
+with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.bridges import image_report
+from experiments.bridges.options import add_options, check_method, make_config, resumed_config
+from experiments.bridges.run import OTHER, BridgeRun, train
+from given.bridges.image_network import VelocityFromNoise, VelocityUNet
+from given.images.data import imageset as data
+from given.images.load import build_network, check_config
+from given.runtime.checkpoint import blamed_on, put_weights, read_checkpoint, refuse_to_overwrite
+from given.runtime.files import make_folder
+from given.runtime.machine import pick_device, processes
+
+RESULTS = Path("results/bridge")
+ALIASES = {"fashion_mnist": "fashion", "stackedmnist": "stacked_mnist"}
+# What a set is trained with, unless the command line says otherwise.
+SMALL = {
+    "gamma": "linear_0.001_0.02",
+    "num_steps": 16,
+    "rounds": 3,
+    "iters": 512,
+    "batch_size": 32,
+    "cache_size": 256,
+    "lr": 1e-3,
+    "ema": 0.99,
+    "variance": "bridge",
+}
+LARGE = SMALL | {
+    "gamma": "linear_0.0001_0.01",
+    "num_steps": 50,
+    "rounds": 10,
+    "iters": 8000,
+    "batch_size": 128,
+    "cache_size": 1280,
+    "lr": 2e-4,
+    "ema": 0.999,
+}
+PATCH_UNET = {"name": "PatchUNet", "predicts": "noise", "ch": (48, 96), "num_res_blocks": 2}
+UNET = {
+    "name": "UNet",
+    "predicts": "noise",
+    "ch": 128,
+    "ch_mult": (1, 2, 2, 2),
+    "attn": (1,),
+    "num_res_blocks": 2,
+    "dropout": 0.0,
+}
+FLOW = {"small": {"rounds": 1, "iters": 1000}, "large": {"rounds": 1, "iters": 100_000}}
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--prior", default="fashion_mnist:boot", help="the source")
+    parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
+    parser.add_argument("--resolution", type=int, help="pixels a side; the set's own if left out")
+    parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
+    parser.add_argument("--num_sample", type=int, default=400, help="images in samples.npz")
+    parser.add_argument("--threads", type=int, help="of the CPU")
+    add_options(parser)
+    return parser.parse_args(arguments)
+
+
+def open_set(name, split, resolution, data_root):
+    """The images of a name of the command line, such as "cifar10:cat" or "afhq-dog-64".
+
+    Returns:
+        (N, H, W, C) uint8 array, and whether an image stays one of the set when mirrored.
+    """
+    base, _, label = name.partition(":")
+    base = ALIASES.get(base, base)
+    if base.startswith(("afhq", "celeba")) and "-" in base:
+        base, *middle, pixels = base.split("-")
+        label = label or "".join(middle)
+        if not re.fullmatch("[0-9]{1,5}", pixels):
+            raise ValueError(f"Cannot read {name!r}; write afhq-dog-64 or celeba-64.")
+        resolution = int(pixels)
+    if base not in data.DATASETS:
+        known = ", ".join(["standard", *ALIASES, *data.DATASETS, "afhq-dog-64", "celeba-64"])
+        raise ValueError(f"Unknown data set {name!r}. Known: {known}; a class as in cifar10:cat.")
+    images = data.load_dataset(base, split, resolution, data_root)
+    if not label:
+        return images.images, images.flip
+    chosen = np.flatnonzero(images.labels == class_number(label, images, name))
+    return np.asarray(images.images[chosen]), images.flip
+
+
+def class_number(label, images, name):
+    """The number of a class from its name, or from the number that the set gives it."""
+    names = [str(each).lower().replace("_", " ") for each in images.classes]
+    if label.lower().replace("_", " ") in names:
+        return names.index(label.lower().replace("_", " "))
+    if label in map(str, range(len(names))):
+        return int(label)
+    raise ValueError(f"Unknown class in {name!r}; use 0 to {len(names) - 1} or {', '.join(names)}.")
+
+
+class ImageSource:
+    """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits."""
+
+    def __init__(self, images, flip, device):
+        self.images, self.flip, self.device = images, flip, device
+
+    def __call__(self, rows, B, own, generator):
+        """(rows, columns, C, H, W) in [-1, 1]: the columns `own` of rows x B draws."""
+        where = {"generator": generator, "device": self.device}
+        index = torch.randint(len(self.images), (rows, B), **where)[:, own]
+        mirrored = torch.rand((rows, B), **where)[:, own] < (0.5 if self.flip else 0.0)
+        x = data.to_tensor(self.images[index.flatten().cpu().numpy()]).to(self.device)
+        x = torch.where(mirrored.flatten()[:, None, None, None], x.flip(-1), x)
+        return x.unflatten(0, index.shape)
+
+
+class NoiseSource:
+    """Draws of N(0, I), images of a given shape (C, H, W)."""
+
+    def __init__(self, shape, device):
+        self.shape, self.device = shape, device
+
+    def __call__(self, rows, B, own, generator):
+        """(rows, columns, C, H, W): the columns `own` of rows x B draws."""
+        where = {"generator": generator, "device": self.device}
+        return torch.randn((rows, B, *self.shape), **where)[:, own]
+
+
+def open_sets(args, split):
+    """dict from direction to (images, flip) where it starts; None for noise."""
+    names = {"forward": args.prior, "backward": args.dataset}
+    if args.dataset == "standard":
+        raise ValueError("--dataset standard: noise can be the --prior, the target is images.")
+    sets = {
+        n: None if name == "standard" else open_set(name, split, args.resolution, args.data_root)
+        for n, name in names.items()
+    }
+    shapes = [x[0].shape[1:] for x in sets.values() if x is not None]
+    if len(set(shapes)) > 1:
+        sizes = " and ".join("x".join(map(str, shape)) for shape in shapes)
+        raise ValueError(f"The images of the two sets are {sizes}; choose sets of one size.")
+    return sets
+
+
+def build_networks(config):
+    """The velocity networks of both directions, from one start where there is one."""
+    torch.manual_seed(config["seed"])
+    path, mirrored = config["init_from"], {"forward": False, "backward": True}
+    if not path:
+        return {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
+    start = read_checkpoint(path)
+    if "scheduler" in start["config"]:
+        return diffusion_networks(start, config, path)
+    if start["config"].get("method") != "flow" or "resolution" not in start["config"]:
+        raise ValueError(f"{path} is neither a flow between images nor a diffusion model.")
+    nets = {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
+    for net in nets.values():
+        put_weights(net, start["network"].get("forward"), path)
+    return nets
+
+
+def diffusion_networks(start, config, path):
+    """Velocities of a diffusion model's checkpoint, from noise to its images."""
+    from image_diffusion.scheduler import DDIMScheduler
+
+    with blamed_on(path):
+        check_config(start["config"], start["network"])
+    size = start["config"]["network"]["image_resolution"]
+    if config["prior"] != "standard" or size != config["resolution"]:
+        raise ValueError(
+            f"{path} turns noise into images of {size} x {size} pixels; it can start a bridge "
+            f"with --prior standard and --resolution {size} only."
+        )
+    abar = DDIMScheduler(**start["config"]["scheduler"]).alphas_cumprod
+    nets = {}
+    for name in OTHER:
+        network = build_network(start["config"]["network"], abar)
+        put_weights(network, start["network"], path)
+        nets[name] = VelocityFromNoise(network, abar, mirrored=name == "backward")
+    return nets
+
+
+def main(arguments=None):
+    """Command line."""
+    args = parse(arguments)
+    if args.threads is not None:
+        if args.threads < 1:
+            raise ValueError(f"--threads must be at least 1, not {args.threads}.")
+        torch.set_num_threads(args.threads)
+    with processes(pick_device(args.device)) as (rank, world_size, device):
+        work(args, device, rank, world_size)
+
+
+def configure(args, sets):
+    """The configuration of a run on these sets."""
+    H, _, C = sets["backward"][0].shape[1:]
+    size = "small" if H <= 28 else "large"
+    defaults = SMALL if size == "small" else LARGE
+    if args.method == "lightsb":
+        raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
+    config = make_config(args, defaults | (FLOW[size] if args.method == "flow" else {}))
+    net, factor = (PATCH_UNET, 4) if size == "small" else (UNET, 8)
+    if H % factor:
+        raise ValueError(
+            f"The network cannot halve images of {H} pixels a side often enough; choose a "
+            f"--resolution that is a multiple of {factor}."
+        )
+    net = net | {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
+    config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H, "network": net}
+    return config | {"divergence": "hutchinson", "clip": 1.0}
+
+
+def work(args, device, rank, world_size):
+    """Train one process's part of a bridge, and show it."""
+    sets = open_sets(args, "train")
+    config = configure(args, sets)
+    check_method(config, world_size)
+    name = f"{args.prior}-{args.dataset}-{args.method}".replace(":", "-").replace(" ", "_")
+    folder = RESULTS / (args.exp_name or name)
+    checkpoint = folder / "last.ckpt"
+    if args.resume:
+        config = resumed_config(checkpoint, config)
+    else:
+        refuse_to_overwrite(checkpoint, args.overwrite)
+    make_folder(folder)
+    C, H = config["network"]["in_ch"], config["resolution"]
+    sources = {
+        n: NoiseSource((C, H, H), device) if each is None else ImageSource(*each, device)
+        for n, each in sets.items()
+    }
+    nets = {
+        n: net.to(memory_format=torch.channels_last) for n, net in build_networks(config).items()
+    }
+    run = BridgeRun(config, nets, sources, device, rank, world_size)
+    if args.resume:
+        run.load(checkpoint)
+    judge = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
+    start = time.perf_counter()
+    whole = train(run, folder, judge, args.save_every)
+    if rank == 0 and not whole:
+        print(f"Stopped at step {run.step}; go on with the same command and --resume.")
+    elif rank == 0:
+        image_report.write_results(run, judge, folder, args.num_sample)
+        print(f"{time.perf_counter() - start:.0f} seconds of training and reporting.")

@@ -1,0 +1,182 @@
+"""Given: the options that bridges in the plane and between images share, and their checks."""
+
+import argparse
+import math
+from pathlib import Path
+
+from given.runtime.checkpoint import read_checkpoint
+from sde_todo.bridge import gamma_schedule
+
+METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt", "sb-fbsde-joint", "lightsb", "flow")
+
+
+# What a method is trained with, unless the command line says otherwise.
+DEFAULTS = {
+    "gamma": "linear_0.01_0.2",
+    "num_steps": 16,
+    "rounds": 6,
+    "iters": 1024,
+    "batch_size": 512,
+    "cache_size": 2048,
+    "lr": 4e-3,
+    "ema": 0.99,
+    "variance": "reference",
+}
+
+
+PRESETS = {
+    "dsb": {"rounds": 10, "lr": 8e-3},  # targets of single steps are noisier
+    "sdsb": {"rounds": 10, "lr": 8e-3},
+    "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "lr": 1e-3},
+    # Few steps of few paths: trained longer, its policies turn against the error of finite N.
+    "sb-fbsde-joint": {
+        "gamma": "linear_0.005_0.08",
+        "num_steps": 24,
+        "rounds": 5,
+        "iters": 100,
+        "batch_size": 64,
+        "lr": 2e-3,
+    },
+    "flow": {"rounds": 1, "iters": 2000, "lr": 2e-3},
+    "lightsb": {"rounds": 1, "iters": 3000, "batch_size": 1024, "lr": 0.02},
+}
+
+
+def add_options(parser):
+    """The options that bridges in the plane and between images share."""
+    flag = argparse.BooleanOptionalAction
+    parser.add_argument("--method", default="tr", choices=METHODS)
+    parser.add_argument("--num_steps", type=int, help="N, even")
+    parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
+    parser.add_argument("--reference", choices=("brownian", "ou", "flow"), default="brownian")
+    parser.add_argument("--theta", type=float, default=1.0, help="pull of the OU reference")
+    parser.add_argument(
+        "--variance", choices=("reference", "bridge"), help="of a step: bridge suits thin targets"
+    )
+    parser.add_argument("--published", action="store_true", help="tr, fr: the paper's own steps")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--iters", type=int, help="steps of each direction in a round")
+    parser.add_argument("--batch_size", type=int, help="over all processes")
+    parser.add_argument("--cache_size", type=int, help="trajectories simulated together")
+    parser.add_argument("--refresh_every", type=int, help="steps; one pass over the cache if not")
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
+    pairing = "pair the ends of straight lines by transport: --method flow, --reference flow"
+    parser.add_argument("--ot", action=flag, default=True, help=pairing)
+    parser.add_argument("--reinit", action="store_true", help="networks begin anew in every round")
+    parser.add_argument("--init_from", type=Path, help="checkpoint of --method flow to start from")
+    parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it stands for")
+    parser.add_argument("--use_amp", action="store_true", help="bfloat16 where it is safe")
+    parser.add_argument("--exp_name", help="name of the folder of the results")
+    parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
+    parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
+    parser.add_argument("--save_every", type=float, default=60.0, help="seconds, to last.ckpt")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def make_config(args, defaults):
+    """The configuration of a run: the defaults of its method, changed by the command line.
+
+    Raises:
+        ValueError: a number that cannot be, in one sentence.
+    """
+    numbers = {k: v for k, v in defaults.items() if getattr(args, k, None) is None}
+    numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
+    given = numbers | {"num_sample": args.num_sample}
+    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_sample"):
+        most = math.inf if name == "lr" else 10**9
+        if not 0 < given[name] < most:
+            raise ValueError(f"--{name} must be above 0 and below {most}, not {given[name]}.")
+    for name, most in (("seed", 10**9), ("save_every", math.inf)):
+        if not 0 <= getattr(args, name) <= most:
+            raise ValueError(f"--{name} must be at least 0 and at most {most}.")
+    if not 0 <= numbers["ema"] < 1:
+        raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
+    if not 0 <= args.theta < math.inf:
+        raise ValueError(f"--theta {args.theta}: the pull of the OU reference is at least 0.")
+    config = numbers | {
+        "method": args.method,
+        "reference": args.reference,
+        "theta": args.theta if args.reference == "ou" else 0.0,
+        "published": args.published,
+        "ot": args.ot,
+        "reinit": args.reinit,
+        "init_from": str(args.init_from) if args.init_from else "",
+        "skip_rounds": args.skip_rounds,
+        "use_amp": args.use_amp,
+        "divergence": "exact",
+        "clip": None,
+        "seed": args.seed,
+    }
+    gamma_schedule(config["gamma"], config["num_steps"])
+    check_rounds(config)
+    return config | plan_caches(config, args)
+
+
+def check_rounds(config):
+    """Refuse to skip rounds that nothing stands for, or all of them."""
+    skip = config["skip_rounds"]
+    if skip and not config["init_from"]:
+        raise ValueError("--skip_rounds needs a model that stands for them: give --init_from.")
+    if not 0 <= skip < config["rounds"]:
+        raise ValueError(f"--skip_rounds {skip}: choose from 0 to --rounds {config['rounds']} - 1.")
+
+
+def plan_caches(config, args):
+    """Sizes with which every cache is used whole: what the user left out adapts to what is given.
+
+    Returns:
+        dict of cache_size, refresh_every and iters.
+    """
+    B, M, N, iters = (config[k] for k in ("batch_size", "cache_size", "num_steps", "iters"))
+    if config["method"] in ("flow", "lightsb", "sb-fbsde-joint"):
+        return {"refresh_every": 1}  # no cache
+    if args.cache_size is None:
+        M = max(1, round(M / B)) * B
+    if M % B:
+        raise ValueError(f"--cache_size {M} must be a multiple of --batch_size {B}.")
+    whole = M // B * N
+    every = whole if args.refresh_every is None else args.refresh_every
+    if every < 1 or every % whole:
+        raise ValueError(
+            f"--refresh_every {every} leaves a part of the cache unused; one pass over "
+            f"{M} trajectories of {N} steps takes {whole} batches: use a multiple of it."
+        )
+    fitting = max(1, round(iters / every)) * every
+    if args.iters is not None and iters != fitting:
+        raise ValueError(
+            f"--iters {iters} must be a multiple of the {every} steps between two caches, such as "
+            f"{fitting}."
+        )
+    return {"cache_size": M, "refresh_every": every, "iters": fitting}
+
+
+def check_method(config, world_size):
+    """Refuse what a method cannot do."""
+    method = config["method"]
+    if method == "sb-fbsde-joint" and config["prior"] != "standard":
+        raise ValueError("sb-fbsde-joint needs a prior with a density: use --prior standard.")
+    if world_size > 1 and (method.startswith("sb-fbsde") or method == "lightsb"):
+        raise ValueError(f"--method {method} runs in one process; start it without torchrun.")
+    if config["batch_size"] % world_size:
+        raise ValueError(
+            f"A batch of {config['batch_size']} cannot be shared by {world_size} processes; use a "
+            f"--batch_size that is a multiple of {world_size}."
+        )
+    if config["init_from"] and method in ("flow", "lightsb"):
+        raise ValueError(f"--init_from starts a bridge; --method {method} has no use for it.")
+    if config["reference"] == "ou" and method not in ("dsb", "sdsb", "tr", "fr", "dsbm"):
+        raise ValueError(f"--reference ou is for dsb, sdsb, tr, fr and dsbm, not for {method}.")
+
+
+def resumed_config(path, asked):
+    """The configuration of a run that goes on; another than asked for is refused."""
+    config = read_checkpoint(path)["config"]
+    for name, value in asked.items():
+        if config.get(name) != value:
+            raise ValueError(
+                f"The run in {path.parent} was started with {name} {config.get(name)!r}, not "
+                f"{value!r}; give the same options with --resume, or choose another --exp_name."
+            )
+    return asked

@@ -1,0 +1,1 @@
+"""Training, sampling and comparisons of image models."""

@@ -1,0 +1,105 @@
+"""Given: what the pixels of held-out images cost under a model, in bits.
+
+    python -m image_diffusion likelihood --num_samples 100
+
+Exactly by the probability-flow ODE and from above by the bound of the reverse SDE (task 1.5), both
+with random signs and with normal numbers in the divergence, each with the standard error of the
+mean over images. Pixels are dequantised; class-conditional models are given the class.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from experiments.images.samplers.draw import load_model
+from experiments.images.samplers.process import known_from
+from given.images.data.imageset import choose, load_dataset, to_tensor
+from given.images.data.sources import ASSETS, DATA_ROOT
+from given.runtime.cli import number, whole
+from given.runtime.machine import pick_device
+
+NOISES = ("rademacher", "gaussian")
+
+
+def bits_of_images(model, sde, images, labels=None, slices=50, tol=1e-4, noise="rademacher"):
+    """Bits per dimension of each image by ODE and by ELBO, of the same dequantised pixels.
+
+    Args:
+        model: a DiffusionModule in evaluation mode. sde: a process of Task 1.
+        images: (B, H, W, C) uint8. labels: (B,) from 1, or None.
+        slices: times an image in the bound. tol: of the ODE. noise: of the divergence.
+
+    Returns:
+        dict with "ODE" and "ELBO", (B,) arrays.
+    """
+    from sde_todo import likelihood
+
+    x = likelihood.dequantise(to_tensor(images).to(model.device))
+    score_fn = model.score_fn(sde, labels, 1.0)
+    eps = known_from(sde, model.var_scheduler)
+    exact = likelihood.log_likelihood(sde, score_fn, x, eps, tol, noise)
+    bound = likelihood.elbo(sde, score_fn, x, eps, slices, "debiased", noise)
+    found = {"ODE": exact, "ELBO": bound}
+    return {name: likelihood.bits_per_dim(v, x).cpu().numpy() for name, v in found.items()}
+
+
+def mean_and_error(values):
+    """The mean of (N,) values and its standard error."""
+    return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--ckpt_path", type=Path, default=ASSETS / "fashion_ddpm.ckpt")
+    parser.add_argument("--data_root", default=DATA_ROOT)
+    parser.add_argument("--num_samples", type=whole, default=100)
+    parser.add_argument("--batch_size", type=whole, default=50)
+    parser.add_argument("--slices", type=whole, default=50, help="times an image, of the bound")
+    parser.add_argument("--tol", type=number, default=1e-4, help="of the ODE")
+    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Print the table; return {(name, noise): (N,) bits}."""
+    from image_diffusion.scheduler import DDIMScheduler
+    from sde_todo.sde import VPSDE
+
+    args = parse(arguments)
+    if args.num_samples < 2 or args.batch_size < 1:
+        raise ValueError("--num_samples must be at least 2, and --batch_size at least 1.")
+    model, config = load_model(args.ckpt_path, DDIMScheduler, pick_device(args.device))
+    model.requires_grad_(False)
+    size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
+    test = load_dataset(config["dataset"], "test", size, args.data_root)
+    index = choose(test, args.num_samples, args.seed)
+    bits = {}
+    for noise in NOISES:
+        for start in tqdm(range(0, len(index), args.batch_size), noise, disable=None):
+            torch.manual_seed(args.seed + start)  # the same dequantised pixels for both noises
+            part = index[start : start + args.batch_size]
+            labels = torch.from_numpy(test.labels[part] + 1).to(model.device) if use_cfg else None
+            options = (labels, args.slices, args.tol, noise)
+            for name, values in bits_of_images(model, VPSDE(), test.images[part], *options).items():
+                bits.setdefault((name, noise), []).append(values)
+    bits = {key: np.concatenate(values) for key, values in bits.items()}
+    report(bits)
+    return bits
+
+
+def report(bits):
+    """Print each mean with its standard error over images, and differences of the same images."""
+    for (name, noise), values in bits.items():
+        print(
+            "{:<5} {:<11} {:6.3f} +- {:.3f} bits/dim".format(name, noise, *mean_and_error(values))
+        )
+    for noise in NOISES:
+        gap = mean_and_error(bits["ELBO", noise] - bits["ODE", noise])
+        print("ELBO - ODE, {:<24} {:6.3f} +- {:.3f}".format(noise, *gap))
+    for name in ("ODE", "ELBO"):
+        gap = mean_and_error(bits[name, "gaussian"] - bits[name, "rademacher"])
+        print("gaussian - rademacher, {:<13} {:6.3f} +- {:.3f}".format(name, *gap))

@@ -1,0 +1,27 @@
+"""Given: a smaller checkpoint of an image model, with what sampling needs and no more.
+
+python -m image_diffusion export last.ckpt small.ckpt
+"""
+
+import argparse
+from pathlib import Path
+
+from given.runtime.checkpoint import read_checkpoint, save_whole
+
+
+def export(source, target):
+    """Write the configuration and the weights, in half precision, to a smaller checkpoint.
+
+    log_snr stays whole: Fourier features multiply its rounding error by 100.
+    """
+    state = read_checkpoint(source)
+    weights = {k: v if k == "log_snr" else v.half() for k, v in state["network"].items()}
+    save_whole(target, {"config": state["config"], "network": weights})
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("source", type=Path, help="a checkpoint that train.py wrote")
+    parser.add_argument("target", type=Path, help="the file to write")
+    args = parser.parse_args(arguments)
+    export(args.source, args.target)

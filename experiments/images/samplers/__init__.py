@@ -1,0 +1,1 @@
+"""Samplers of image models other than a scheduler."""

@@ -1,0 +1,220 @@
+"""Given: train a diffusion model on images.
+
+    python image_diffusion/train.py                                  Fashion-MNIST on a laptop
+    python image_diffusion/train.py --dataset afhq --use_cfg         AFHQ 64 x 64 on a GPU
+    torchrun --standalone --nproc_per_node=4 image_diffusion/train.py --dataset afhq
+    python image_diffusion/train.py --dataset cifar10 --network ncsn++ --times ve
+
+Stop it with Ctrl-C and go on with the same command and --resume. Everything random in a step
+depends only on the seed and the number of the step, so a run that was stopped ends with the same
+weights as one that was not, and one on several processes follows one on a single process with the
+same batch.
+"""
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+import torch
+
+from experiments.images.training_loop import Run, show, train
+from given.images.data import imageset as data
+from given.images.load import check_config
+from given.images.objectives import CONTINUOUS, OBJECTIVES
+from given.images.presets import CIFAR10
+from given.images.unet import PREDICTS, TIME_FEATURES
+from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
+from given.runtime.cli import number, whole
+from given.runtime.machine import pick_device, processes
+from given.runtime.submission import ROOT
+
+RESULTS = ROOT / "results" / "images"
+
+# What each set is trained with, unless the command line says otherwise.
+SMALL = {
+    "network": {"name": "PatchUNet", "predicts": "v", "ch": (48, 96), "num_res_blocks": 2},
+    "mode": "cosine",
+    "times": "lognormal",
+    "batch_size": 32,
+    "steps": 5500,
+    "lr": 2e-3,
+    "decay": True,
+    "ema": 0.997,
+    "warmup": 100,
+    "weight_decay": 0.01,
+    "use_cfg": True,
+}
+DDPM = {
+    "network": {"name": "UNet"} | CIFAR10["ddpm"],
+    "mode": "linear",
+    "times": "uniform",
+    "batch_size": 128,
+    "steps": 800_000,
+    "lr": 2e-4,
+    "decay": False,
+    "ema": 0.9999,
+    "warmup": 5000,
+    "weight_decay": 0.0,
+    "use_cfg": False,
+}
+FACES = DDPM | {"batch_size": 32, "steps": 100_000, "warmup": 200, "ema": 0.999}
+COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": False}
+PRESETS = {
+    "fashion": SMALL,
+    "fashion_colour": COLOUR,
+    "fashion_full": SMALL,
+    "mnist": SMALL,
+    "cifar10": DDPM,
+}
+PRESETS |= {"afhq": FACES, "celeba": FACES}
+TIMES = ("uniform", "lognormal", *OBJECTIVES)
+
+
+def parse(arguments):
+    flag = argparse.BooleanOptionalAction
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", default="fashion", choices=PRESETS)
+    parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
+    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own if left out")
+    parser.add_argument("--save_dir", type=Path, help="default: results/images/DATASET")
+    parser.add_argument("--resume", action="store_true", help="go on from last.ckpt in save_dir")
+    parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
+    parser.add_argument("--steps", type=whole)
+    parser.add_argument("--batch_size", type=whole, help="over all processes")
+    parser.add_argument("--lr", type=number)
+    parser.add_argument("--warmup", type=whole, help="steps")
+    parser.add_argument("--ema", type=number, help="decay of the averaged weights")
+    parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
+    parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
+    parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
+    parser.add_argument("--network", choices=CIFAR10, help="a U-Net of presets.py")
+    parser.add_argument("--predicts", choices=PREDICTS, help="what the network's end gives")
+    parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
+    parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
+    parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
+    parser.add_argument("--cfg_dropout", type=number, default=0.1)
+    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--threads", type=whole, help="of a CPU; all if left out")
+    parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
+    parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
+    parser.add_argument("--save_every", type=whole, default=500, help="steps")
+    parser.add_argument("--sample_every", type=whole, default=1000, help="steps")
+    parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
+    return parser.parse_args(arguments)
+
+
+def make_config(args, train_set, device):
+    """The configuration of a new run: the preset of its set, changed by the command line."""
+    preset = PRESETS[args.dataset]
+    chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
+    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
+    chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
+    for name in ("steps", "batch_size", "lr"):
+        if chosen[name] <= 0:
+            raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
+    if not 0 <= chosen["ema"] < 1:
+        raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
+    if args.likelihood_weighting and chosen["times"] not in CONTINUOUS:
+        raise ValueError(
+            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
+            f"not {chosen['times']}; leave it out, or choose one of these."
+        )
+    cuda = device.type == "cuda"
+    triton = importlib.util.find_spec("triton") is not None  # not on Windows
+    T, resolution, in_ch = 1000, train_set.images.shape[1], train_set.images.shape[3]
+    network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+    network = network | {
+        "T": T,
+        "image_resolution": resolution,
+        "in_ch": in_ch,
+        "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
+        "cfg_dropout": args.cfg_dropout,
+        "num_classes": len(train_set.classes),
+    }
+    asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
+    network |= {k: value for k, value in asked.items() if value}
+    return chosen | {
+        "network": network,
+        "architecture": args.network,
+        "likelihood_weighting": bool(args.likelihood_weighting),
+        "scheduler": {"num_train_timesteps": T, "mode": args.mode or preset["mode"]},
+        "dataset": args.dataset,
+        "data": train_set.fingerprint(),
+        "classes": list(train_set.classes),
+        "seed": args.seed,
+        "clip": 1.0,
+        "bf16": (cuda and torch.cuda.is_bf16_supported()) if args.bf16 is None else args.bf16,
+        "compile": (cuda and triton) if args.compile is None else args.compile,
+    }
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    with processes(pick_device(args.device)) as (rank, world_size, device):
+        return work(args, device, rank, world_size)
+
+
+def work(args, device, rank, world_size):
+    """Train one process's part; return whether it came to the end."""
+    folder = args.save_dir or RESULTS / args.dataset
+    train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
+    checkpoint = folder / "last.ckpt"
+    if args.resume:
+        state = read_checkpoint(checkpoint)
+        config = state["config"]
+        with blamed_on(checkpoint):
+            check_config(config, state["network"])
+        check_unchanged(config, args, train_set)
+    else:
+        config = make_config(args, train_set, device)
+        refuse_to_overwrite(checkpoint, args.overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(config, device, rank, world_size)
+    if args.resume:
+        run.load(checkpoint)
+    loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
+    writer = tensorboard_writer(folder) if args.tensorboard and rank == 0 else None
+    whole = train(run, loader, folder, args.save_every, args.sample_every, writer)
+    if rank == 0 and whole:
+        show(run, folder)
+        print(f"{run.step} steps. Checkpoint: {checkpoint}. Samples and loss curve: {folder}.")
+    elif rank == 0:
+        print(f"Stopped at step {run.step}; go on with the same command and --resume.")
+    return whole
+
+
+def check_unchanged(config, args, train_set):
+    """Refuse to go on with another set, or with other numbers than a run was started with."""
+    names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network")
+    names += ("likelihood_weighting", "mode", "predicts", "time_features")
+    started = {"likelihood_weighting": False, "time_features": "positional"}
+    started |= config | config["scheduler"] | config["network"]
+    started["network"] = config.get("architecture")
+    for name in names:
+        asked, began = getattr(args, name), started.get(name)
+        if asked is not None and asked != began:
+            raise ValueError(
+                f"This run was started with --{name} {began}, and goes on with it; "
+                f"leave out --{name} {asked}, or train anew in another --save_dir."
+            )
+    resolution = config["network"]["image_resolution"]
+    if train_set.images.shape[1] != resolution:
+        raise ValueError(f"This run was started with --resolution {resolution}; give it again.")
+    found = train_set.fingerprint()
+    if config.get("data", found) != found:
+        raise ValueError(
+            "The images are not those that this run was started with; bring those back, or train "
+            "anew in another --save_dir."
+        )
+
+
+def tensorboard_writer(folder):
+    """A writer of TensorBoard files, where that package is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--tensorboard needs that package: pip install tensorboard") from None
+    return SummaryWriter(folder)

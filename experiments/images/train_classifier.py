@@ -1,0 +1,100 @@
+"""Given: train the network of --features classifier, or the one whose gradient guides to a class.
+
+python -m image_diffusion classifier --dataset fashion_full
+python -m image_diffusion classifier --dataset fashion_colour --noisy
+"""
+
+import argparse
+import functools
+from pathlib import Path
+
+import torch
+
+from given.images.data.imageset import DATASETS, load_dataset
+from given.images.data.sources import DATA_ROOT
+from given.images.fid.classifier import CLASSIFIER
+from given.images.fid.train_classifier import accuracy, fit, scale_features, train_classifier
+from given.images.noisy_classifier import (
+    NOISY_CLASSIFIER,
+    SCHEDULE,
+    NoisyClassifier,
+    noisy_accuracy,
+    noisy_loss,
+)
+from given.runtime.checkpoint import save_whole
+from given.runtime.cli import number, whole
+from given.runtime.machine import pick_device
+from image_diffusion.scheduler import DDIMScheduler
+
+SPLITS = ("train", "test")
+
+
+def train_noisy_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
+    """Train a NoisyClassifier at all timesteps; see `fit`.
+
+    Returns:
+        the net, the steps taken, and its scheduler.
+    """
+    torch.manual_seed(seed)
+    scheduler = DDIMScheduler(**SCHEDULE).to(device)
+    channels, classes = dataset.images.shape[3], len(dataset.classes)
+    net = NoisyClassifier(scheduler.alphas_cumprod, channels, classes).to(device)
+    loss_fn = functools.partial(noisy_loss, net, scheduler)
+    return net, fit(net, loss_fn, dataset, minutes, batch_size), scheduler
+
+
+def main(argv=None):
+    """Train, report the accuracy on the test split, and write the checkpoint."""
+    args = parse(argv)
+    sets = {s: load_dataset(args.dataset, s, args.resolution, args.data_root) for s in SPLITS}
+    options = (args.minutes, args.batch_size, args.seed, pick_device(args.device))
+    if args.noisy:
+        net, steps, scheduler = train_noisy_classifier(sets["train"], *options)
+        share = noisy_accuracy(net, scheduler, sets["test"], 0)
+        config = {"noisy": True, "schedule": SCHEDULE}
+    else:
+        net, steps = train_classifier(sets["train"], *options)
+        scale_features(net, sets["train"])
+        share = accuracy(net, sets["test"])
+        config = {}
+    config |= {
+        "channels": sets["train"].images.shape[3],
+        "resolution": sets["train"].images.shape[1],
+        "classes": list(sets["train"].classes),
+        "dataset": args.dataset,
+        "accuracy": share,
+        "steps": steps,
+        "command": command(args),
+    }
+    weights = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
+    save_whole(args.out, {"config": config, "network": weights})
+    print(f"{steps} steps; {share:.1%} of {len(sets['test'])} test images right; {args.out}")
+
+
+def parse(argv):
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Train the network of --features classifier.")
+    parser.add_argument("--dataset", default="fashion", choices=DATASETS)
+    parser.add_argument("--noisy", action="store_true", help="for guidance: all noise levels")
+    parser.add_argument("--resolution", type=whole, help="default: the set's own")
+    parser.add_argument("--minutes", type=number, default=4.8, help="how long to train")
+    parser.add_argument("--batch_size", type=whole, default=64)
+    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
+    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
+    parser.add_argument("--out", type=Path, help="default: where the shipped one lies")
+    args = parser.parse_args(argv)
+    args.out = args.out or (NOISY_CLASSIFIER if args.noisy else CLASSIFIER)
+    if args.minutes <= 0 or args.batch_size < 1:
+        parser.error("--minutes must be above 0, and --batch_size at least 1.")
+    return args
+
+
+def command(args):
+    """The command that repeats this training; where the data lie is left out."""
+    words = ["python -m image_diffusion classifier", f"--dataset {args.dataset}"]
+    words += ["--noisy"] if args.noisy else []
+    if args.resolution:
+        words.append(f"--resolution {args.resolution}")
+    words += [f"--minutes {args.minutes:g}", f"--batch_size {args.batch_size}"]
+    return " ".join([*words, f"--seed {args.seed}", f"--device {args.device}"])

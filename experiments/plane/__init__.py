@@ -1,0 +1,1 @@
+"""Task 1 from end to end."""

@@ -1,0 +1,1 @@
+"""Networks, figures and ground truth of Schrödinger bridges."""

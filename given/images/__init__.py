@@ -1,0 +1,1 @@
+"""Networks, presets, objectives, masks and figures of Task 2."""

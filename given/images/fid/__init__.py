@@ -1,0 +1,1 @@
+"""FID, KID and the inception score."""

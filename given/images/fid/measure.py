@@ -1,0 +1,311 @@
+"""Given: FID, KID and the inception score of a folder of samples.
+
+    python image_diffusion/fid/measure_fid.py EVAL_DIR SAMPLE_DIR
+    python image_diffusion/fid/measure_fid.py SAMPLE_DIR --dataset fashion --kid --score
+
+It warns of samples that are copies or near-copies of evaluation or training images. The training
+images are those of --train or --dataset, or of the set after which dataset.py named EVAL_DIR.
+
+A set is a folder of images or an .npz file: of one array of images, or of statistics `mu`, `sigma`
+and perhaps `n`. `features.py` says what is compared and how images are resized; the equations
+stand in `fid/__init__.py`. The reference's statistics are kept in $XDG_CACHE_HOME/diffusion-course
+(~/.cache/diffusion-course) under a hash of its images and of the feature network: a changed image
+is measured anew.
+
+The distance of two finite sets of real images is not zero. Compare figures only for equal numbers
+of images, beside that floor.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from given.images.data.imageset import DATASETS, load_dataset
+from given.images.data.sources import DATA_ROOT
+from given.images.fid.classifier import CLASSIFIER
+from given.images.fid.distances import (
+    BATCH_SIZE,
+    THUMBNAIL,
+    Summary,
+    frechet_distance,
+    inception_score,
+    kernel_distance,
+    statistics,
+    summarise,
+    thumbnails_of,
+    warn_of_copies,
+)
+from given.images.fid.features import FEATURES, NO_CLASSES, load_features, open_source, read_npz
+from given.runtime.cli import whole
+from given.runtime.files import whole_file
+from given.runtime.machine import pick_device
+
+__all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
+__all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]
+
+SETS = ("the evaluation images", "the samples")
+COPIES = {"evaluation": "copies", "training": "training_copies"}
+CACHE_VERSION = 1  # to be raised when the resizing or the thumbnails change
+
+
+def cache_folder():
+    """Where reference statistics are kept unless --cache names another folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "diffusion-course"
+
+
+def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cache=None):
+    """`summarise` a reference set, from the cache where its content is known there.
+
+    Args:
+        source, extractor, batch_size, keep: as for `summarise`; with keep nothing is looked up.
+        cache: folder, or None.
+
+    Returns:
+        a Summary.
+    """
+    if cache is None:
+        return summarise(source, extractor, batch_size, keep)
+    content = f"{CACHE_VERSION} {extractor.fingerprint} {extractor.size} {source.key()}"
+    file = Path(cache) / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
+    if file.is_file() and not keep:
+        try:
+            arrays = read_npz(file)
+            known = (arrays["mu"], arrays["sigma"], None, arrays["thumbnails"])
+            sizes = (extractor.dim,), (extractor.dim,) * 2, (source.count, THUMBNAIL**2)
+            if sizes != (known[0].shape, known[1].shape, known[3].shape):
+                raise ValueError("other sizes")
+            return Summary(source.where, source.count, *known, source.name, source.shape)
+        except (ValueError, KeyError):
+            warnings.warn(f"{file} is damaged and is made anew.", stacklevel=2)
+    summary = summarise(source, extractor, batch_size, keep)
+    try:
+        with whole_file(file) as part:
+            arrays = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
+            np.savez(part, **arrays, thumbnails=summary.thumbnails)
+    except OSError as error:
+        warnings.warn(f"The cache {cache} cannot be written: {error}", stacklevel=2)
+    return summary
+
+
+def read_statistics(path):
+    """A Summary from an .npz of `mu`, `sigma` and perhaps `n`; None where it holds images."""
+    if not isinstance(path, (str, Path)) or Path(path).suffix.lower() != ".npz":
+        return None
+    arrays = read_npz(path)
+    if not {"mu", "sigma"} <= arrays.keys():
+        return None
+    mu, cov, n = arrays["mu"], arrays["sigma"], arrays.get("n", np.array(0))
+    kinds = mu.dtype.kind + cov.dtype.kind + n.dtype.kind
+    if mu.ndim != 1 or cov.shape != 2 * mu.shape or n.size != 1 or kinds not in ("ffi", "ffu"):
+        raise ValueError(
+            f"{path} has mu {mu.shape} {mu.dtype} and sigma {cov.shape} {cov.dtype}; statistics "
+            f"are floats of shapes (F,) and (F, F), and n is a whole number."
+        )
+    if not (np.isfinite(mu).all() and np.isfinite(cov).all()):
+        raise ValueError(f"{path} holds NaN or infinite statistics; make them anew.")
+    return Summary(str(path), int(n.item()) or None, mu, cov)
+
+
+def pick_features(name, sets):
+    """The name of the features: "auto" takes the classifier for 28 x 28 grey images.
+
+    The evaluation set decides; where it is given as statistics, how many features these have.
+    """
+    if name != "auto":
+        return name
+    if isinstance(sets[0], Summary):
+        return "inception" if len(sets[0].mu) == 2048 else "classifier"
+    return "classifier" if sets[0].shape == (28, 28, 1) else "inception"
+
+
+def calculate_fid_given_paths(
+    paths,
+    batch_size=BATCH_SIZE,
+    device="auto",
+    features="auto",
+    kid=False,
+    score=False,
+    train=None,
+    cache=None,
+    subset_size=1000,
+    checkpoint=CLASSIFIER,
+):
+    """FID of two sets, and on request KID and the inception score of the second.
+
+    Args:
+        paths: the evaluation set and the samples, each a folder, an .npz file or a uint8 array
+            (N, H, W, C). batch_size: images at a time. device: "auto", "cpu", "cuda" or "mps".
+        features: "auto", "classifier" or "inception". kid, score: whether to compute them.
+        train: a third set, in which copies are looked for as well. cache: folder for the
+            reference's statistics, or None. subset_size: of KID. checkpoint: of the classifier.
+
+    Returns:
+        dict of `fid`, what it was computed from, and what else was asked for.
+
+    Raises:
+        ValueError, OSError: what cannot be read or compared; one sentence.
+    """
+    sets = [_open(path, where) for path, where in zip(paths, SETS, strict=True)]
+    if (kid or score) and any(isinstance(each, Summary) for each in sets):
+        raise ValueError("KID and the score need the images themselves, not statistics of them.")
+    name = pick_features(features, sets)
+    if score and name == "inception":  # said before the weights are asked for
+        raise ValueError(NO_CLASSES)
+    extractor = load_features(name, pick_device(str(device)), checkpoint)
+    reference, samples = _summaries(sets, extractor, batch_size, kid, kid or score, cache)
+    result = _describe(extractor, reference, samples)
+    result["fid"] = frechet_distance(reference.mu, reference.cov, samples.mu, samples.cov)
+    if kid:
+        values = kernel_distance(reference.features, samples.features, subset_size=subset_size)
+        result["kid"], result["kid_std"] = values
+    if score:
+        values = inception_score(extractor.probabilities(samples.features))
+        result["score"], result["score_std"] = values
+    result["copies"] = warn_of_copies(samples, reference, "evaluation")
+    if train is not None and samples.thumbnails is not None:
+        seen = thumbnails_of(open_source(train, "the training images"), extractor.channels)
+        result["training_copies"] = warn_of_copies(samples, seen, "training")
+    return result
+
+
+def fid_of_images(images, reference_images, features="classifier", device="cpu"):
+    """The Fréchet distance of two arrays of images.
+
+    Args:
+        images, reference_images: (N, H, W, C) and (M, H, W, C) uint8. features: see
+            `load_features`. device: where the network runs.
+
+    Returns:
+        float.
+    """
+    extractor = load_features(features, device)
+    sources = open_source(reference_images, SETS[0]), open_source(images, SETS[1])
+    first, second = (summarise(source, extractor) for source in sources)
+    return frechet_distance(first.mu, first.cov, second.mu, second.cov)
+
+
+def _open(path, where):
+    """A Summary where the file holds statistics, else a Source."""
+    return read_statistics(path) or open_source(path, where)
+
+
+def _summaries(sets, extractor, batch_size, keep_reference, keep_samples, cache):
+    """The Summary of both sets; their features must be those of the extractor."""
+    reference, samples = sets
+    if not isinstance(reference, Summary):
+        reference = reference_summary(reference, extractor, batch_size, keep_reference, cache)
+    if not isinstance(samples, Summary):
+        samples = summarise(samples, extractor, batch_size, keep_samples)
+    for summary in (reference, samples):
+        if len(summary.mu) != extractor.dim:
+            raise ValueError(
+                f"{summary.where} has statistics of {len(summary.mu)} features; "
+                f"{extractor.name} gives {extractor.dim}, choose others by --features."
+            )
+    return reference, samples
+
+
+def _describe(extractor, reference, samples):
+    """What a figure was computed from, as plain data."""
+    target = f"{extractor.size}x{extractor.size}x{extractor.channels}"
+    shapes = ["x".join(map(str, s.shape or "?")) for s in (reference, samples)]
+    how = "bilinear, antialiased where it shrinks"
+    return {
+        "features": f"{extractor.name} ({extractor.dim}; {extractor.about})",
+        "device": extractor.device.type,
+        "evaluation": reference.where,
+        "samples": samples.where,
+        "evaluation_images": reference.n,
+        "sample_images": samples.n,
+        "resize": f"{shapes[0]} and {shapes[1]} to {target}, {how}",
+    }
+
+
+def training_images(eval_dir, data_root=DATA_ROOT):
+    """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`."""
+    parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", Path(eval_dir).resolve().name)
+    if parts is None or parts[1] not in DATASETS:
+        return None
+    try:
+        return load_dataset(parts[1], "train", int(parts[2]), data_root).images
+    except FileNotFoundError as error:
+        warnings.warn(f"Training images are not searched for copies: {error}", stacklevel=2)
+        return None
+
+
+def main(argv=None):
+    """Measure, and print what was measured and how."""
+    args = parse(argv)
+    paths, train = args.paths, args.train
+    if args.dataset:
+        train = train or load_dataset(args.dataset, "train", None, args.data_root).images
+        if len(paths) == 1:
+            test = load_dataset(args.dataset, "test", args.resolution, args.data_root)
+            paths = [test.images, *paths]
+    elif train is None and paths:
+        train = training_images(paths[0], args.data_root)
+    if len(paths) != 2:
+        raise ValueError(f"{len(paths)} sets were named; name EVAL_DIR and SAMPLE_DIR.")
+    result = calculate_fid_given_paths(
+        paths,
+        args.batch_size,
+        args.device,
+        args.features,
+        args.kid,
+        args.score,
+        train,
+        None if args.no_cache else args.cache,
+        args.subset_size,
+        args.checkpoint,
+    )
+    report(result)
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def report(result):
+    """Print a result of `calculate_fid_given_paths`."""
+    counts = [
+        result[key] or "an unknown number of" for key in ("evaluation_images", "sample_images")
+    ]
+    print(f"Features: {result['features']}, on {result['device']}")
+    print(f"Images: {counts[0]} evaluation, {counts[1]} samples; {result['resize']}")
+    searched = [w for w, key in COPIES.items() if result.get(key) is not None]
+    print(f"Copies were looked for among: {', '.join(searched) or 'nothing'} images")
+    print(f"FID {result['fid']:.4f}")
+    for key, name in (("kid", "KID"), ("score", "Inception score")):
+        if key in result:
+            print(f"{name} {result[key]:.6f} +- {result[f'{key}_std']:.6f}")
+
+
+def parse(argv):
+    """The command line."""
+    parser = argparse.ArgumentParser(description="FID, KID and inception score of images.")
+    add = parser.add_argument
+    add("paths", nargs="*", type=Path, metavar="DIR", help="EVAL_DIR SAMPLE_DIR, or .npz files")
+    add("--dataset", choices=DATASETS, help="its test images stand in for a missing EVAL_DIR")
+    add("--resolution", type=whole, help="of --dataset; default: the set's own")
+    add("--train", type=Path, help="training images, in which copies are looked for")
+    add("--data_root", type=Path, default=DATA_ROOT)
+    add("--features", default="auto", choices=("auto", *FEATURES))
+    add("--checkpoint", type=Path, default=CLASSIFIER, help="of the classifier, for another set")
+    add("--device", default="auto", help="auto, cpu, cuda or mps")
+    add("--batch_size", type=whole, default=BATCH_SIZE)
+    add("--kid", action="store_true")
+    add("--subset_size", type=whole, default=1000, help="images of each of KID's 100 subsets")
+    add("--score", action="store_true", help="the inception score, from class probabilities")
+    add("--cache", type=Path, default=cache_folder(), help="of the reference's statistics")
+    add("--no_cache", action="store_true")
+    add("--out", type=Path, help="a JSON file for the figures")
+    args = parser.parse_args(argv)
+    if args.batch_size < 1 or args.subset_size < 2:
+        parser.error("--batch_size must be at least 1, and --subset_size at least 2.")
+    return args

@@ -1,0 +1,1 @@
+"""Point sets, exact mixtures, metrics and figures of Task 1."""

@@ -1,0 +1,1 @@
+"""Files, devices, the command line, pages, figures: nothing about diffusion."""

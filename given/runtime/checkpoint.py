@@ -1,0 +1,109 @@
+"""Given: checkpoints: tensors and plain data, written whole or not at all.
+
+A checkpoint is a dict with `config` (what rebuilds the model), `network` (the weights to sample
+from, the averaged ones where training kept them) and, for going on with training, `training`.
+"""
+
+import contextlib
+import pickle
+from pathlib import Path
+
+import torch
+
+from given.runtime.files import whole_file
+
+
+def save_whole(path, state):
+    """Write a checkpoint, whole or not at all."""
+    with whole_file(path) as file:
+        torch.save(state, file)
+
+
+def read_checkpoint(path, device="cpu"):
+    """Read a checkpoint; nothing in it is executed.
+
+    Args:
+        path: of the file. device: where its tensors go.
+
+    Returns:
+        the dict.
+
+    Raises:
+        ValueError: no such file, not a checkpoint, or not one of this course.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such checkpoint; training writes one.")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path} holds objects other than tensors and plain data, and was not loaded; "
+            f"use one that training wrote."
+        ) from None
+    except Exception:  # of damaged data, torch makes any error
+        raise ValueError(
+            f"{path} is no checkpoint, or is cut short; use one that training wrote."
+        ) from None
+    if not isinstance(state, dict) or not {"config", "network"} <= state.keys():
+        raise ValueError(f"{path} is not a checkpoint of this course: it has no 'config'.")
+    if not all(isinstance(state[name], dict) for name in ("config", "network")):
+        raise ValueError(f"{path} has no names in 'config' or 'network'; use one of training.")
+    return state
+
+
+@contextlib.contextmanager
+def blamed_on(path, remedy="use one that training wrote"):
+    """Say of a file, in one sentence, what fails inside: damaged data can make any error.
+
+    An open TODO passes, and so does an error that names the file already.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, NotImplementedError) or (str(path) in reason and error.args[1:] == ()):
+            raise
+        raise ValueError(
+            f"{path} cannot be used ({type(error).__name__}: {reason[:200]}); {remedy}."
+        ) from error
+
+
+def check_weights(network, weights, path):
+    """Refuse weights of other names or shapes than a network's; `path` is named."""
+    own = network.state_dict()
+    for name in sorted(own.keys() | weights.keys(), key=str):
+        shapes = [tuple(getattr(w.get(name), "shape", ["missing"])) for w in (own, weights)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{path} is of another architecture: {name} is {shapes[1]} there and "
+                f"{shapes[0]} in this network."
+            )
+
+
+def put_weights(network, weights, path):
+    """Put weights of any precision into a network; `path` is named where they do not fit."""
+    with blamed_on(path):
+        check_weights(network, weights, path)
+        network.load_state_dict(weights)
+
+
+def rebuilt(build, weights, path):
+    """The network that `build` makes, with the weights of a file.
+
+    It is tried without memory first, because a file may ask for any amount.
+    """
+    with blamed_on(path):
+        with torch.device("meta"):
+            check_weights(build(), weights, path)
+        network = build()
+    put_weights(network, weights, path)
+    return network
+
+
+def refuse_to_overwrite(path, overwrite):
+    """Leave the checkpoint of an earlier run alone, unless asked to train over it."""
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"{path} is there already; go on with --resume, train anew with --overwrite, or "
+            f"choose another folder."
+        )

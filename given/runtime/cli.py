@@ -1,0 +1,128 @@
+"""Given: the command line: commands by name, numbers, and one line for an error.
+
+`python -m PACKAGE COMMAND` and the doors, such as image_diffusion/train.py, start here. Nothing but
+the standard library is imported before Ctrl-C is one line too, as loading torch takes seconds.
+"""
+
+import argparse
+import contextlib
+import importlib
+import math
+import re
+import runpy
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from given.runtime.submission import PACKAGES
+from given.runtime.todo import short_path, todo_line
+
+COURSE = (*PACKAGES, "given", "experiments")  # packages whose own errors are sentences
+OLD_SPELLINGS = {  # each goes on working for one release
+    "sde_todo.demo": "sde_todo demo",
+    "sde_todo.check": "sde_todo check",
+    "sde_todo.bridge": "sde_todo bridge",
+    "image_diffusion.demo": "image_diffusion demo",
+    "image_diffusion.inpaint": "image_diffusion inpaint",
+    "image_diffusion.inpainting": "image_diffusion inpaint",
+    "image_diffusion.control": "image_diffusion control",
+    "image_diffusion.likelihood": "image_diffusion likelihood",
+    "image_diffusion.bridge": "image_diffusion bridge",
+    "image_diffusion.checkpoint": "image_diffusion export",
+    "image_diffusion.make_subset": "image_diffusion subset",
+    "image_diffusion.fid.train_classifier": "image_diffusion classifier",
+    "grading.stubs": "grading stubs",
+}
+
+
+def run_package(package, commands):
+    """Run the command that is named first on the command line of `python -m package`.
+
+    Args:
+        package: its name. commands: {name: (module with `main`, what it does, what Ctrl-C says)}.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {package}",
+        usage="%(prog)s COMMAND [options]; COMMAND --help lists the options",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="\n".join(f"{name:<12}{what}" for name, (_, what, _) in commands.items()),
+    )
+    parser.add_argument("command", choices=commands, metavar="COMMAND")
+    name = parser.parse_args(sys.argv[1:2]).command
+    sys.argv = [f"{parser.prog} {name}", *sys.argv[2:]]
+    module, _, stopped = commands[name]
+    run_command(module, stopped)
+
+
+def run_command(module, stopped="Stopped before the end."):
+    """Import a module and call its `main`, with errors and Ctrl-C as one line.
+
+    Args:
+        module: its name. stopped: the line of Ctrl-C, where the command itself does not handle it.
+    """
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(stopped))
+    with one_line_errors():
+        importlib.import_module(module).main()
+
+
+def run_old_spelling():
+    """Run `python -m sde_todo.demo` as `python -m sde_todo demo`, and say so."""
+    if sys.argv[:1] != ["-m"]:  # which stands there while Python looks for the module of -m
+        return
+    name = sys.orig_argv[sys.orig_argv.index("-m") + 1]
+    if name in OLD_SPELLINGS:
+        run_as(OLD_SPELLINGS[name])
+
+
+def run_as(spelling):
+    """Run `python -m spelling` with the options of this command line, and end."""
+    print(f"This command is now: python -m {spelling}", file=sys.stderr)
+    package, command = spelling.split()
+    sys.argv = [package, command, *_options()]
+    runpy.run_module(package, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def _options():
+    words = sys.orig_argv
+    return words[words.index("-m") + 2 :] if "-m" in words else sys.argv[1:]
+
+
+def whole(text):
+    """A whole number of the command line, not too large for any seed or size, for argparse."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 999999999.")
+    return int(text)
+
+
+def number(text):
+    """A number of the command line that is neither NaN nor infinite, for argparse."""
+    if not math.isfinite(float(text)):
+        raise ValueError
+    return float(text)
+
+
+@contextlib.contextmanager
+def one_line_errors():
+    """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1."""
+    try:
+        yield
+    except NotImplementedError as error:
+        line = todo_line(error)
+        if line is None:
+            raise
+        sys.exit(line)
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(f"{error}{_place(error)}".split()))
+    except KeyboardInterrupt:
+        sys.exit("Stopped before the end.")
+
+
+def _place(error):
+    """Where the course's code met an error that it did not raise itself: a slip, not a sentence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if set(COURSE).intersection(Path(f.filename).parts)]
+    if isinstance(error, OSError) or not own or own[-1].line.startswith("raise"):
+        return ""
+    return f" ({short_path(own[-1].filename)}, line {own[-1].lineno})"

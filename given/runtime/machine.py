@@ -1,0 +1,97 @@
+"""Given: the machine that a run has: its device, its processes, its signals, and its seeds."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def pick_device(name="auto"):
+    """The torch device of a name; "auto" takes CUDA, else MPS, else the CPU."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ValueError(f"The device {name!r} cannot be used here; try --device auto.") from None
+    return device
+
+
+@contextlib.contextmanager
+def processes(device):
+    """Join the other processes of a torchrun, where there are any, and leave them at the end.
+
+    Yields:
+        rank, world size, and this process's own device: the local_rank-th where it is CUDA.
+    """
+    rank, world_size = (int(os.environ.get(k, v)) for k, v in (("RANK", 0), ("WORLD_SIZE", 1)))
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
+        torch.set_float32_matmul_precision("high")
+    if world_size > 1:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield rank, world_size, device
+    finally:
+        if world_size > 1:
+            distributed.destroy_process_group()
+
+
+def autocast(device, wanted):
+    """bfloat16 where it is wanted; torch 2.4 knows no autocast on MPS, not even one that is off."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
+
+
+def parallel(module, world_size):
+    """The module as training calls it: wrapped where several processes share a batch."""
+    return module if world_size == 1 else DistributedDataParallel(module)
+
+
+def mean_over_processes(value, world_size):
+    """The mean of a tensor over all processes."""
+    if world_size > 1:
+        distributed.all_reduce(value, distributed.ReduceOp.SUM)
+        value = value / world_size
+    return value
+
+
+def agreed(stopped, device, world_size):
+    """Whether any process was asked to stop; all of them get the same answer."""
+    if world_size == 1:
+        return bool(stopped)
+    flag = torch.tensor(float(bool(stopped)), device=device)
+    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
+    return bool(flag)
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does.
+
+    Outside the main thread, where Python delivers no signals, the list just stays empty.
+    """
+    stopped, names = [], SIGNALS
+    if threading.current_thread() is not threading.main_thread():
+        names = ()
+    before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in names}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def seed_of(*numbers):
+    """One 63-bit seed from several whole numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1

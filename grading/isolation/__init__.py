@@ -1,0 +1,1 @@
+"""How submissions run, apart from everything that they could harm or read."""

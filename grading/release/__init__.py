@@ -1,0 +1,1 @@
+"""What goes out: stubs, packages, Gradescope's container."""

@@ -1,0 +1,349 @@
+"""Training on images: it goes on bit for bit, survives being killed, and shares its batch."""
+
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autograder.harness import ROOT
+from experiments.images import train
+from experiments.images.samplers.draw import load_model
+from given.images.data.imageset import ImageSet, Loader, to_tensor
+from given.images.data.sources import ASSETS
+from given.runtime.checkpoint import read_checkpoint, save_whole
+from given.runtime.files import alone
+
+SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
+
+
+def start(folder, *arguments, launcher=()):
+    """Start train.py on the solutions in a process of its own."""
+    launcher = launcher or ("-m", "experiments.images.train")
+    command = [sys.executable, *launcher, "--save_dir", str(folder), *SMALL, *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"COURSE": "solutions", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def weights(folder):
+    state = read_checkpoint(folder / "last.ckpt")
+    assert state["training"]["step"] == state["config"]["steps"]
+    return state["training"]["network"] | {f"mean {k}": v for k, v in state["network"].items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def run_here(folder, *arguments):
+    train.main(["--save_dir", str(folder), *SMALL, *arguments])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The weights of 120 steps that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    out = start(folder, "--steps", "120").communicate(timeout=300)[0]
+    assert "120 steps" in out, out
+    return weights(folder)
+
+
+def test_ten_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
+    rng, kills = random.Random(0), 0
+    while kills < 10:
+        resume = ["--resume"] if (tmp_path / "last.ckpt").exists() else []
+        process = start(tmp_path, "--steps", "120", *resume)
+        wait_for_a_sign(process, tmp_path)
+        time.sleep(rng.uniform(0, 1.0))
+        process.kill()  # SIGKILL where the system has it
+        process.communicate()
+        kills += 1
+        if (tmp_path / "last.ckpt").exists():
+            read_checkpoint(tmp_path / "last.ckpt")  # whole, whenever the blow came
+    out = start(tmp_path, "--steps", "120", "--resume").communicate(timeout=300)[0]
+    assert "120 steps" in out, out
+    assert_same(weights(tmp_path), undisturbed)
+
+
+def wait_for_a_sign(process, folder):
+    """Wait until the run has written something since now, or has ended."""
+    begin = time.time()
+    while process.poll() is None and time.time() - begin < 60:
+        if any(path.stat().st_mtime > begin for path in list_now(folder)):
+            return
+        time.sleep(0.02)
+
+
+def list_now(folder):
+    return [path for path in folder.glob("last.ckpt*") if path.exists()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_saves_and_says_how_to_go_on(undisturbed, tmp_path, number):
+    process = start(tmp_path, "--steps", "120")
+    wait_for_a_sign(process, tmp_path)
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    assert "--resume" in out and "Traceback" not in out, out
+    out = start(tmp_path, "--steps", "120", "--resume").communicate(timeout=300)[0]
+    assert_same(weights(tmp_path), undisturbed)
+
+
+def test_two_processes_reach_the_weights_of_one_with_twice_the_batch(tmp_path):
+    common = ["--steps", "20", "--no-use_cfg", "--batch_size", "8"]
+    one = start(tmp_path / "one", *common)
+    assert "20 steps" in (out := one.communicate(timeout=300)[0]), out
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    two = start(tmp_path / "two", *common, launcher=(*launcher, "image_diffusion/train.py"))
+    assert "20 steps" in (out := two.communicate(timeout=300)[0]), out
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_a_batch_size_that_processes_cannot_share_is_one_sentence(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    launcher = (*launcher, "image_diffusion/train.py")
+    run = start(tmp_path, "--steps", "20", "--batch_size", "7", launcher=launcher)
+    assert "cannot be shared by 2 processes" in run.communicate(timeout=120)[0]
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_run_is_not_overwritten_unasked(tmp_path):
+    save_whole(tmp_path / "last.ckpt", {"config": {}, "network": {}})
+    with pytest.raises(ValueError, match="is there already"):
+        run_here(tmp_path, "--steps", "5")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_run_goes_on_with_the_set_and_numbers_it_was_started_with(tmp_path):
+    run_here(tmp_path, "--steps", "2")
+    for other in (["--steps", "3"], ["--dataset", "fashion", "--lr", "1"]):
+        with pytest.raises(ValueError, match="was started with"):
+            run_here(tmp_path, "--resume", *other)
+    with pytest.raises(ValueError, match="--resolution 28"):
+        run_here(tmp_path, "--resume", "--resolution", "16")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="not finite"):
+        run_here(tmp_path, "--steps", "40", "--lr", "1e20", "--warmup", "1")
+    for path in tmp_path.glob("last.ckpt"):
+        state = read_checkpoint(path)["training"]["network"]
+        assert all(value.isfinite().all() for value in state.values())
+
+
+@pytest.mark.parametrize("option", ["--steps", "--batch_size", "--lr"])
+def test_numbers_that_make_no_sense_are_one_sentence(option, tmp_path, solutions):
+    with pytest.raises(ValueError, match=option):
+        run_here(tmp_path, option, "0")
+
+
+class Evil:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickled_object_is_refused_and_not_executed(tmp_path):
+    trace = tmp_path / "executed"
+    torch.save({"config": Evil(trace), "network": {}}, tmp_path / "evil.ckpt")
+    (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Evil(trace)))
+    for name in ("evil.ckpt", "plain.ckpt"):
+        with pytest.raises(ValueError, match=r"was not loaded|no checkpoint"):
+            read_checkpoint(tmp_path / name)
+    assert not trace.exists()
+
+
+def test_bad_checkpoints_are_one_sentence(tmp_path):
+    (tmp_path / "text.ckpt").write_text("hello")
+    save_whole(tmp_path / "whole.ckpt", {"config": {}, "network": {"a": torch.zeros(1000)}})
+    cut = (tmp_path / "whole.ckpt").read_bytes()[:1500]
+    (tmp_path / "cut.ckpt").write_bytes(cut)
+    torch.save([1, 2], tmp_path / "list.ckpt")
+    for name in ("text.ckpt", "cut.ckpt", "list.ckpt", "missing.ckpt"):
+        with pytest.raises(ValueError, match=name):
+            read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.usefixtures("solutions")
+def test_weights_of_another_architecture_are_named(tmp_path):
+    from given.images.unet import PatchUNet
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.scheduler import DDIMScheduler
+
+    config = {"name": "PatchUNet", "predicts": "noise", "T": 1000, "ch": (16, 16)}
+    model = DiffusionModule(PatchUNet(ch=(16, 16)), DDIMScheduler())
+    model.network.config = config
+    model.save(tmp_path / "small.ckpt")
+    again, _ = load_model(tmp_path / "small.ckpt", DDIMScheduler)
+    assert_same(again.network.state_dict(), model.network.state_dict())
+    other = DiffusionModule(PatchUNet(ch=(16, 32)), DDIMScheduler())
+    with pytest.raises(ValueError, match="of another architecture"):
+        other.load(tmp_path / "small.ckpt")
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_classifier_is_no_image_model():
+    from image_diffusion.scheduler import DDIMScheduler
+
+    with pytest.raises(ValueError, match="holds no image model"):
+        load_model(ASSETS / "classifier.pt", DDIMScheduler)
+
+
+@pytest.mark.usefixtures("solutions")
+def test_guidance_on_a_model_without_classes_is_one_sentence(tmp_path):
+    from experiments.images import sample
+    from given.images.unet import PatchUNet
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.scheduler import DDIMScheduler
+
+    network = PatchUNet(ch=(16, 16), use_cfg=False)
+    network.config = {"name": "PatchUNet", "predicts": "noise", "T": 1000, "ch": (16, 16)}
+    network.config["use_cfg"] = False
+    DiffusionModule(network, DDIMScheduler()).save(tmp_path / "plain.ckpt")
+    arguments = ["--ckpt_path", str(tmp_path / "plain.ckpt"), "--save_dir", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="trained without classes"):
+        sample.main([*arguments, "--guidance_scale", "2"])
+    sample.main([*arguments, "--num_samples", "3", "--steps", "2", "--device", "cpu"])
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+@pytest.mark.usefixtures("solutions")
+def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
+    from given.images.masks import make_mask
+    from image_diffusion.inpainting import Inpainter
+
+    Image.new("L", (30, 30)).save(tmp_path / "large.png")
+    (tmp_path / "text.png").write_text("hello")
+    for kind, said in (
+        ("large.png", "30 x 30"),
+        ("text.png", "as an image"),
+        ("no.png", "Unknown"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make_mask(str(tmp_path / kind), 2, 28)
+    x0 = torch.zeros(3, 1, 28, 28)
+    for mask, said in ((torch.zeros(3, 1, 14, 14), "does not fit"), (x0 + 0.5, "nothing between")):
+        with pytest.raises(ValueError, match=said):
+            Inpainter(type("Model", (), {"var_scheduler": None}), x0, mask)
+    assert make_mask("half", 2, 28).mean() == 0.5
+
+
+@pytest.mark.usefixtures("solutions")
+def test_the_same_seed_gives_the_same_images_at_any_batch_size(tmp_path):
+    from experiments.images.samplers.draw import draw_images
+    from given.images.unet import PatchUNet
+    from image_diffusion.ddpm import DiffusionModule
+    from image_diffusion.scheduler import DDIMScheduler
+
+    torch.manual_seed(0)
+    network = PatchUNet(ch=(16, 16), image_resolution=8)
+    torch.nn.init.normal_(network.tail.weight, std=0.1)
+    model = DiffusionModule(network, DDIMScheduler(eta=1.0)).eval()
+    model.var_scheduler.set_timesteps(5)
+    labels = np.arange(7) % 10 + 1
+    whole = draw_images(model, 7, labels, 1.5, seed=3, batch_size=7)
+    parts = draw_images(model, 7, labels, 1.5, seed=3, batch_size=2)
+    assert np.abs(whole.astype(int) - parts).max() <= 1
+    later = draw_images(model, 3, labels[4:], 1.5, seed=7, batch_size=3)
+    assert np.abs(whole[4:].astype(int) - later).max() <= 1
+
+
+@pytest.fixture
+def small_disk():
+    """No file may have more than 300,000 bytes; None where a process cannot ask for that."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_sentence_and_harms_no_checkpoint(tmp_path, small_disk):
+    path = tmp_path / "last.ckpt"
+    save_whole(path, {"config": {}, "network": {"a": torch.ones(3)}})
+    with pytest.raises(OSError, match=r"last\.ckpt could not be written \(File too large\)"):
+        save_whole(path, {"config": {}, "network": {"a": torch.ones(300_000)}})
+    assert read_checkpoint(path)["network"]["a"].shape == (3,)
+    assert list_now(tmp_path) == [path]
+
+
+def test_a_full_disk_leaves_no_half_of_an_image(tmp_path, small_disk):
+    from given.images.data.image_files import save_images
+
+    noise = np.random.default_rng(0).integers(0, 256, (1, 800, 800, 1), np.uint8)
+    with pytest.raises(OSError, match=r"00000\.png could not be written"):
+        save_images(noise, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_of_one_run_at_a_time_and_what_a_kill_left_is_cleared(tmp_path):
+    pytest.importorskip("fcntl")
+    (tmp_path / "last.ckpt.1.part").touch()
+    with alone(tmp_path):
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(ValueError, match="Another run is at work"), alone(tmp_path):
+            pass
+        with alone(tmp_path, first=False):  # another process of the same run
+            pass
+    with alone(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("solutions")
+def test_a_run_does_not_go_on_with_other_images(tmp_path, monkeypatch):
+    run_here(tmp_path, "--steps", "2")
+    monkeypatch.setattr(train.data.ImageSet, "fingerprint", lambda images: 0)
+    with pytest.raises(ValueError, match="not those that this run was started with"):
+        run_here(tmp_path, "--resume")
+
+
+def test_a_file_that_changes_under_a_loader_changes_no_batch(tmp_path):
+    images = np.arange(8 * 4, dtype=np.uint8).reshape(8, 2, 2, 1)
+    np.save(tmp_path / "train.npy", images)
+    mapped = np.load(tmp_path / "train.npy", mmap_mode="r")
+    loader = Loader(ImageSet("plain", "train", mapped, np.arange(8), ("a",) * 8, False), 4)
+    np.load(tmp_path / "train.npy", mmap_mode="r+")[:] = 0
+    x0, labels = loader.batch(0)
+    assert torch.equal(x0, to_tensor(images[labels.numpy() - 1]))
+
+
+DOORS = ["image_diffusion." + n for n in ("train", "sampling", "bridge", "control", "likelihood")]
+DOORS += ["image_diffusion/fid/measure_fid.py", "sde_todo.bridge"]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_ctrl_c_while_torch_is_loaded_is_one_line(name, tmp_path):
+    (tmp_path / "torch.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    paths = os.pathsep.join(map(str, (tmp_path, ROOT)))
+    done = subprocess.run(
+        [sys.executable, *(["-m", name] if "/" not in name else [ROOT / name])],
+        cwd=tmp_path,
+        env=os.environ | {"COURSE": str(ROOT / "solutions"), "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("Stopped"), done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,130 @@
+"""The gate: stubs come from the solutions, all of them are open, and the solutions pass."""
+
+import os
+import re
+import shutil
+
+import pytest
+
+from autograder.board import all_tasks
+from given.runtime.submission import TODO_MODULES
+from grading.release.stubs import ROOT, stub_source, stubs
+from tests.project.trees import course_tree, run_all, run_pytest
+
+
+def test_committed_stubs_are_those_of_the_solutions():
+    for path, text in stubs():
+        assert path.read_text(encoding="utf-8") == text, f"{path} is stale: run make stubs"
+
+
+@pytest.mark.skipif("COURSE" in os.environ, reason="looks at the stubs, not at a submission")
+def test_on_the_stubs_every_graded_test_is_open_and_none_passes():
+    status, output = run_pytest("-v")
+    results = re.findall(r"::(\w+) +(DONE|WRONG|TODO|PASSED|FAILED|ERROR)", output)
+    assert len(results) > 60
+    assert {word for _, word in results} == {"TODO"}, output
+    assert status == 1
+    assert f"{len(results)} todo in" in output
+    for task in all_tasks()[1]:
+        assert re.search(rf"  {task} .*TODO", output), f"{task} is not on the board"
+
+
+def test_the_todo_modules_are_those_of_the_solutions():
+    for package, modules in TODO_MODULES.items():
+        assert {p.stem for p in (ROOT / "solutions" / package).glob("*.py")} == set(modules)
+
+
+def test_every_task_has_a_region_and_every_region_a_task():
+    regions = {
+        task
+        for path in (ROOT / "solutions").rglob("*.py")
+        for task in re.findall(r"# BEGIN SOLUTION (\S+)", path.read_text(encoding="utf-8"))
+    }
+    # 1.4b is the same code as 1.4a, sampled by the ODE; 2.4 marks what 2.1 to 2.3 draw.
+    assert regions == set(all_tasks()[1]) - {"1.4b", "2.4a", "2.4b", "2.4c"}
+
+
+def test_every_graded_test_names_its_own_task_on_the_stubs_and_passes_on_the_solutions():
+    with course_tree(ROOT):
+        for test, result in run_all().items():
+            assert result.verdict == "todo" and result.message.startswith(f"TODO {test.task}: ")
+    with course_tree(ROOT / "solutions"):
+        for test, result in run_all().items():
+            assert result.verdict == "done", (test, result.message)
+
+
+@pytest.mark.parametrize("package", TODO_MODULES)
+def test_a_submission_may_hold_one_package_only(package, tmp_path):
+    """The other package then is the course's own, with its open TODOs."""
+    shutil.copytree(ROOT / "solutions" / package, tmp_path / package)
+    _, output = run_pytest(f"--submission={tmp_path}", "-k", "OUMarginal or AddNoise")
+    words = {"1.1a": "TODO", "2.1c": "TODO"}
+    words["1.1a" if package == "sde_todo" else "2.1c"] = "done"
+    for task, word in words.items():
+        assert re.search(rf"  {task} .*{word}$", output, re.M), output
+
+
+def test_stubs_hold_no_line_of_a_solution():
+    for path in (ROOT / "solutions").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        stub = stub_source(source)
+        for region in re.findall(r"# BEGIN SOLUTION \S+\n(.*?)# END SOLUTION", source, re.S):
+            code = [line for line in region.splitlines() if not line.strip().startswith("#")]
+            assert "\n".join(code) not in stub
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown", "hidden"),
+    [
+        (["-m", "task1_3"], "Task 1.3", "Task 1.1"),
+        (["-m", "task2_3"], "Task 2.3", "Task 2.1"),
+        (["tests/task2", "-m", "not task2_4"], "Next: 2.1a", "Task 1"),
+        (["-m", "task1_1 or task2_1"], "Next: 1.1a", "Task 1.2"),
+    ],
+)
+def test_one_task_runs_alone_while_the_ones_before_are_open(arguments, shown, hidden):
+    _, output = run_pytest(*arguments)
+    assert shown in output and hidden not in output
+    assert "TODO 1.1" not in output
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def f():\n    # BEGIN SOLUTION 1.1a\n    return 1\n", "not closed"),
+        ("def f():\n    # END SOLUTION\n    return 1\n", "without a BEGIN"),
+        ("# BEGIN SOLUTION 1.1a\nx = 1\n# END SOLUTION\n", "outside a function"),
+        (
+            "def f():\n    # BEGIN SOLUTION 1.1a\n    # BEGIN SOLUTION 1.1b\n    return 1\n",
+            "inside the one",
+        ),
+    ],
+)
+def test_a_malformed_region_is_named(source, message):
+    with pytest.raises(ValueError, match=message):
+        stub_source(source)
+
+
+def test_a_stub_names_task_and_function_and_keeps_the_hint():
+    source = (
+        "class OU:\n    def f(self):\n        # BEGIN SOLUTION 1.1a\n        # Hint: think.\n"
+        "        return 41\n        # END SOLUTION\n"
+    )
+    stub = stub_source(source)
+    assert 'raise NotImplementedError("TODO 1.1a: OU.f")' in stub
+    assert "# Hint: think." in stub and "41" not in stub
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--submission", "nowhere"], "there is no folder"),
+        (["--submission", "tests"], "with sde_todo/ or image_diffusion/"),
+        (["--samples", "/"], "Write --samples=PATH"),
+        (["--hints", "9.9z"], "There is no task '9.9z'"),
+        (["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3"),
+    ],
+)
+def test_options_answer_in_one_line(arguments, said):
+    _, output = run_pytest(*arguments)
+    assert said in output and "Traceback" not in output
