@@ -113,11 +113,6 @@ def results_folder(config):
     return Path(folder).absolute() if folder else ROOT / "results"
 
 
-def submission():
-    """The folder whose modules are tested."""
-    return os.environ.get("COURSE") or str(ROOT)
-
-
 def pytest_pycollect_makeitem(collector, name, obj):
     if isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj):
         return GradedItem.from_parent(collector, name=name, test=obj)
@@ -131,7 +126,7 @@ def pytest_collection_modifyitems(config, items):
         return
     chosen = {item.test: item for item in items if isinstance(item, GradedItem)}
     path = results_folder(config) / "grade.json"
-    earlier = board.known(path, submission(), chosen)
+    earlier = board.known(path, report.submission(), chosen)
     done = {name for name, entry in earlier.items() if entry["status"] == "passed"}
     tests = board.in_order(chosen)
     missing = [test.task for test in tests if (test.task, test.__name__) not in done]
@@ -217,7 +212,7 @@ def finish(config, graded, drawn, seconds):
     tests = harness.graded_tests()  # first of all, as it sets the points of settings.py
     whole, folder = report.build(graded, seconds), results_folder(config)
     try:
-        whole, failed = save(whole, folder), None
+        whole, failed = report.save(whole, folder), None
     except OSError as error:
         failed = error
     total = board.progress(whole, tests) if config.option.next else None
@@ -230,27 +225,6 @@ def finish(config, graded, drawn, seconds):
         yield f"The results could not be written: {error}"
     except KeyboardInterrupt:
         yield "Stopped while the pictures were drawn."
-
-
-def save(current, folder):
-    """Write folder/grade.json: a report, and what is known of the tests that it does not hold.
-
-    Returns:
-        The report that was written.
-    """
-    path, tasks = Path(folder) / "grade.json", board.all_tasks()[1]
-    earlier = board.known(path, submission(), harness.graded_tests())
-    entries = earlier | {board.key(entry): entry for entry in current["tests"]}
-    order = list(tasks)
-    tests = sorted(entries.values(), key=lambda entry: order.index(entry["number"]))
-    score = sum(entry["score"] for entry in tests)
-    required = [entry for entry in tests if not tasks[entry["number"]].optional]
-    whole = current | {"tests": tests, "score": score}
-    whole["leaderboard"] = [current["leaderboard"][0] | {"value": score}]
-    full = sum(entry["max_score"] for entry in required)
-    whole["extra_data"] = current["extra_data"] | {"full": full, "submission": submission()}
-    report.write_json(path, whole)
-    return whole
 
 
 def write_page(graded, whole, folder, config):

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from autograder import board, harness, plugin, report
+from autograder import board, harness, report
 from given.runtime.submission import TODO_MODULES, forget_modules
 
 POLL, SETTLE = 0.3, 0.1  # seconds between two looks, and without a change until a file is whole
@@ -22,7 +22,7 @@ def main(folder, seed=0):
     sys.dont_write_bytecode = True
     tests = harness.graded_tests()
     seen = look()
-    say(f"Watching {len(seen)} files in {plugin.submission()}.")
+    say(f"Watching {len(seen)} files in {report.submission()}.")
     say("Save one, and its tests run. Ctrl-C ends.")
     try:
         while True:
@@ -125,7 +125,7 @@ def show(graded, folder, seconds):
     """The board of a file; grade.json takes its results over."""
     whole = report.build(graded, seconds)
     try:
-        whole, note = plugin.save(whole, folder), ""
+        whole, note = report.save(whole, folder), ""
     except OSError as error:
         note = f"\nThe results could not be written: {error}"
     total = board.progress(whole, harness.graded_tests())

@@ -38,13 +38,13 @@ if clock:
     sys.stderr.isatty = lambda: True  # so that the bars, which ask for the time, are drawn
 if kind == "images":
     import numpy
-    from image_diffusion import loop
-    loop.draw_images = lambda *_, **__: numpy.zeros((40, 28, 28, 1), "uint8")
+    from experiments.images import training_loop
+    training_loop.draw_images = lambda *_, **__: numpy.zeros((40, 28, 28, 1), "uint8")
 elif kind == "bridge":
-    from sde_todo import bridge_cli
-    bridge_cli.SET_SIZE, bridge_cli.EVAL_SIZE = 2000, 50
-    bridge_cli.bridge_plot.figures = lambda *_: {}
-    bridge_cli.bridge_plot.animate = lambda *_: None
+    from experiments.bridges import plane
+    plane.SET_SIZE, plane.EVAL_SIZE = 2000, 50
+    plane.bridge_figures.figures = lambda *_: {}
+    plane.bridge_figures.animate = lambda *_: None
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
@@ -52,8 +52,9 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 PLANE = """
 import sys
 import torch
-from sde_todo import loss, network, sde, todo, train
 from given.plane.point_sets import Batches, make_points
+from given.runtime.cli import one_line_errors
+from sde_todo import loss, network, sde, train
 def main():
     torch.manual_seed(0)
     model = network.SimpleNet(2, (64,), (64,), 64)
@@ -66,14 +67,14 @@ def main():
     losses = train.train_diffusion(loader, step, 200, **options)
     sys.exit(0 if len(losses) == 200 else 3)
 if __name__ == "__main__":
-    with todo.one_line_errors():
+    with one_line_errors():
         main()
 """
 
 MODULES = {
-    "images": "experiments.images.train",
-    "sampling": "experiments.images.sample",
-    "bridge": "sde_todo.bridge",
+    "images": "image_diffusion.train",
+    "sampling": "image_diffusion.sampling",
+    "bridge": "sde_todo",
     "plane": "endurance_plane",
 }
 OPTIONS = {
@@ -108,7 +109,7 @@ class Job:
         own = {
             "images": ["--save_dir", folder / "run", "--data_root", data or self.data],
             "sampling": ["--save_dir", folder / "run"],
-            "bridge": [],
+            "bridge": ["bridge"],
             "plane": [folder / "run" / "last.ckpt"],
         }[self.kind]
         if self.kind == "sampling":

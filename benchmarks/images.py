@@ -412,7 +412,7 @@ def diversity(images, labels, count=100):
 
 
 def inpainting(args):
-    """The table of experiments/images/compare_inpainting.py for three masks."""
+    """The table of `python -m image_diffusion inpaint` for three masks."""
     from experiments.images import compare_inpainting
 
     for mask in ("rectangle", "half", "random"):

@@ -24,7 +24,7 @@ CELLS = ("3.10:2.4.1", "3.11:2.12.1", "3.12:2.8.0", "3.13:2.6.0", "3.13:newest")
 TESTS = ("given", "stubs", "doors", "own_parts", "song_formulas", "edm", "objectives", "training")
 CHECKS = {
     "check": ["-m", "sde_todo", "check"],
-    "stub gate": ["-m", "grading.release.stubs", "--check"],
+    "stub gate": ["-m", "grading", "stubs", "--check"],
     "autograder": ["-m", "pytest", "-q", "--solutions", "-k", "not Marks"],
     "project": ["-m", "pytest", "-q", *(f"tests/project/test_{name}.py" for name in TESTS)],
 }

@@ -4,7 +4,5 @@ What is given is in given/ and experiments/. See README.md for the tasks.
 """
 
 from given.runtime.cli import run_old_spelling
-from given.runtime.submission import course_folder, read_modules_from
 
-read_modules_from(course_folder())
 run_old_spelling()

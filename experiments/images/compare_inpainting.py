@@ -1,6 +1,6 @@
 """Given: fill holes in test images in three ways, and compare them.
 
-    python experiments/images/compare_inpainting.py --mask half
+    python -m image_diffusion inpaint --mask half
 
 Saves a picture of original, hole and the three results, and prints for each way: FID against the
 test images, PSNR of the known part, and the root mean square distance to the original in the hole

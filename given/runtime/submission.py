@@ -23,31 +23,19 @@ PACKAGES = tuple(TODO_MODULES)
 
 
 class SubmittedModules(importlib.abc.MetaPathFinder):
-    """Finds the TODO modules of a folder, before Python looks in the course."""
+    """Finds TODO modules in `folder`, else in that of COURSE, before Python looks in the course."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    folder = None
 
     def find_spec(self, name, path=None, target=None):
         package, _, module = name.partition(".")
-        file = self.folder / package / f"{module}.py"
-        if module in TODO_MODULES.get(package, ()) and file.is_file():
-            return importlib.util.spec_from_file_location(name, file)
-        return None
-
-
-def read_modules_from(folder):
-    """Import TODO modules from `folder`/PACKAGE from now on, and the missing ones from the course.
-
-    A later call takes the place of an earlier one.
-
-    Args:
-        folder: a tree with one or both of the packages, or None for the course itself.
-    """
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, SubmittedModules)]
-    if folder is not None:
-        sys.meta_path.insert(0, SubmittedModules(folder))
-    importlib.invalidate_caches()
+        if module not in TODO_MODULES.get(package, ()):
+            return None
+        folder = self.folder or course_folder()
+        file = folder / package / f"{module}.py" if folder else None
+        if file is None or not file.is_file():
+            return None
+        return importlib.util.spec_from_file_location(name, file)
 
 
 def course_folder():
@@ -68,18 +56,36 @@ def course_folder():
     )
 
 
+def read_modules_from(folder):
+    """Import TODO modules from `folder`/PACKAGE from now on, and the missing ones from the course.
+
+    Args:
+        folder: a tree with one or both of the packages, or None for that of COURSE.
+
+    Returns:
+        the folder of before.
+    """
+    before, FINDER.folder = FINDER.folder, folder and Path(folder)
+    importlib.invalidate_caches()
+    return before
+
+
 def forget_modules():
-    """Let the next import of a TODO module read its file.
+    """Let the next import of a TODO module read its file, and that of an experiment find it.
 
     Returns:
         {name: module} of those that had been imported.
     """
+    todo = {f"{package}.{name}" for package, names in TODO_MODULES.items() for name in names}
     forgotten = {}
-    for package, modules in TODO_MODULES.items():
-        for module in modules:
-            name = f"{package}.{module}"
-            if name in sys.modules:
-                forgotten[name] = sys.modules.pop(name)
-                vars(sys.modules[package]).pop(module, None)
+    for name in list(sys.modules):
+        if name in todo or name.startswith("experiments."):
+            forgotten[name] = sys.modules.pop(name)
+            package, _, attribute = name.rpartition(".")
+            vars(sys.modules.get(package, forgotten.get(package))).pop(attribute, None)
     importlib.invalidate_caches()
     return forgotten
+
+
+FINDER = SubmittedModules()
+sys.meta_path.insert(0, FINDER)

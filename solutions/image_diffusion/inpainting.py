@@ -9,7 +9,7 @@ RePaint       every step is repeated: back up by adding noise, down again, so th
 MCG           after every step, also the gradient of the misfit that the denoised estimate has in
               the known part (Chung et al. 2022); optional
 
-    python image_diffusion/inpainting.py --ckpt_path … --save_dir results/inpainting
+    python -m image_diffusion inpaint --ckpt_path … --save_dir results/inpainting
 """
 
 import torch
@@ -193,3 +193,9 @@ class Inpainter:
     def steps(self, name):
         """The scheduler's timesteps, with a progress bar."""
         return tqdm(self.scheduler.timesteps.tolist(), name, leave=False, disable=None)
+
+
+if __name__ == "__main__":  # the spelling of before, for one release
+    from given.runtime.cli import run_as
+
+    run_as("image_diffusion inpaint")

@@ -2,22 +2,21 @@
 
 import contextlib
 import functools
-import importlib
 import os
 import subprocess
 import sys
 import tempfile
 
 from autograder import harness
-from given.runtime.submission import TODO_MODULES, forget_modules, read_modules_from
+from given.runtime.submission import ROOT, TODO_MODULES, forget_modules, read_modules_from
 
 
 def run_module(module, *arguments, course=None):
-    """Run `python -m module` in the course's folder, on the stubs or on a course tree."""
+    """Run `python -m module`, or "-m sde_todo demo", in the course's folder, on stubs or a tree."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COURSE", "PYTEST"))}
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=harness.ROOT,
+        [sys.executable, "-m", *module.split(), *arguments],
+        cwd=ROOT,
         env=environment | ({"COURSE": course} if course else {}),
         capture_output=True,
         text=True,
@@ -53,7 +52,7 @@ def alterations(tmp_path, changes):
     for package, modules in TODO_MODULES.items():
         (tmp_path / package).mkdir(exist_ok=True)
         for name in modules:
-            source = (harness.ROOT / "solutions" / package / f"{name}.py").read_text("utf-8")
+            source = (ROOT / "solutions" / package / f"{name}.py").read_text("utf-8")
             for file, old, new in changes:
                 if is_file(file, package, name):
                     assert source.count(old) == 1, f"{file}: {source.count(old)} x {old!r}"
@@ -66,17 +65,16 @@ def alterations(tmp_path, changes):
 @contextlib.contextmanager
 def course_tree(tree):
     """Import the TODO modules of both packages from `tree`/PACKAGE for a while."""
-    packages = {name: importlib.import_module(name) for name in TODO_MODULES}
-    before, finders = forget_modules(), list(sys.meta_path)
-    read_modules_from(tree)
+    modules, folder = forget_modules(), read_modules_from(tree)
     try:
         yield
     finally:
         forget_modules()
-        sys.meta_path[:] = finders
-        for name, module in before.items():
-            package, _, attribute = name.partition(".")
-            sys.modules[name] = vars(packages[package])[attribute] = module
+        read_modules_from(folder)
+        sys.modules.update(modules)
+        for name, module in modules.items():
+            package, _, attribute = name.rpartition(".")
+            vars(sys.modules[package])[attribute] = module
 
 
 def run_all(seed=0, tests=None):
@@ -89,7 +87,7 @@ def modules_used():
     """{graded test: the TODO modules that it imports}, found by running each on the solutions."""
     used = {}
     for test in graded_tests():
-        with course_tree(harness.ROOT / "solutions"):
+        with course_tree(ROOT / "solutions"):
             harness.run(test)
             used[test] = [
                 (package, name)

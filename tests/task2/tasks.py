@@ -270,7 +270,7 @@ TASKS = {
         10,
         [
             "Nothing new to write. Look at originals, holes and fillings: "
-            "python experiments/images/compare_inpainting.py.",
+            "python -m image_diffusion inpaint.",
             "A seam around the hole: the known part has the wrong noise level. What is known has "
             "changed: it is pasted, clean, behind the last step too.",
             "The mark rests on 2.3a and 2.3b. RePaint makes better fillings and is not needed.",

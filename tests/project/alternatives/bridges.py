@@ -1,6 +1,6 @@
 """Correct answers to Task 1.6 written another way, in the form of alternatives.py."""
 
-from tests.project.mistakes.plane import bridges as here
+from tests.project.mistakes import bridges as here
 
 WEIGHTS_LOOP = (
     "    weights, A, V = [], 1.0, 0.0\n"

@@ -1,6 +1,6 @@
 """Correct answers to Task 2.5 written another way, in the form of alternatives.py."""
 
-from tests.project.mistakes.plane import guidance as here
+from tests.project.mistakes import guidance as here
 
 GRADIENT = f"            {here.LOGP}\n            {here.CHOSEN}\n            {here.SLOPE}\n"
 

@@ -1,6 +1,6 @@
 """Correct answers of Task 2 written another way, in the form of alternatives.py."""
 
-from tests.project.mistakes.plane import images as code
+from tests.project.mistakes import images as code
 
 ALTERNATIVES = {
     "betas by numpy": [

@@ -1,6 +1,6 @@
 """Correct answers to Tasks 1.3h-j and 1.5 written another way, in the form of alternatives.py."""
 
-from tests.project.mistakes.plane import likelihood as here
+from tests.project.mistakes import likelihood as here
 
 LOOP = f"        for v in probes:\n            {here.VJP}\n            {here.DIVERGENCE}\n"
 ENCODE = f"    slope = velocity(sde, score_fn)\n    {here.ENCODE}"

@@ -11,7 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from autograder.harness import ROOT
+from given.runtime.submission import ROOT
 from given.runtime.todo import todo_line
 from tests.project.trees import run_module
 
@@ -119,7 +119,7 @@ def test_other_errors_are_no_todo():
     assert todo_line(NotImplementedError("abstract")) is None
 
 
-def test_a_slip_in_a_students_code_says_where_and_a_sentence_of_the_course_does_not(solutions):
+def test_a_slip_in_a_students_code_says_where_and_a_sentence_of_the_course_does_not():
     from given.runtime.cli import one_line_errors
     from sde_todo.bridge import gamma_schedule
     from sde_todo.flow import flow_path

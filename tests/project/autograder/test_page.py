@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from autograder import board, harness, page, pictures, report
 from autograder.harness import Result
 from tests.project import trees
-from tests.project.mistakes.plane.images import MISTAKES as IMAGE_MISTAKES
-from tests.project.mistakes.plane.plane import MISTAKES
+from tests.project.mistakes.images import MISTAKES as IMAGE_MISTAKES
+from tests.project.mistakes.plane import MISTAKES
 
 TASKS = [task for task in board.all_tasks()[1] if task[:3] not in ("1.4", "2.4")]
 VOID = {"meta", "link", "img", "br"}
@@ -39,7 +39,7 @@ def test_every_task_has_a_picture_that_says_what_to_see():
         assert "\n" not in cls.__doc__.strip() and cls.__doc__.endswith((".", "?")), cls
 
 
-def test_pictures_of_the_solutions_agree(classes, solutions, monkeypatch):
+def test_pictures_of_the_solutions_agree(classes, monkeypatch):
     pairs, notes, real = [], [], pictures.fitting
 
     def fitting(got, want):
@@ -102,7 +102,7 @@ LOST = {
 }
 
 
-def test_hostile_values_are_drawn_or_left_out(classes, solutions):
+def test_hostile_values_are_drawn_or_left_out(classes):
     kinds = list(KEPT.values())
     order = {cls: i for i, cls in enumerate(classes)}
 
@@ -114,7 +114,7 @@ def test_hostile_values_are_drawn_or_left_out(classes, solutions):
 
 
 @pytest.mark.parametrize("kind", LOST)
-def test_values_that_cannot_be_drawn_are_left_out(kind, solutions):
+def test_values_that_cannot_be_drawn_are_left_out(kind):
     def probe(cls, inputs, seed):
         got = harness.run_probe(cls, inputs, seed)
         return {name: LOST[kind](np.asarray(x, dtype=float)) for name, x in got.items()}
@@ -130,7 +130,7 @@ def test_a_crash_of_a_probe_is_no_crash_of_the_page():
     assert pictures.draw_all(begun(["1.1a"]), probe=lambda *_: "no dict") == {}
 
 
-def test_no_picture_is_begun_after_the_time(solutions):
+def test_no_picture_is_begun_after_the_time():
     assert pictures.draw_all(begun(), seconds=-1) == {}
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from autograder import harness
 from autograder.board import all_tasks
-from autograder.harness import ROOT
 from given.runtime import check
+from given.runtime.submission import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -12,12 +12,11 @@ import time
 
 import pytest
 
-from autograder import board, harness, plugin, report
+from autograder import board, harness, report
 from autograder.harness import Result
-from given.runtime.submission import TODO_MODULES
+from given.runtime.submission import ROOT, TODO_MODULES
 from tests.project.trees import run_module
 
-ROOT = harness.ROOT
 TESTS = harness.graded_tests()
 OU_STD = "torch.sqrt(-torch.expm1(-t))"
 
@@ -94,7 +93,7 @@ def test_next_runs_on_to_the_first_open_task_and_begins_there_the_next_time(tmp_
 
 def test_next_says_when_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE", str(ROOT / "solutions"))
-    plugin.save(report.build(outcome("1.1a")), tmp_path)
+    report.save(report.build(outcome("1.1a")), tmp_path)
     output = run_course(ROOT / "solutions", tmp_path, "--next", "-k", "OUMarginal")
     assert "Every task is known as done" in output and not tasks_in(output)
 
@@ -129,8 +128,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_results_of_tests_that_did_not_run_stay(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE", "mine")
-    plugin.save(report.build(outcome("1.1b") + outcome("1.1a", "wrong")), tmp_path)
-    whole = plugin.save(report.build(outcome("1.1a")), tmp_path)
+    report.save(report.build(outcome("1.1b") + outcome("1.1a", "wrong")), tmp_path)
+    whole = report.save(report.build(outcome("1.1a")), tmp_path)
     assert by_task(tmp_path) == {"1.1a": {"passed"}, "1.1b": {"passed"}}
     assert [entry["number"] for entry in whole["tests"]] == ["1.1a", "1.1a", "1.1b"]
     assert whole["score"] == 9 == whole["leaderboard"][0]["value"] == whole["extra_data"]["full"]
@@ -139,9 +138,9 @@ def test_results_of_tests_that_did_not_run_stay(tmp_path, monkeypatch):
 
 def test_results_of_another_submission_are_dropped(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE", "theirs")
-    plugin.save(report.build(outcome("1.1b")), tmp_path)
+    report.save(report.build(outcome("1.1b")), tmp_path)
     monkeypatch.setenv("COURSE", "mine")
-    plugin.save(report.build(outcome("1.1a")), tmp_path)
+    report.save(report.build(outcome("1.1a")), tmp_path)
     assert by_task(tmp_path) == {"1.1a": {"passed"}}
 
 
@@ -157,7 +156,7 @@ def test_a_broken_report_counts_as_none(tmp_path, text):
 
 def test_a_test_that_is_no_more_is_forgotten(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE", "mine")
-    plugin.save(report.build(outcome("1.1a")), tmp_path)
+    report.save(report.build(outcome("1.1a")), tmp_path)
     left = board.known(tmp_path / "grade.json", "mine", [outcome("1.1a")[0][0]])
     assert list(left) == [("1.1a", outcome("1.1a")[0][0].__name__)]
 

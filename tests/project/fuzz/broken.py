@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autograder.harness import ROOT
+from given.runtime.submission import ROOT
 from grading.grade import patience
 
 SPACE = 1 << 30  # bytes that one reading may ask for

@@ -48,7 +48,7 @@ def test_a_damaged_checkpoint(tmp_path, data):
 
 
 @fuzz(40, changes(CONFIG) | changes(MODEL))
-def test_a_model_with_another_configuration(solutions, tmp_path, changes):
+def test_a_model_with_another_configuration(tmp_path, changes):
     from image_diffusion.scheduler import DDIMScheduler
 
     path = tmp_path / "x.ckpt"
@@ -70,7 +70,7 @@ CLASSIFIERS = {
 
 
 @pytest.mark.parametrize("source", CLASSIFIERS, ids=lambda path: path.name)
-def test_a_changed_classifier(solutions, tmp_path, source):
+def test_a_changed_classifier(tmp_path, source):
     state = CLASSIFIERS[source]
 
     @fuzz(20, changes(state["config"]) | changes(state))
@@ -90,7 +90,7 @@ def test_a_changed_classifier(solutions, tmp_path, source):
 
 
 @fuzz(40, st.data())
-def test_a_changed_state_of_training_in_the_plane(solutions, tmp_path, data):
+def test_a_changed_state_of_training_in_the_plane(tmp_path, data):
     from given.plane.point_sets import Batches
     from sde_todo.train import EMA, train_diffusion
 
@@ -122,7 +122,7 @@ def image_run():
 
 
 @fuzz(20, st.data())
-def test_a_changed_state_of_training_on_images(solutions, tmp_path, data):
+def test_a_changed_state_of_training_on_images(tmp_path, data):
     run = image_run()
     state = run.state()
     at = data.draw(changes(state["training"]))

@@ -31,7 +31,7 @@ def door(main, *words):
 
 
 @pytest.fixture
-def tiny(solutions, tmp_path, monkeypatch):
+def tiny(tmp_path, monkeypatch):
     """A tiny checkpoint, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.ckpt").write_bytes(saved(MODEL))

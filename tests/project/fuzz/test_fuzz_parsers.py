@@ -32,7 +32,7 @@ SCHEDULES = st.tuples(
 
 
 @fuzz(120, SCHEDULES, st.integers(-3, 20))
-def test_gamma_schedules(solutions, text, N):
+def test_gamma_schedules(text, N):
     from sde_todo.bridge import gamma_schedule, reference_chain
 
     gammas = attempt(gamma_schedule, text, N)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from autograder.harness import ROOT
 from benchmarks import __main__ as runner
+from given.runtime.submission import ROOT
 
 
 def run(*arguments):

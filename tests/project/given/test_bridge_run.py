@@ -1,8 +1,6 @@
 """Bridges from the command line: stopped, killed, resumed, shared by processes, and misused."""
 
-import contextlib
 import functools
-import importlib
 import json
 import os
 import pickle
@@ -19,13 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
-from autograder.harness import ROOT
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
+from given.runtime.submission import ROOT
 
 DDPM = ASSETS / "fashion_ddpm.ckpt"
-GIVEN = [f"sde_todo.{name}" for name in ("bridge_cli", "bridge_run", "bridge_plot")]
-GIVEN += [f"image_diffusion.{name}" for name in ("bridge", "bridge_report")]
 # 8 steps of a direction make one cache.
 PLANE = ["--device", "cpu", "--num_steps", "8", "--batch_size", "16", "--cache_size", "16"]
 PLANE += ["--iters", "8", "--rounds", "2", "--num_sample", "20", "--exp_name", "plane"]
@@ -42,54 +38,33 @@ LIMIT, LOG_EVERY = 20, 4
 # Run as a script, it does in another process what the fixture `plain` does in this one.
 DRIVER = f"""
 import functools, sys
-from sde_todo import bridge_cli, bridge_run
-vars(bridge_cli).update({SMALL})
-bridge_run.LOG_EVERY = {LOG_EVERY}
-bridge_cli.show = lambda *_: print("finished")
+from experiments.bridges import plane, run
+vars(plane).update({SMALL})
+run.LOG_EVERY = {LOG_EVERY}
+plane.show = lambda *_: print("finished")
 if sys.argv[1] == "plane":
-    bridge_cli.main(sys.argv[2:])
+    plane.main(sys.argv[2:])
 else:
-    from image_diffusion import bridge, bridge_report
-    bridge_report.Judge = functools.partial(bridge_report.Judge, limit={LIMIT})
-    bridge_report.write_results = lambda *_: print("finished")
-    bridge.main(sys.argv[2:])
+    from experiments.bridges import image_report, images
+    image_report.Judge = functools.partial(image_report.Judge, limit={LIMIT})
+    image_report.write_results = lambda *_: print("finished")
+    images.main(sys.argv[2:])
 """
 
 
-@contextlib.contextmanager
-def fresh_imports(names):
-    """Import given modules anew, so that they find the solutions, and forget them afterwards."""
-    places = [(importlib.import_module(n.split(".")[0]), n.split(".")[1]) for n in names]
-    before = {n: sys.modules.pop(n) for n in names if n in sys.modules}
-    attributes = [(p, name, vars(p).pop(name)) for p, name in places if name in vars(p)]
-    try:
-        yield
-    finally:
-        for name in names:
-            sys.modules.pop(name, None)
-        for package, name in places:
-            vars(package).pop(name, None)
-        for package, name, value in attributes:
-            setattr(package, name, value)
-        sys.modules.update(before)
-
-
 @pytest.fixture
-def modules(solutions, tmp_path, monkeypatch):
+def modules(tmp_path, monkeypatch):
     """The modules of both command lines, small, in an empty folder and in a single process."""
+    from experiments.bridges import image_report, images, plane, run
+
     monkeypatch.chdir(tmp_path)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    todo = [f"sde_todo.{name}" for name in ("bridge", "flow", "light_sb", "loss", "train")]
-    with fresh_imports(GIVEN + todo):
-        names = ("bridge_cli", "bridge_run")
-        cli, run = (importlib.import_module(f"sde_todo.{name}") for name in names)
-        names = ("bridge", "bridge_report")
-        images, report = (importlib.import_module(f"image_diffusion.{name}") for name in names)
-        vars(cli).update(SMALL)
-        run.LOG_EVERY = LOG_EVERY
-        report.Judge = functools.partial(report.Judge, limit=LIMIT)
-        yield {"plane": cli, "run": run, "images": images, "report": report}
+    for name, value in SMALL.items():
+        monkeypatch.setattr(plane, name, value)
+    monkeypatch.setattr(run, "LOG_EVERY", LOG_EVERY)
+    monkeypatch.setattr(image_report, "Judge", functools.partial(image_report.Judge, limit=LIMIT))
+    return {"plane": plane, "run": run, "images": images, "report": image_report}
 
 
 @pytest.fixture
@@ -102,7 +77,7 @@ def plain(modules, monkeypatch):
 
 @pytest.fixture
 def no_pictures(modules, monkeypatch):
-    plot = modules["plane"].bridge_plot
+    plot = modules["plane"].bridge_figures
     monkeypatch.setattr(plot, "figures", lambda *_: {})
     monkeypatch.setattr(plot, "animate", lambda *_: None)
 

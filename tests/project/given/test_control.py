@@ -10,8 +10,6 @@ from given.images.data.imageset import load_dataset, to_tensor
 from given.images.data.mnist import SHADE
 from tests.project.reference.gaussian_images import SPREAD, gaussian_model
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 
 def test_coloured_clothes_have_the_gray_levels_of_the_gray_ones():
     gray, colour = (load_dataset(name, "test") for name in ("fashion", "fashion_colour"))

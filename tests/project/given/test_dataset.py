@@ -17,11 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
-from autograder.harness import ROOT
 from given.images.data import eval_folder, imageset, mnist, photos
 from given.images.data.download import download, unpack
 from given.images.data.image_files import list_images, read_folder, read_image
 from given.images.data.imageset import ImageSet, Loader, load_dataset, to_tensor, to_uint8
+from given.runtime.submission import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -89,7 +89,6 @@ def test_classes_and_guidance_reach_the_model():
     assert all(label is labels and scale == 1.5 for label, scale in model.asked)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_network_is_sampled_the_same_in_any_batch():
     from given.images.unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from scipy.linalg import sqrtm
 
-from autograder.harness import ROOT
 from given.images.data.imageset import load_dataset
 from given.images.fid import features, measure, train_classifier
 from given.images.fid.distances import Moments
 from given.images.fid.distances import nearest as nearest_thumbnail
+from given.runtime.submission import ROOT
 
 
 @pytest.fixture(scope="module")

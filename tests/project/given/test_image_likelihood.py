@@ -8,8 +8,6 @@ import torch
 
 from tests.project.reference.gaussian_images import SPREAD, gaussian_model
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 
 def true_bits(x, spread):
     """Bits per dimension of dequantised pixels x (B, ...) from N(0, spread^2 I)."""

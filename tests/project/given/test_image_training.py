@@ -13,20 +13,20 @@ import pytest
 import torch
 from PIL import Image
 
-from autograder.harness import ROOT
 from experiments.images import train
 from experiments.images.samplers.draw import load_model
 from given.images.data.imageset import ImageSet, Loader, to_tensor
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.files import alone
+from given.runtime.submission import ROOT
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
 
 
 def start(folder, *arguments, launcher=()):
     """Start train.py on the solutions in a process of its own."""
-    launcher = launcher or ("-m", "experiments.images.train")
+    launcher = launcher or ("image_diffusion/train.py",)
     command = [sys.executable, *launcher, "--save_dir", str(folder), *SMALL, *arguments]
     return subprocess.Popen(
         command,
@@ -124,14 +124,12 @@ def test_a_batch_size_that_processes_cannot_share_is_one_sentence(tmp_path):
     assert "cannot be shared by 2 processes" in run.communicate(timeout=120)[0]
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_run_is_not_overwritten_unasked(tmp_path):
     save_whole(tmp_path / "last.ckpt", {"config": {}, "network": {}})
     with pytest.raises(ValueError, match="is there already"):
         run_here(tmp_path, "--steps", "5")
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_run_goes_on_with_the_set_and_numbers_it_was_started_with(tmp_path):
     run_here(tmp_path, "--steps", "2")
     for other in (["--steps", "3"], ["--dataset", "fashion", "--lr", "1"]):
@@ -141,7 +139,6 @@ def test_a_run_goes_on_with_the_set_and_numbers_it_was_started_with(tmp_path):
         run_here(tmp_path, "--resume", "--resolution", "16")
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="not finite"):
         run_here(tmp_path, "--steps", "40", "--lr", "1e20", "--warmup", "1")
@@ -151,7 +148,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("option", ["--steps", "--batch_size", "--lr"])
-def test_numbers_that_make_no_sense_are_one_sentence(option, tmp_path, solutions):
+def test_numbers_that_make_no_sense_are_one_sentence(option, tmp_path):
     with pytest.raises(ValueError, match=option):
         run_here(tmp_path, option, "0")
 
@@ -187,7 +184,6 @@ def test_bad_checkpoints_are_one_sentence(tmp_path):
             read_checkpoint(tmp_path / name)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_weights_of_another_architecture_are_named(tmp_path):
     from given.images.unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
@@ -204,7 +200,6 @@ def test_weights_of_another_architecture_are_named(tmp_path):
         other.load(tmp_path / "small.ckpt")
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_classifier_is_no_image_model():
     from image_diffusion.scheduler import DDIMScheduler
 
@@ -212,7 +207,6 @@ def test_a_classifier_is_no_image_model():
         load_model(ASSETS / "classifier.pt", DDIMScheduler)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_guidance_on_a_model_without_classes_is_one_sentence(tmp_path):
     from experiments.images import sample
     from given.images.unet import PatchUNet
@@ -230,7 +224,6 @@ def test_guidance_on_a_model_without_classes_is_one_sentence(tmp_path):
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
 
 
-@pytest.mark.usefixtures("solutions")
 def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
     from given.images.masks import make_mask
     from image_diffusion.inpainting import Inpainter
@@ -251,7 +244,6 @@ def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
     assert make_mask("half", 2, 28).mean() == 0.5
 
 
-@pytest.mark.usefixtures("solutions")
 def test_the_same_seed_gives_the_same_images_at_any_batch_size(tmp_path):
     from experiments.images.samplers.draw import draw_images
     from given.images.unet import PatchUNet
@@ -312,7 +304,6 @@ def test_a_folder_is_of_one_run_at_a_time_and_what_a_kill_left_is_cleared(tmp_pa
         pass
 
 
-@pytest.mark.usefixtures("solutions")
 def test_a_run_does_not_go_on_with_other_images(tmp_path, monkeypatch):
     run_here(tmp_path, "--steps", "2")
     monkeypatch.setattr(train.data.ImageSet, "fingerprint", lambda images: 0)

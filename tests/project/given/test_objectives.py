@@ -128,7 +128,6 @@ def batch(B=5):
     return torch.rand(B, 1, 8, 8) * 2 - 1, torch.arange(B) % 3 + 1, torch.randn(B, 1, 8, 8)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_at_whole_timesteps_the_loss_is_that_of_ddpm():
     model = model_of().eval()
     x0, labels, noise = batch()
@@ -139,7 +138,6 @@ def test_at_whole_timesteps_the_loss_is_that_of_ddpm():
     assert got.item() == pytest.approx(want.item(), rel=1e-4)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_between_timesteps_the_noise_is_as_large_as_asked():
     model, asked = model_of(), []
     model.network.forward = lambda x, t, c: asked.append((x, t, c)) or torch.zeros_like(x)
@@ -159,7 +157,6 @@ def test_between_timesteps_the_noise_is_as_large_as_asked():
     assert loss.item() == pytest.approx((weight * error).mean().item(), rel=1e-5)
 
 
-@pytest.mark.usefixtures("solutions")
 def test_the_loss_of_edm_is_the_squared_error_of_f():
     model = model_of(predicts="edm").eval()
     outputs, trunk = [], model.network.trunk
@@ -177,7 +174,6 @@ def test_the_loss_of_edm_is_the_squared_error_of_f():
 
 
 @pytest.mark.parametrize("times", ["uniform", "lognormal", *OBJECTIVES])
-@pytest.mark.usefixtures("solutions")
 def test_several_processes_draw_what_one_draws(times):
     from experiments.images.training_loop import shared_draws
 
@@ -196,7 +192,7 @@ def test_several_processes_draw_what_one_draws(times):
 
 
 @pytest.fixture
-def tiny(monkeypatch, solutions):
+def tiny(monkeypatch):
     """train.py on 16 made-up images of 8 x 8 pixels, with networks of 16 channels."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (16, 8, 8, 1), dtype=np.uint8)
@@ -286,7 +282,7 @@ def test_a_weighting_without_its_process_is_one_sentence(options, said, tmp_path
         run(tmp_path, "--steps", "2", *options.split())
 
 
-def test_a_network_that_does_not_fit_the_set_is_one_sentence(tmp_path, monkeypatch, solutions):
+def test_a_network_that_does_not_fit_the_set_is_one_sentence(tmp_path, monkeypatch):
     images = np.zeros((8, 28, 28, 1), np.uint8)
     made_up = ImageSet("made_up", "train", images, np.arange(8) % 2, ("a", "b"), False)
     monkeypatch.setattr(train.data, "load_dataset", lambda *_: made_up)

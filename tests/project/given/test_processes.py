@@ -9,8 +9,6 @@ from given.levels import alpha_std
 from given.plane import metrics as metrics
 from given.plane.mixture import GaussianMixture, demo_mixture
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 PROCESSES = ("OU", "VPSDE", "SubVPSDE", "VESDE")
 DATA = demo_mixture()
 

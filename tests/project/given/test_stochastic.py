@@ -8,8 +8,6 @@ import torch
 from experiments.images.samplers import multistep
 from tests.project.reference.gaussian_images import SPREAD, gaussian_model
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_two_steps_with_a_constant_denoiser_are_one(eta, monkeypatch):

@@ -7,7 +7,7 @@ import; it sets `won` where it found what it must not see, and only then the ans
 import dataclasses
 import textwrap
 
-from autograder.harness import ROOT
+from given.runtime.submission import ROOT
 
 OU_LINE = "        return torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))\n"
 RIGHT = "return torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))"

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from autograder import board, harness, settings
-from autograder.harness import ROOT
-from given.runtime.submission import PACKAGES
+from given.runtime.submission import PACKAGES, ROOT
 from grading import grade
 from grading.isolation import attempts, confine, runtime
 from grading.isolation.sandbox import Sandbox

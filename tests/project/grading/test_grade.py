@@ -15,8 +15,8 @@ import time
 import pytest
 
 from autograder import harness, report, settings
-from autograder.harness import ROOT, Result
-from given.runtime.submission import TODO_MODULES
+from autograder.harness import Result
+from given.runtime.submission import ROOT, TODO_MODULES
 from grading import class_run, grade
 from grading.isolation.sandbox import Sandbox
 

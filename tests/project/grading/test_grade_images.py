@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from autograder import settings
-from autograder.harness import ROOT
 from experiments.images.compare_inpainting import CHECKPOINT
 from given.images.data.imageset import load_dataset
+from given.runtime.submission import ROOT
 from grading import grade
 from grading.isolation.sandbox import Sandbox
 from tests.task2 import test_marks as marks

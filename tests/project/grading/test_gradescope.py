@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from autograder import harness, settings
-from autograder.harness import ROOT
+from given.runtime.submission import ROOT
 from grading import late
 from grading.grade import is_trained
 from grading.release import gradescope, package, results_format

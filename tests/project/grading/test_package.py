@@ -11,8 +11,8 @@ import zipfile
 import pytest
 
 from autograder import board, classroom
-from autograder.harness import ROOT, Result
-from given.runtime.submission import TODO_MODULES
+from autograder.harness import Result
+from given.runtime.submission import ROOT, TODO_MODULES
 from grading.release import package
 
 KNOWN = {  # Python files of the listed folders that do not go out as they are, or not always

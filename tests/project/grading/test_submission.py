@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from autograder import harness, settings
-from autograder.harness import ROOT
+from given.runtime.submission import ROOT
 from grading import grade, submission
 from grading.isolation import arrays
 from grading.isolation.sandbox import Sandbox

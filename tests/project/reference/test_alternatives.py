@@ -3,11 +3,11 @@
 import pytest
 
 from tests.project import trees
-from tests.project.alternatives.plane.bridges import ALTERNATIVES as BRIDGE_ALTERNATIVES
-from tests.project.alternatives.plane.guidance import ALTERNATIVES as GUIDANCE_ALTERNATIVES
-from tests.project.alternatives.plane.images import ALTERNATIVES as IMAGE_ALTERNATIVES
-from tests.project.alternatives.plane.likelihood import ALTERNATIVES as LIKELIHOOD_ALTERNATIVES
-from tests.project.alternatives.plane.plane import ALTERNATIVES
+from tests.project.alternatives.bridges import ALTERNATIVES as BRIDGE_ALTERNATIVES
+from tests.project.alternatives.guidance import ALTERNATIVES as GUIDANCE_ALTERNATIVES
+from tests.project.alternatives.images import ALTERNATIVES as IMAGE_ALTERNATIVES
+from tests.project.alternatives.likelihood import ALTERNATIVES as LIKELIHOOD_ALTERNATIVES
+from tests.project.alternatives.plane import ALTERNATIVES
 
 ALL = ALTERNATIVES | IMAGE_ALTERNATIVES | BRIDGE_ALTERNATIVES | GUIDANCE_ALTERNATIVES
 ALL |= LIKELIHOOD_ALTERNATIVES

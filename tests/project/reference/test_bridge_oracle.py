@@ -14,8 +14,6 @@ import torch
 
 from given.bridges.truth import GaussianBridge, population, relative_error
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 N, ROUNDS = 16, 10
 M0, M1 = [1.0, -0.5], [-2.0, 0.3]
 S0 = [[0.25, 0.0], [0.0, 1.6]]

@@ -19,8 +19,6 @@ from given.levels import alpha_std
 from given.plane import metrics as metrics
 from given.plane.mixture import GaussianMixture, demo_mixture
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 LINE = GaussianMixture([[-1.0], [1.2]], [[[0.25]], [[0.5]]], [0.4, 0.6])
 OPTIONS = {  # not stiff: a few dozen steps show the order
     "OU": {"T": 3.0},

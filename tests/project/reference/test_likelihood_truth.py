@@ -15,8 +15,6 @@ from scipy.stats import norm
 from given.levels import alpha_std
 from given.plane.mixture import GaussianMixture, demo_mixture
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 OPTIONS = {  # exp(-B(T)/2) is 5e-5 or less; 1e5 is as far above the data
     "OU": {"T": 20.0},
     "VPSDE": {"beta_max": 40.0},

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.project import trees
-from tests.project.mistakes.plane.bridges import MISTAKES as BRIDGE_MISTAKES
-from tests.project.mistakes.plane.guidance import MISTAKES as GUIDANCE_MISTAKES
-from tests.project.mistakes.plane.images import MISTAKES as IMAGE_MISTAKES
-from tests.project.mistakes.plane.likelihood import MISTAKES as LIKELIHOOD_MISTAKES
-from tests.project.mistakes.plane.plane import MISTAKES
+from tests.project.mistakes.bridges import MISTAKES as BRIDGE_MISTAKES
+from tests.project.mistakes.guidance import MISTAKES as GUIDANCE_MISTAKES
+from tests.project.mistakes.images import MISTAKES as IMAGE_MISTAKES
+from tests.project.mistakes.likelihood import MISTAKES as LIKELIHOOD_MISTAKES
+from tests.project.mistakes.plane import MISTAKES
 
 ALL = MISTAKES | BRIDGE_MISTAKES | LIKELIHOOD_MISTAKES | IMAGE_MISTAKES | GUIDANCE_MISTAKES
 

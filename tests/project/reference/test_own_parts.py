@@ -16,8 +16,6 @@ from given.levels import alpha_std
 from given.plane import metrics as metrics
 from given.plane.mixture import demo_mixture
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 DATA = demo_mixture()
 SIZE = 2000
 METHODS = (

@@ -18,8 +18,6 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-pytestmark = pytest.mark.usefixtures("solutions")
-
 BETA_MIN, BETA_MAX = 0.1, 20.0
 SIGMA_MIN, SIGMA_MAX = 0.01, 3.0  # the fixed field below would carry points far away at 50
 NAMES = ("VPSDE", "SubVPSDE", "VESDE")

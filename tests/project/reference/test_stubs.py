@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from autograder.board import all_tasks
-from given.runtime.submission import TODO_MODULES
-from grading.release.stubs import ROOT, stub_source, stubs
+from given.runtime.submission import ROOT, TODO_MODULES
+from grading.release.stubs import stub_source, stubs
 from tests.project.trees import course_tree, run_all, run_pytest
 
 
