@@ -68,13 +68,21 @@ def course(tmp_path_factory):
     """A copy of the course with few tests and settings of its own."""
     place = tmp_path_factory.mktemp("course")
     left_out = shutil.ignore_patterns("__pycache__", "project", "test_*.py")
-    for name in ("grading", "tests", "solutions", *TODO_MODULES):
+    for name in (
+        "given",
+        "experiments",
+        "autograder",
+        "grading",
+        "tests",
+        "solutions",
+        *TODO_MODULES,
+    ):
         shutil.copytree(ROOT / name, place / name, ignore=left_out)
     for name in ("task1/test_sde.py", "task2/test_scheduler.py"):
         shutil.copy(ROOT / "tests" / name, place / "tests" / name)
     for task in ("task1", "task2"):  # their pictures look at tests that are not there
         (place / "tests" / task / "pictures.py").unlink(missing_ok=True)
-    file = place / "tests" / "settings.py"
+    file = place / "autograder" / "settings.py"
     text = file.read_text(encoding="utf-8")
     for old, new in CHANGES.items():
         assert text.count(old) == 1, old
