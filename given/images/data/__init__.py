@@ -1,0 +1,1 @@
+"""Image sets: where they come from, and how they are kept."""
