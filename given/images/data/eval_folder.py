@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from given.images.data.sources import DATA_ROOT
 from given.images.data.imageset import DATASETS, decoded_folder, load_dataset
-from given.images.data.sources import MissingSetError
+from given.images.data.sources import DATA_ROOT, MissingSetError
 from given.runtime.cli import whole
 from given.runtime.submission import ROOT
 

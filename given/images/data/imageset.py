@@ -23,9 +23,9 @@ import torch
 from tqdm import tqdm
 
 from given.images.data.image_files import list_images, square
+from given.images.data.mnist import MNIST_SETS
 from given.images.data.photos import PHOTO_SETS, image_folder
 from given.images.data.sources import ASSETS, DATA_ROOT
-from given.images.data.mnist import MNIST_SETS
 from given.runtime.files import whole_file
 
 __all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]

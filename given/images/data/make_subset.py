@@ -9,8 +9,8 @@ import lzma
 
 import numpy as np
 
-from given.images.data.sources import ASSETS
 from given.images.data.imageset import load_dataset
+from given.images.data.sources import ASSETS
 
 TRAIN_PER_CLASS = 1200
 TEST_PER_CLASS = 400

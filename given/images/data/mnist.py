@@ -4,15 +4,12 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from given.images.data.download import download
 from given.images.data.sources import ASSETS, Source, Split, missing
-
 
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat")
@@ -24,14 +21,6 @@ IDX_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-
-
-
-
-
-
-
-
 
 
 def _read_shipped(root, split):
