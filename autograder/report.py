@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from autograder import board, harness, settings
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 from given.runtime.submission import ROOT
 
 STATUS = {"done": "passed", "wrong": "failed", "todo": "failed"}
@@ -74,7 +74,7 @@ def clean(text):
 
 def write(path, text):
     """Write a file whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -24,7 +24,7 @@ from experiments.bridges.run import OTHER, BridgeRun, train
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
 from given.images.data import imageset as data
 from given.images.load import build_network, check_config
-from given.runtime.checkpoint import blamed_on, put_weights, read_checkpoint, refuse_to_overwrite
+from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
 from given.runtime.files import make_folder
 from given.runtime.machine import pick_device, processes
 
@@ -168,7 +168,7 @@ def build_networks(config):
         raise ValueError(f"{path} is neither a flow between images nor a diffusion model.")
     nets = {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
     for net in nets.values():
-        put_weights(net, start["network"].get("forward"), path)
+        load_weights(net, start["network"].get("forward"), path)
     return nets
 
 
@@ -188,7 +188,7 @@ def diffusion_networks(start, config, path):
     nets = {}
     for name in OTHER:
         network = build_network(start["config"]["network"], abar)
-        put_weights(network, start["network"], path)
+        load_weights(network, start["network"], path)
         nets[name] = VelocityFromNoise(network, abar, mirrored=name == "backward")
     return nets
 

@@ -30,7 +30,7 @@ from given.bridges import figures as bridge_figures
 from given.bridges.plane_network import VelocityNet
 from given.plane.metrics import emd
 from given.plane.point_sets import make_points
-from given.runtime.checkpoint import put_weights, read_checkpoint, refuse_to_overwrite, save_whole
+from given.runtime.checkpoint import load_weights, read_checkpoint, refuse_to_overwrite, save_whole
 from given.runtime.figures import png
 from given.runtime.files import make_folder, npz, write
 from given.runtime.machine import pick_device, processes
@@ -73,7 +73,7 @@ def build_run(config, device, rank=0, world_size=1):
         if start["config"].get("method") != "flow" or "resolution" in start["config"]:
             raise ValueError(f"{path} is no flow in the plane; train one with --method flow.")
         for net in nets.values():
-            put_weights(net, start["network"].get("forward"), path)
+            load_weights(net, start["network"].get("forward"), path)
     seed = config["seed"]
     sources = {
         "forward": PointSource(config["prior"], 2 * seed, device),

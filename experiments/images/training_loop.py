@@ -17,7 +17,7 @@ from given.images import figures
 from given.images.data.image_files import save_grid
 from given.images.load import build_network
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
-from given.runtime.checkpoint import blamed_on, put_weights, read_checkpoint
+from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.files import alone
 from given.runtime.machine import agreed, autocast, parallel, seed_of, stop_signals
 from given.runtime.run_log import LOG_EVERY, close_window, save
@@ -76,8 +76,8 @@ class Run:
             raise ValueError(f"{path} holds no state of training; it can only be sampled from.")
         with blamed_on(path):
             training = state["training"]
-            put_weights(self.model.network, training["network"], path)
-            put_weights(self.average.module, state["network"], path)
+            load_weights(self.model.network, training["network"], path)
+            load_weights(self.average.module, state["network"], path)
             self.average.n_averaged.copy_(training["averaged"])
             self.optimizer.load_state_dict(training["optimizer"])
             self.step, self.losses = training["step"], training["losses"]

@@ -26,7 +26,7 @@ from given.runtime.figures import (
     styled,
 )
 from given.runtime.figures import curves as curves
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 
 DPI = STYLE["figure.dpi"]
 IMAGE = 110  # pixels of the picture that a side of an image takes at most, if it has less itself
@@ -165,7 +165,7 @@ def blanked(images, mask, grey=128):
 
 def save(figure, path):
     """Write a figure to a PNG file, with the pixels that it has in a notebook."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, dpi=figure.dpi, facecolor="white")
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 
 
 def save_whole(path, state):
     """Write a checkpoint, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         torch.save(state, file)
 
 
@@ -80,7 +80,7 @@ def check_weights(network, weights, path):
             )
 
 
-def put_weights(network, weights, path):
+def load_weights(network, weights, path):
     """Put weights of any precision into a network; `path` is named where they do not fit."""
     with blamed_on(path):
         check_weights(network, weights, path)
@@ -96,7 +96,7 @@ def rebuilt(build, weights, path):
         with torch.device("meta"):
             check_weights(build(), weights, path)
         network = build()
-    put_weights(network, weights, path)
+    load_weights(network, weights, path)
     return network
 
 

@@ -14,7 +14,7 @@ except ImportError:  # on Windows
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def atomic_write(path):
     """A neighbour of `path`, open for bytes, that is renamed at the end: no reader meets a half.
 
     Raises:
@@ -72,7 +72,7 @@ def alone(folder, first=True):
 
 def write(path, data):
     """Write bytes or text to a file that is replaced whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from given.noise import noise_like
-from given.runtime.checkpoint import put_weights, read_checkpoint, save_whole
+from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
 
 
 class DiffusionModule(nn.Module):
@@ -188,4 +188,4 @@ class DiffusionModule(nn.Module):
 
     def load(self, path):
         """Take the weights from a file that `save` or train.py wrote."""
-        put_weights(self.network, read_checkpoint(path)["network"], path)
+        load_weights(self.network, read_checkpoint(path)["network"], path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MODES = {1: "L", 3: "RGB"}
@@ -138,7 +138,7 @@ def save_images(images, folder, names=None, first=0):
 
 def save_png(image, path):
     """Save an (H, W, C) uint8 image, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         Image.fromarray(image.squeeze()).save(file, "png")
 
 

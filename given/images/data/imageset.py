@@ -26,7 +26,7 @@ from given.images.data.image_files import list_images, square
 from given.images.data.mnist import MNIST_SETS
 from given.images.data.photos import PHOTO_SETS, image_folder
 from given.images.data.sources import ASSETS, DATA_ROOT
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 
 __all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]
 __all__ += ["choose", "decoded_folder", "to_tensor", "to_uint8"]
@@ -259,9 +259,9 @@ def _decode(file, split, resolution, what):
     images = tqdm(images, what, count, leave=False, disable=None)
     arrays = {"labels": split.labels.astype(np.int64), "classes": np.array(split.classes)}
     _make_room(file.parent, 3 * count * resolution**2)
-    with whole_file(_labels_file(file)) as part:
+    with atomic_write(_labels_file(file)) as part:
         np.savez(part, **arrays)
-    with whole_file(file) as part:
+    with atomic_write(file) as part:
         _write_images(part, images, count)
 
 

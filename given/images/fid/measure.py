@@ -43,7 +43,7 @@ from given.images.fid.distances import (
 )
 from given.images.fid.features import FEATURES, NO_CLASSES, load_features, open_source, read_npz
 from given.runtime.cli import whole
-from given.runtime.files import whole_file
+from given.runtime.files import atomic_write
 from given.runtime.machine import pick_device
 
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
@@ -86,7 +86,7 @@ def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cach
             warnings.warn(f"{file} is damaged and is made anew.", stacklevel=2)
     summary = summarise(source, extractor, batch_size, keep)
     try:
-        with whole_file(file) as part:
+        with atomic_write(file) as part:
             arrays = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
             np.savez(part, **arrays, thumbnails=summary.thumbnails)
     except OSError as error:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from given.images import load, noisy_classifier
 from given.images.fid import features
-from given.runtime.checkpoint import put_weights, read_checkpoint
+from given.runtime.checkpoint import load_weights, read_checkpoint
 from tests.project.fuzz.broken import Refusal, attempt, changes, damaged_zip, fuzz
 
 NETWORK = {"name": "PatchUNet", "predicts": "v", "ch": (8, 16), "num_res_blocks": 1}
@@ -44,7 +44,7 @@ def test_a_damaged_checkpoint(tmp_path, data):
     path.write_bytes(data)
     state = attempt(read_checkpoint, path)
     if not isinstance(state, Refusal):
-        attempt(put_weights, torch.nn.Linear(2, 2), state["network"], path)
+        attempt(load_weights, torch.nn.Linear(2, 2), state["network"], path)
 
 
 @fuzz(40, changes(CONFIG) | changes(MODEL))

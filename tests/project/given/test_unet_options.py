@@ -22,7 +22,7 @@ from given.images.layers import (
 from given.images.load import build_network, export
 from given.images.presets import CIFAR10
 from given.images.unet import PatchUNet, UNet
-from given.runtime.checkpoint import put_weights, read_checkpoint, save_whole
+from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))  # the linear schedule of DDPM
 
@@ -114,7 +114,7 @@ def test_without_options_the_parameters_keep_their_names_and_shapes():
 def test_the_shipped_checkpoint_gives_the_numbers_that_it_always_gave():
     state = read_checkpoint(ASSETS / "fashion_ddpm.ckpt")
     net = build_network(state["config"]["network"]).eval()
-    put_weights(net, {k: v.float() for k, v in state["network"].items()}, "shipped")
+    load_weights(net, {k: v.float() for k, v in state["network"].items()}, "shipped")
     x = torch.cos(torch.arange(3 * 784.0)).reshape(3, 1, 28, 28)
     out = net(x, torch.tensor([0.0, 499.5, 999.0]), torch.tensor([0, 1, 2]))
     want = [1.953731, -0.409553, -0.721234, 0.068274, 1.45123, -0.134388, -0.991209, 0.154122]
@@ -310,7 +310,7 @@ def test_a_small_checkpoint_keeps_the_noise_levels_whole(tmp_path):
     export(tmp_path / "whole", tmp_path / "half")
     again = build_network(config)
     weights = read_checkpoint(tmp_path / "half")["network"]
-    put_weights(again, {k: v.float() for k, v in weights.items()}, "half")
+    load_weights(again, {k: v.float() for k, v in weights.items()}, "half")
     assert torch.equal(again.log_snr, net.log_snr)
     x = torch.randn(3, 1, 8, 8)
     torch.testing.assert_close(again(x, 500.5), net(x, 500.5), rtol=0, atol=1e-2)
