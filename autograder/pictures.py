@@ -1,6 +1,6 @@
 """Pictures for the page: what was expected beside what came, for every task and wrong test.
 
-Expected values are grey, a student's are blue with markers of their own. What came may be anything,
+Expected values are gray, a student's are blue with markers of their own. What came may be anything,
 also hostile: shapes are checked, axes follow the expected values, and a picture that cannot be
 drawn is left out.
 """
@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 
 from autograder import board, harness
-from given.runtime.figures import BLUE, GREY, PURPLE, RED, WIDTH, png, styled
+from given.runtime.figures import BLUE, GRAY, PURPLE, RED, WIDTH, png, styled
 
 FILES = (
     "tests.task1.pictures",
@@ -112,7 +112,7 @@ def draw_wrong(test, result):
     label = "index" if want.size <= MOST else f"index (of {want.size:,} values, {len(at)} shown)"
     part = Dots("", at, want[at], got[at], label)
     figure = panels(name, part, columns=1, height=1.8)
-    return f"{test.__name__}: {name}, expected (grey circles) and yours (blue crosses).", figure
+    return f"{test.__name__}: {name}, expected (gray circles) and yours (blue crosses).", figure
 
 
 def fitting(got, want):
@@ -254,7 +254,7 @@ class Histogram:
         heights = np.histogram(inside, edges)[0] / max(1, len(self.draws)) / np.diff(edges)
         ax.stairs(heights, edges, color=BLUE, fill=True, alpha=0.3, label="yours")
         ax.stairs(heights, edges, color=BLUE)
-        ax.plot(self.x, self.density, color=GREY, linewidth=2.5, label="expected")
+        ax.plot(self.x, self.density, color=GRAY, linewidth=2.5, label="expected")
         ax.set(xlabel=self.xlabel, xlim=(low, high), ylim=(0, 1.8 * np.max(self.density)))
         note(ax, len(finite) - len(inside), len(self.draws) - len(finite), len(self.draws))
 
@@ -283,9 +283,9 @@ def image_pair(title, want, got, columns):
 
 def coloured(images):
     """(n, H, W) in [-1, 1] as uint8 (n, H, W, 3), NaN in purple."""
-    grey = np.nan_to_num((np.clip(images, -1, 1) + 1) * 127.5).round().astype(np.uint8)
+    gray = np.nan_to_num((np.clip(images, -1, 1) + 1) * 127.5).round().astype(np.uint8)
     purple = np.array([int(PURPLE[k : k + 2], 16) for k in (1, 3, 5)], np.uint8)
-    return np.where(np.isnan(images)[..., None], purple, grey[..., None])
+    return np.where(np.isnan(images)[..., None], purple, gray[..., None])
 
 
 def within(got, want, ax, axis="y"):
@@ -319,8 +319,8 @@ def note(ax, outside, lost, total, height=0.98):
 
 
 def circles(ax, x, y):
-    """Hollow grey circles: expected."""
-    style = {"markersize": 7, "markerfacecolor": "none", "markeredgecolor": GREY}
+    """Hollow gray circles: expected."""
+    style = {"markersize": 7, "markerfacecolor": "none", "markeredgecolor": GRAY}
     ax.plot(x, y, "o", markeredgewidth=1.6, label="expected", **style)
 
 

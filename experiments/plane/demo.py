@@ -144,7 +144,7 @@ def training_sections(sde, score_fn, losses, points):
         ),
         (
             "The learned score",
-            "Arrows: the learned direction of rising density. Grey: the noisy data. At small t "
+            "Arrows: the learned direction of rising density. Gray: the noisy data. At small t "
             "they lead to the nearest arm of the roll, at large t to the middle of everything.",
             figures.plot_scores({"learned": score_fn}, sde, points),
         ),

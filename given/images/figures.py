@@ -15,8 +15,8 @@ from given.images.data.image_files import image_grid
 from given.images.data.imageset import to_uint8
 from given.runtime.figures import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     PURPLE,
     RED,
@@ -139,7 +139,7 @@ def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
     margin = 0.16 * (high - low).max()
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     if line:
-        ax.axline(vectors[line[0]], vectors[line[1]], color=GREY, linestyle=":", linewidth=1)
+        ax.axline(vectors[line[0]], vectors[line[1]], color=GRAY, linestyle=":", linewidth=1)
     colours = (BLUE, ORANGE, GREEN, RED, PURPLE)
     for k, (name, head) in enumerate(vectors.items()):
         colour = colours[k % len(colours)]
@@ -157,10 +157,10 @@ def as_uint8(images):
     return to_uint8(images) if is_tensor and images.is_floating_point() else np.asarray(images)
 
 
-def blanked(images, mask, grey=128):
-    """Images with their holes in grey. mask: (N or 1, 1, H, W), 1 in the hole."""
+def blanked(images, mask, gray=128):
+    """Images with their holes in gray. mask: (N or 1, 1, H, W), 1 in the hole."""
     hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)
-    return np.where(hole, np.uint8(grey), as_uint8(images))
+    return np.where(hole, np.uint8(gray), as_uint8(images))
 
 
 def save(figure, path):

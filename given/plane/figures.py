@@ -12,8 +12,8 @@ import torch
 
 from given.runtime.figures import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     LIGHT,
     ORANGE,
     PURPLE,
@@ -158,7 +158,7 @@ def plot_trajectories(trajectories, title="From noise (orange) to data (blue)", 
     figure, axes = panel_grid(1, len(trajectories), title)
     for ax, (name, x_traj) in zip(axes.flat, trajectories.items(), strict=True):
         x = to_numpy(x_traj[:, :n])
-        ax.plot(x[..., 0], x[..., 1], color=GREY, linewidth=0.5, alpha=0.25)
+        ax.plot(x[..., 0], x[..., 1], color=GRAY, linewidth=0.5, alpha=0.25)
         for k, colour in enumerate((GREEN, PURPLE, "black")[: x.shape[1]]):
             ax.plot(*x[:, k].T, color=colour, linewidth=1.1)
         ax.scatter(*x[0].T, s=8, color=ORANGE, zorder=3)

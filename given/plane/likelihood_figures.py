@@ -5,8 +5,8 @@ import numpy as np
 from given.plane.figures import axis_limit, panel_grid, square_axes
 from given.runtime.figures import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     LIGHT,
     ORANGE,
     PURPLE,
@@ -72,7 +72,7 @@ def plot_probes(
         shifted = probes * 1.08 ** (k - 0.5 * (len(draws) - 1))  # bars must not cover each other
         left.errorbar(shifted, [v.mean() for v in values], error, linestyle="", **style)
         right.plot(probes, spread, linestyle="", **style)
-        right.plot(probes, spread[0] * (probes[0] / probes) ** 0.5, ":", color=GREY, zorder=1)
+        right.plot(probes, spread[0] * (probes[0] / probes) ** 0.5, ":", color=GRAY, zorder=1)
     left.axhline(truth, color="black", linewidth=1, label="exact")
     left.set(xlabel="probes K", ylabel="mean ± standard error, nats")
     right.set(xlabel="probes K", ylabel="deviation of one draw", yscale="log")
@@ -81,7 +81,7 @@ def plot_probes(
     right.set_yticks(ticks, [f"{v:g}" for v in ticks])
     right.set_ylim(0.8 * low, 1.2 * high)
     right.minorticks_off()
-    left.plot([], [], ":", color=GREY, label=r"$\propto 1/\sqrt{K}$")
+    left.plot([], [], ":", color=GRAY, label=r"$\propto 1/\sqrt{K}$")
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(probes, [f"{v:g}" for v in probes])
@@ -210,7 +210,7 @@ def plot_between(codes, data, points, title="Between two points: along a circle,
 
     Args:
         codes, data: dicts from name to (K, 2), in the order of the path. points: dict with "codes"
-            and "data", (n, 2), drawn in grey.
+            and "data", (n, 2), drawn in gray.
     """
     figure, axes = panel_grid(1, 2, title)
     for ax, (side, paths) in zip(axes.flat, {"codes": codes, "data": data}.items(), strict=True):

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
 
-GREY, LIGHT = "#767676", "#c8c8c8"
+GRAY, LIGHT = "#767676", "#c8c8c8"
 
 
 WIDTH = 6.0  # inches: with 11 points of type still readable at the width of a phone
@@ -29,7 +29,7 @@ STYLE = {
     "ytick.labelsize": 9.5,
     "legend.fontsize": 9.5,
     "legend.frameon": False,
-    "axes.edgecolor": GREY,
+    "axes.edgecolor": GRAY,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -69,7 +69,7 @@ def curves(
         line = {"marker": "osD^v"[k % 5], "linestyle": "-" if k < 5 else "--"}  # five colours
         ax.plot(*zip(*points, strict=True), **line, markersize=5, label=name)
     if floor is not None:
-        ax.axhline(floor, color=GREY, linestyle=":", label=floor_label)
+        ax.axhline(floor, color=GRAY, linestyle=":", label=floor_label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     for name in log:
         ax.set(**{f"{name}scale": "log"})

@@ -278,7 +278,7 @@ class LayersCurve:
 
 @picture("1.2c")
 class NetworkCurves:
-    """Three times give three bent curves; a point is the same alone (grey) and in a batch."""
+    """Three times give three bent curves; a point is the same alone (gray) and in a batch."""
 
     def inputs(rng):
         times = np.repeat([0.1, 1.0, 2.0], N)

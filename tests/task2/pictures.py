@@ -488,7 +488,7 @@ class Repainted:
 
 @picture("2.3e")
 class MisfitPull:
-    """Where x_t must become darker (bright) or brighter (dark); grey is no pull."""
+    """Where x_t must become darker (bright) or brighter (dark); gray is no pull."""
 
     def inputs(rng):
         return inpainting_inputs(rng) | {"t": 10}

@@ -1,7 +1,7 @@
 """Given: image files in folders, read into one form.
 
-Files come grey, coloured, transparent or with 16 bits; networks want uint8 arrays of one shape.
-Here every file becomes 8-bit RGB or grey, and a file that cannot be read is named.
+Files come gray, coloured, transparent or with 16 bits; networks want uint8 arrays of one shape.
+Here every file becomes 8-bit RGB or gray, and a file that cannot be read is named.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def read_image(path, channels=3):
     """Read one image file.
 
     Args:
-        path: the file. channels: 3 for RGB, 1 for grey; other modes are converted. Transparency
+        path: the file. channels: 3 for RGB, 1 for gray; other modes are converted. Transparency
             is dropped, 16 bits are scaled to 8, and a photograph is turned the way its camera
             noted.
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 SEED = 2020  # of torch-fidelity, so that subsets and splits are the same as its own
 BATCH_SIZE = 64
-THUMBNAIL = 16  # pixels a side of the grey pictures by which copies are found
+THUMBNAIL = 16  # pixels a side of the gray pictures by which copies are found
 NEAR = 2.5  # of 255, mean absolute difference of thumbnails; no two real clothes are so near
 
 
@@ -182,9 +182,9 @@ def inception_score(probs, splits=10, seed=SEED):
 
 
 def make_thumbnails(images):
-    """Grey 16 x 16 pictures of uint8 images (B, H, W, C), as rows (B, 256) of uint8."""
-    grey = torch.from_numpy(np.array(images)).float().mean(3)[:, None]
-    small = F.adaptive_avg_pool2d(grey, THUMBNAIL)
+    """Gray 16 x 16 pictures of uint8 images (B, H, W, C), as rows (B, 256) of uint8."""
+    gray = torch.from_numpy(np.array(images)).float().mean(3)[:, None]
+    small = F.adaptive_avg_pool2d(gray, THUMBNAIL)
     return small.flatten(1).round().to(torch.uint8).numpy()
 
 

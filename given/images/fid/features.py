@@ -6,8 +6,8 @@
 only where the features and the numbers of images are the same.
 
 Every image goes straight from its own size to the size that the network takes: bilinear,
-align_corners=False, with antialiasing where it shrinks (Parmar et al. 2022). Grey images enter a
-network for colour as three equal channels; colour becomes grey by Pillow's weights, .299 R +
+align_corners=False, with antialiasing where it shrinks (Parmar et al. 2022). Gray images enter a
+network for colour as three equal channels; colour becomes gray by Pillow's weights, .299 R +
 .587 G + .114 B. Transparency is dropped, and 16 bits are scaled to 8.
 """
 
@@ -95,13 +95,13 @@ def resize(x, size):
 
 
 def to_channels(images, channels):
-    """uint8 images (B, H, W, 1 or 3) as grey or colour; see the head of this module."""
+    """uint8 images (B, H, W, 1 or 3) as gray or colour; see the head of this module."""
     if images.shape[3] == channels:
         return images
     if channels == 3:
         return np.repeat(images, 3, axis=3)
-    grey = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-    return np.stack(grey)[..., None]
+    gray = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
+    return np.stack(gray)[..., None]
 
 
 def load_features(name="classifier", device="cpu", checkpoint=CLASSIFIER):
@@ -223,14 +223,14 @@ def _from_folder(folder):
 
     height, width, _ = read(0, 1).shape
     with Image.open(files[0]) as first:
-        grey = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
+        gray = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
     return Source(
         where=str(folder),
         count=len(files),
         read=read,
         name=lambda i: files[i].relative_to(folder).as_posix(),
         key=lambda: _hash(file.read_bytes() for file in files),
-        shape=(height, width, 1 if grey else 3),
+        shape=(height, width, 1 if gray else 3),
     )
 
 

@@ -114,7 +114,7 @@ def read_statistics(path):
 
 
 def pick_features(name, sets):
-    """The name of the features: "auto" takes the classifier for 28 x 28 grey images.
+    """The name of the features: "auto" takes the classifier for 28 x 28 gray images.
 
     The evaluation set decides; where it is given as statistics, how many features these have.
     """

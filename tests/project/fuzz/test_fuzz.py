@@ -76,9 +76,9 @@ def test_damaged_decoded_files(tmp_path, images, labels):
 
 def pictures():
     """Small images as files: {suffix and kind: bytes}."""
-    grey, colour = Image.fromarray(PIXELS[0]), Image.fromarray(np.stack([PIXELS[0]] * 3, 2))
+    gray, colour = Image.fromarray(PIXELS[0]), Image.fromarray(np.stack([PIXELS[0]] * 3, 2))
     deep = Image.fromarray(PIXELS[0].astype(np.uint16) * 257)
-    kinds = {"png": grey, "jpg": colour, "webp": colour, "bmp": grey}
+    kinds = {"png": gray, "jpg": colour, "webp": colour, "bmp": gray}
     kinds = {
         k: written(lambda f, k=k, i=i: i.save(f, {"jpg": "jpeg"}.get(k, k)))
         for k, i in kinds.items()

@@ -194,13 +194,13 @@ class TestFiles:
     def test_every_kind_of_file_becomes_8_bit_colour(self, tmp_path):
         pixels = noise(6, 5, 4)
         Image.fromarray(pixels).save(tmp_path / "rgba.png")
-        Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+        Image.fromarray(pixels[..., 0]).save(tmp_path / "gray.png")
         Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
-        names = ("rgba", "grey", "deep")
+        names = ("rgba", "gray", "deep")
         read = {name: np.asarray(read_image(tmp_path / f"{name}.png")) for name in names}
         assert (read["rgba"] == pixels[..., :3]).all()
-        assert (read["grey"] == pixels[..., :1]).all() and (read["deep"] == pixels[..., :1]).all()
-        assert np.asarray(read_image(tmp_path / "grey.png", channels=1)).shape == (6, 5)
+        assert (read["gray"] == pixels[..., :1]).all() and (read["deep"] == pixels[..., :1]).all()
+        assert np.asarray(read_image(tmp_path / "gray.png", channels=1)).shape == (6, 5)
 
     @pytest.mark.parametrize("suffix", [".png", ".jpg"])
     def test_a_file_that_is_cut_short_is_named(self, tmp_path, suffix):

@@ -164,10 +164,10 @@ def test_the_shipped_classifier_knows_clothes_and_says_how_it_was_made(extractor
 
 
 def test_features_take_colour_and_other_sizes(extractor, clothes):
-    grey = extractor(clothes)
-    np.testing.assert_allclose(extractor(clothes.repeat(3, axis=3)), grey, atol=1e-5)
+    gray = extractor(clothes)
+    np.testing.assert_allclose(extractor(clothes.repeat(3, axis=3)), gray, atol=1e-5)
     doubled = clothes.repeat(2, axis=1).repeat(2, axis=2)
-    assert np.abs(extractor(doubled) - grey).mean() < 0.2 * np.abs(grey).mean()
+    assert np.abs(extractor(doubled) - gray).mean() < 0.2 * np.abs(gray).mean()
 
 
 def test_distance_grows_with_the_noise(clothes):
@@ -326,11 +326,11 @@ def test_a_folder_of_mixed_sizes_is_measured_and_said(run, tmp_path, clothes):
     assert sum("2 sizes: 50 of 28x28, 1 of 90x60" in message for message in caught) == 1
 
 
-def test_grey_colour_transparent_and_16_bit_images_are_one_set(run, tmp_path, clothes):
+def test_gray_colour_transparent_and_16_bit_images_are_one_set(run, tmp_path, clothes):
     a = write_folder(tmp_path / "a", clothes[:40])
     values = []
     for name, change in {
-        "grey": lambda x: x,
+        "gray": lambda x: x,
         "colour": lambda x: x.repeat(3, 2),
         "transparent": lambda x: np.concatenate([x.repeat(3, 2), x[..., :1] * 0], 2),
         "deep": lambda x: x.astype(np.uint16) * 257,
