@@ -35,7 +35,7 @@ from image_diffusion.scheduler import DDPMScheduler, DPMSolverScheduler
 # Dense bf16 products a second, from the makers' data sheets.
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 # Each measure stays for those below it.
-LADDER = ("fp32", "tf32", "bf16", "channels_last", "fused optimiser", "compiled", "CUDA graph")
+LADDER = ("fp32", "tf32", "bf16", "channels_last", "fused optimizer", "compiled", "CUDA graph")
 
 
 def sync(device):
@@ -103,7 +103,7 @@ def ladder_step(args, device, upto):
     if has["compiled"]:
         torch._dynamo.reset()
         network.compile(mode="reduce-overhead" if has["CUDA graph"] else None)
-    fused = {"fused": True} if has["fused optimiser"] else {"foreach": False}
+    fused = {"fused": True} if has["fused optimizer"] else {"foreach": False}
     optimizer = torch.optim.AdamW(network.parameters(), 2e-4, **fused)
     x0 = torch.randn(args.batch, 3, args.size, args.size, device=device)
     x0 = x0.contiguous(memory_format=layout)

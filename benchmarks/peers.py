@@ -77,7 +77,7 @@ def pairing_rows(x0, x1, sampler):
 
 
 def flow_training_rows(name, pairs, matcher):
-    """The same network, optimiser and draws: time of a step, and EMD at the end over its floor."""
+    """The same network, optimizer and draws: time of a step, and EMD at the end over its floor."""
     from torchdiffeq import odeint
 
     ends, times = ([], []), ([], [])

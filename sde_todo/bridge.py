@@ -287,7 +287,7 @@ def train_bridge(run, first=0):
     Args:
         run: has the numbers `rounds`, `iters` (steps of a direction in a round) and `refresh_every`
             (steps between two caches), and the functions `collect(name, half, i)`, which simulates
-            a direction and returns its Cache, and `fit(name, batch)`, one optimisation step.
+            a direction and returns its Cache, and `fit(name, batch)`, one optimization step.
             Half-round number `half` counts from 0, step i within it from 0.
         first: step to start from; in the middle of a cache, that cache is collected once more.
 

@@ -38,7 +38,7 @@ def plain_recipe(
         sde, and score_fn(t, x) with the averaged weights.
     """
     # TODO 1.4a: write this part in the place of the line that raises.
-    # Hint: network, optimiser, EMA, step function, train_diffusion, get_score_fn: one line each.
+    # Hint: network, optimizer, EMA, step function, train_diffusion, get_score_fn: one line each.
     #   Adam at 8e-3 with warmup_linear is a good start; sample with ema.model.
     raise NotImplementedError("TODO 1.4a: plain_recipe")
 

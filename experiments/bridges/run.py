@@ -46,7 +46,7 @@ class Predictor(nn.Module):
 
 
 class Side:
-    """One direction: its chain, its network, the moving average of it, and its optimiser."""
+    """One direction: its chain, its network, the moving average of it, and its optimizer."""
 
     def __init__(self, chain, net, config, device):
         self.chain = chain
@@ -76,7 +76,7 @@ class Side:
         get_ema_multi_avg_fn(decay)(self.averaged, self.weights, None)
 
     def reset(self):
-        """Begin again with the first weights and an optimiser that knows nothing."""
+        """Begin again with the first weights and an optimizer that knows nothing."""
         self.model.load_state_dict(self.initial)
         self.optimizer.state.clear()
 
@@ -107,7 +107,7 @@ class BridgeRun:
         self.walked = {n: walked_chain(chain, config["variance"]) for n, chain in chains.items()}
         self.step = 2 * config["skip_rounds"] * self.iters
         self.losses, self.recent, self.history = [], [], []
-        if config["method"] == "sb-fbsde-joint":  # one optimiser for the weights of both
+        if config["method"] == "sb-fbsde-joint":  # one optimizer for the weights of both
             weights = {"params": self.sides["forward"].weights}
             self.sides["backward"].optimizer.add_param_group(weights)
         columns = config["batch_size"] // world_size
@@ -210,7 +210,7 @@ class BridgeRun:
         return loss.detach()
 
     def descend(self, side, loss):
-        """One step of the optimiser, against the gradient, clipped where the networks are large."""
+        """One step of the optimizer, against the gradient, clipped where the networks are large."""
         side.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.config["clip"]:

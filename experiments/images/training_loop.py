@@ -24,7 +24,7 @@ from given.runtime.run_log import LOG_EVERY, close_window, save
 
 
 class Run:
-    """The state of a training run: model, optimiser, average, and the number of steps done.
+    """The state of a training run: model, optimizer, average, and the number of steps done.
 
     Args:
         config: see `make_config`. device: where it trains. rank, world_size: of this process.

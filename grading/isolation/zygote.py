@@ -66,9 +66,9 @@ def warm_up():
 
     torch.set_num_threads(1)  # before anything else: a pool of threads does not survive a fork
     layer = torch.nn.Conv2d(1, 8, 3)
-    optimiser = torch.optim.Adam(layer.parameters())
+    optimizer = torch.optim.Adam(layer.parameters())
     layer(torch.zeros(2, 1, 8, 8).half().float()).square().sum().backward()
-    optimiser.step()
+    optimizer.step()
 
 
 def supervise(request):

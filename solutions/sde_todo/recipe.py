@@ -38,7 +38,7 @@ def plain_recipe(
         sde, and score_fn(t, x) with the averaged weights.
     """
     # BEGIN SOLUTION 1.4a
-    # Hint: network, optimiser, EMA, step function, train_diffusion, get_score_fn: one line each.
+    # Hint: network, optimizer, EMA, step function, train_diffusion, get_score_fn: one line each.
     #   Adam at 8e-3 with warmup_linear is a good start; sample with ema.model.
     torch.manual_seed(seed)
     sde = VPSDE(N=200) if sde is None else sde

@@ -95,10 +95,10 @@ def get_sde_step_fn(
     stable_target=None,
     schedule=None,
 ):
-    """Return step_fn(batch) -> loss: one optimisation step of score matching.
+    """Return step_fn(batch) -> loss: one optimization step of score matching.
 
     Args:
-        model: network (t, x). ema: `EMA` of it, or None. opt: optimiser of its parameters.
+        model: network (t, x). ema: `EMA` of it, or None. opt: optimizer of its parameters.
         loss_fn: called as loss_fn(t, x_t, score_fn, y, weight).
         sde: the forward process.
         predicts: what the network predicts, see `get_score_fn`.
@@ -146,7 +146,7 @@ def get_sde_step_fn(
 
 
 def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp=None, walk=None):
-    """Return step_fn(batch) -> loss: one optimisation step of SB-FBSDE (Chen et al. 2022).
+    """Return step_fn(batch) -> loss: one optimization step of SB-FBSDE (Chen et al. 2022).
 
     With `SBALoss` the batch is (dt, s, x, z_other): states of the other direction, frozen, and its
     policy there; `policy` learns. With `SBJLoss` it is where paths start, (B, ...): they follow
@@ -154,7 +154,7 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
     the state behind a step, each at the time at which its own chain takes that step.
 
     Args:
-        policy: network (s, x), z of dX = g z ds + g dW. opt: optimiser of what learns.
+        policy: network (s, x), z of dX = g z ds + g dW. opt: optimizer of what learns.
         loss_fn: `SBALoss` or `SBJLoss`. chain: `bridge.Chain` in the clock of `policy`.
         other, prior_logp, walk: for SBJLoss, the policy of the way back, log q(x) -> (B,), and
             the paths of `policy`, x (B, ...) -> states (N + 1, B, ...), with gradients.

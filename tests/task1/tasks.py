@@ -116,7 +116,7 @@ TASKS = {
         20,
         [
             "Encode x, embed t, add both, go through the blocks, map to in_dim numbers.",
-            "Layers must be attributes (or in an nn.ModuleList), or the optimiser misses them.",
+            "Layers must be attributes (or in an nn.ModuleList), or the optimizer misses them.",
             "z = encoder(x) + time(t); for block in blocks: z = z + block(silu(z)); out(z).",
         ],
     ),
@@ -230,7 +230,7 @@ TASKS = {
         "sde_todo/train.py",
         25,
         [
-            "Noise the batch to the drawn times, ask the loss, step the optimiser.",
+            "Noise the batch to the drawn times, ask the loss, step the optimizer.",
             "x_t = mean + std z; y = dsm_target(z, std); w = time_weight * weight_fn(...), (B,).",
             "Order: opt.zero_grad, loss.backward, opt.step, ema.update, schedule.step.",
         ],

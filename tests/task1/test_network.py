@@ -72,7 +72,7 @@ class Layers:
             full,
             "number of parameters",
             {
-                "there are none that the optimiser can find: keep layers as attributes or in an "
+                "there are none that the optimizer can find: keep layers as attributes or in an "
                 "nn.Sequential, not in a list": 0,
                 "the biases are missing": 3 * 16 + 16 * 8 + 8 * 2,
             },
@@ -132,7 +132,7 @@ class Residual:
         out = got["out"]
         expect(out * 0, np.zeros((7, 3)), "output")
         expect_that(
-            got["counts"][0] > 0, "The network has no parameters that the optimiser can find."
+            got["counts"][0] > 0, "The network has no parameters that the optimizer can find."
         )
         expect_that(got["counts"][1] > got["counts"][0], "dec_shapes is not used.")
         expect_that(got["counts"][2] != got["counts"][0], "enc_shapes is not used.")

@@ -170,7 +170,7 @@ def make_step(torch, loss, n, **options):
 
 @graded("1.2n", points=3)
 class Update:
-    """What a step does to the weights: a fresh gradient, one optimiser step, then the average."""
+    """What a step does to the weights: a fresh gradient, one optimizer step, then the average."""
 
     def inputs(rng):
         return {"batch": rng.normal(size=(8, 3))}
@@ -240,6 +240,6 @@ class Update:
             got["weights"],
             "weights that the EMA saw",
             {
-                "the average is updated before the optimiser's step": np.repeat(b[:3, None], 3, 1),
+                "the average is updated before the optimizer's step": np.repeat(b[:3, None], 3, 1),
             },
         )

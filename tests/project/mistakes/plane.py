@@ -103,7 +103,7 @@ MISTAKES = {
     "step uses fresh noise": ("1.2n", "train", "y = dsm_target(z, std)", "y = dsm_target(torch.randn_like(z), std)", "noise that is not in x_t"),
     "step multiplies noise by the variance": ("1.2n", "train", "x_t = alpha * batch + std * z", "x_t = alpha * batch + std**2 * z", "std^2"),
     "step never clears the gradient": ("1.2n", "train", "        opt.zero_grad()\n        loss = loss_fn(", "        loss = loss_fn(", "add up"),
-    "step averages before it steps": ("1.2n", "train", "        opt.step()\n        if ema is not None:\n            ema.update()\n        if schedule", "        if ema is not None:\n            ema.update()\n        opt.step()\n        if schedule", "before the optimiser"),
+    "step averages before it steps": ("1.2n", "train", "        opt.step()\n        if ema is not None:\n            ema.update()\n        if schedule", "        if ema is not None:\n            ema.update()\n        opt.step()\n        if schedule", "before the optimizer"),
     "step forgets the time weight": ("1.2n", "train", "w = time_weight * weight_fn(", "w = weight_fn(", "time_weight"),
     # 1.3
     "grid is t": ("1.3a", "sampling", "return (T - t).float()", "return t.float()", "this is t"),
