@@ -128,7 +128,7 @@ class Inpainter:
 
             gradient of ||r||_2 with respect to x_t
 
-        (Chung et al. 2022, equation 14; the norm in the place of its square makes the step size
+        (Chung et al. 2022, eq. 14; the norm in the place of its square makes the step size
         fit every noise level, as in Chung et al. 2023.)
 
         Args:

@@ -77,7 +77,7 @@ class ResBlock(nn.Module):
     Args:
         in_ch, out_ch: channels. emb_ch: width of the condition. dropout: probability.
         scale_shift: the condition scales and shifts the second norm's output (Dhariwal and Nichol
-            2021, equation 8) where it is else added before that norm (Ho et al. 2020).
+            2021, eq. 8) where it is else added before that norm (Ho et al. 2020).
         resample: changes the resolution of both ways, before the first conv and before the
             shortcut, which then has a conv (Brock et al. 2019, figure 15); see Resample.
         rescale: the sum of both ways is divided by sqrt(2); see `join`.

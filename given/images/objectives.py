@@ -6,7 +6,7 @@ of abar with a weight:
 
     E weight(abar) || noise - network(x_t, timestep of abar) ||^2.
 
-Song et al. 2021, equation 7, weigh the squared error of the score by lambda(t). The score is
+Song et al. 2021, eq. 7, weigh the squared error of the score by lambda(t). The score is
 -noise / std, so lambda = std^2 gives the weight 1, and the likelihood weighting lambda = g^2 (Song,
 Durkan et al. 2021, theorem 1) gives g^2 / std^2. Over time this is, for every process, the fall of
 the log SNR: g^2 / std^2 = -d/dt log(alpha^2 / std^2).
@@ -26,7 +26,7 @@ from given.images.unet import SIGMA_DATA
 
 
 def vp(numbers, ends, likelihood=False, beta_min=0.1, beta_max=20.0):
-    """VP at uniform times: alpha^2 = exp(-B), std^2 = 1 - exp(-B) (Song et al. 2021, equation 33).
+    """VP at uniform times: alpha^2 = exp(-B), std^2 = 1 - exp(-B) (Song et al. 2021, eq. 33).
 
     With beta(t) = beta_min + (beta_max - beta_min) t and B its integral from 0 to t; g^2 = beta.
 
@@ -101,7 +101,7 @@ def smld(numbers, ends, N=1000, sigma_min=0.02, sigma_max=100.0):
     """SMLD: N scales in geometric sequence, one as likely as another, and lambda = sigma_i^2.
 
     sigma_i = sigma_min (sigma_max / sigma_min)^(i / (N - 1)), i = 0 .. N-1 (Song and Ermon 2019,
-    equations 5 and 6); the weight of the noise's error is 1.
+    eq. 5 and 6); the weight of the noise's error is 1.
 
     Args:
         numbers: (B,) uniform. ends: see above. N, sigma_min, sigma_max: of the sequence.
@@ -121,7 +121,7 @@ def edm(numbers, ends, mean=-1.2, std=1.2):
 
     The error of D is sigma times that of the noise, which therefore has the weight lambda sigma^2 =
     1 + sigma^2 / sigma_data^2; then the error of F has the weight lambda c_out^2 = 1 (Karras et al.
-    2022, equation 8 and table 1). Levels beyond the ends take the nearer end.
+    2022, eq. 8 and table 1). Levels beyond the ends take the nearer end.
 
     Args:
         numbers: (B,) standard normal. ends: see above. mean, std: of log sigma.

@@ -9,7 +9,7 @@ x_0 + sigma noise, what stands inside may see another input and predict another 
     ve       F(x_sigma) = noise, so that the score of x_sigma is -F / sigma
                                         (Song and Ermon 2020, technique 3; Song et al. 2021)
     edm      D = c_skip x_sigma + c_out F(c_in x_sigma), noise = (x_sigma - D) / sigma
-                                                       (Karras et al. 2022, equation 7, table 1)
+                                                       (Karras et al. 2022, eq. 7, table 1)
 
 The size of v is the same at every timestep. Under a cosine schedule the simple loss of its noise
 weighs the noise levels almost as Karras et al. 2022 do.

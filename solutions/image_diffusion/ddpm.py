@@ -38,7 +38,7 @@ class DiffusionModule(nn.Module):
         return self.get_loss(x0, class_label, noise, timestep, weight)
 
     def get_loss(self, x0, class_label=None, noise=None, timestep=None, weight=None):
-        """The simple loss (Ho et al. 2020, equation 14).
+        """The simple loss (Ho et al. 2020, eq. 14).
 
             E || noise - network(sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, t) ||^2
 
@@ -129,7 +129,7 @@ class DiffusionModule(nn.Module):
         # END SOLUTION
 
     def guided_noise(self, x, timestep, class_label, guidance_scale):
-        """Classifier-free guidance (Ho and Salimans 2022, equation 6 with s = 1 + w).
+        """Classifier-free guidance (Ho and Salimans 2022, eq. 6 with s = 1 + w).
 
             e_u + s (e_c - e_u),   e_u with the null class 0, e_c with the class
 

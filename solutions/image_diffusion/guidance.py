@@ -145,7 +145,7 @@ class Measured(Inpainter):
     def mcg_gradient(self, x, timestep):
         """The noise in x_t, and the gradient of ||y - A x0_hat||_2 with respect to x_t.
 
-        As `Inpainter.mcg_gradient`, for any measurement (Chung et al. 2023, DPS, equation 16).
+        As `Inpainter.mcg_gradient`, for any measurement (Chung et al. 2023, DPS, eq. 16).
 
         Args:
             x: x_t (B, C, H, W). timestep: t.

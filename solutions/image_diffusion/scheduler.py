@@ -25,7 +25,7 @@ def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):
     linear: from beta_1 to beta_T in equal steps, both ends included (Ho et al. 2020).
     quad: the squares of numbers in equal steps from sqrt(beta_1) to sqrt(beta_T).
     cosine: beta_t = min(1 - f(t + 1) / f(t), .999) with f(t) = cos^2((t / T + s) / (1 + s) pi / 2)
-    and s = .008 (Nichol and Dhariwal 2021, equation 17).
+    and s = .008 (Nichol and Dhariwal 2021, eq. 17).
 
     Args:
         T: number of timesteps. beta_1, beta_T: first and last beta (linear, quad). mode: as above.
@@ -100,7 +100,7 @@ class BaseScheduler(nn.Module):
         return torch.randint(self.num_train_timesteps, (batch_size,), device=device)
 
     def add_noise(self, original_sample, timesteps, noise=None):
-        """Draw x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, equation 4).
+        """Draw x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4).
 
         Args:
             original_sample: x_0 (B, C, H, W). timesteps: (B,), one for each image.
@@ -240,7 +240,7 @@ class DDIMScheduler(BaseScheduler):
         self.eta = eta
 
     def step(self, sample, timestep, noise_pred, eta=None):
-        """One step x_t -> x_s (Song et al. 2021, equations 12 and 16).
+        """One step x_t -> x_s (Song et al. 2021, eq. 12 and 16).
 
             x0 = (x_t - sqrt(1 - abar_t) noise_pred) / sqrt(abar_t)
             sigma = eta sqrt((1 - abar_s) / (1 - abar_t)) sqrt(1 - abar_t / abar_s)
@@ -279,7 +279,7 @@ class DPMSolverScheduler(BaseScheduler):
         """Choose n timesteps: "karras", "trailing" or "leading".
 
         karras: the timesteps whose sqrt(1 - abar) / sqrt(abar) is nearest to the sequence of Karras
-        et al. 2022, equation 5, with rho = 7. See BaseScheduler for the others.
+        et al. 2022, eq. 5, with rho = 7. See BaseScheduler for the others.
         """
         if spacing != "karras":
             super().set_timesteps(n, spacing)

@@ -14,7 +14,7 @@ from given.noise import noise_like
 
 
 def karras_sigmas(n, sigma_min=0.02, sigma_max=80.0, rho=7.0):
-    """The noise levels of n steps, and the 0 behind them (Karras et al. 2022, equation 5).
+    """The noise levels of n steps, and the 0 behind them (Karras et al. 2022, eq. 5).
 
         sigma_i = (sigma_max^(1/rho) + i / (n - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho
 

@@ -74,7 +74,7 @@ ALTERNATIVES = {
          "timesteps = [(n - 1 - i) * (T // n) for i in range(n)]"),
         ("scheduler", code.SET, "self.timesteps = torch.tensor(timesteps, dtype=torch.int32)"),
     ],
-    "ddpm mean by x0, equation 7 of Ho et al.": [
+    "ddpm mean by x0, eq. 7 of Ho et al.": [
         ("scheduler", code.MEAN,
          "x0 = (sample - (1 - abar_t).sqrt() * noise_pred) / abar_t.sqrt()\n"
          "        mean = abar_s.sqrt() * beta / (1 - abar_t) * x0\n"
