@@ -54,7 +54,7 @@ class DiffusionModule(nn.Module):
         """
         if class_label is not None:
             class_label = self.drop_labels(class_label)
-        # TODO 2.1e: write this part in the place of the line that raises.
+        # TODO 2.1e: replace the raise below with your code.
         # Hint: var_scheduler.uniform_sample_t, var_scheduler.add_noise, the network, F.mse_loss.
         # Hint: add_noise returns the noise that is in x_t: compare with that.
         # Hint: F.mse_loss(..., reduction="none").flatten(1).mean(1) is one error for each image.
@@ -74,7 +74,7 @@ class DiffusionModule(nn.Module):
             (B, C, H, W), or a list of the n + 1 states x_T .. x_0.
         """
         x = noise_like(torch.empty(batch_size, *self.image_shape, device=self.device))
-        # TODO 2.1i: write this part in the place of the line that raises.
+        # TODO 2.1i: replace the raise below with your code.
         # Hint: for each t: self.predict_noise(x, t, class_label, guidance_scale), then step.
         raise NotImplementedError("TODO 2.1i: DiffusionModule.sample")
 
@@ -105,7 +105,7 @@ class DiffusionModule(nn.Module):
         Returns:
             (B,) a new tensor; the argument stays as it is.
         """
-        # TODO 2.2a: write this part in the place of the line that raises.
+        # TODO 2.2a: replace the raise below with your code.
         # Hint: self.training is False after .eval().
         # Hint: one uniform number for each image; torch.where.
         raise NotImplementedError("TODO 2.2a: DiffusionModule.drop_labels")
@@ -124,7 +124,7 @@ class DiffusionModule(nn.Module):
         Returns:
             like x.
         """
-        # TODO 2.2b: write this part in the place of the line that raises.
+        # TODO 2.2b: replace the raise below with your code.
         # Hint: network(x, timestep, labels), once with class_label and once with zeros.
         # Hint: torch.zeros_like(class_label) is the null class for every image.
         raise NotImplementedError("TODO 2.2b: DiffusionModule.guided_noise")
@@ -149,7 +149,7 @@ class DiffusionModule(nn.Module):
 
         def score(t, x):
             a, b = alpha_std(sde, t, x)  # (B, 1, 1, 1) each
-            # TODO 2.1j: write this part in the place of the line that raises.
+            # TODO 2.1j: replace the raise below with your code.
             # Hint: var_scheduler.timestep_of(abar) with abar of shape (B,).
             # Hint: self.predict_noise(scaled x, timestep, class_label, guidance_scale).
             raise NotImplementedError("TODO 2.1j: DiffusionModule.score_fn.score")

@@ -63,13 +63,13 @@ class Gray:
 
     def measure(self, x):
         """A x, (B, 1, H, W)."""
-        # TODO 2.5a: write this part in the place of the line that raises.
+        # TODO 2.5a: replace the raise below with your code.
         # Hint: keepdim=True keeps the axis of the channels.
         raise NotImplementedError("TODO 2.5a: Gray.measure")
 
     def adjoint(self, y):
         """A^T y, (B, C, H, W): the same share of y in every channel."""
-        # TODO 2.5a: write this part in the place of the line that raises.
+        # TODO 2.5a: replace the raise below with your code.
         # Hint: A is a row of C numbers 1 / sqrt(C); its transpose is a column of the same numbers.
         raise NotImplementedError("TODO 2.5a: Gray.adjoint")
 
@@ -88,13 +88,13 @@ class Pool:
 
     def measure(self, x):
         """A x, (B, C, H / k, W / k)."""
-        # TODO 2.5a: write this part in the place of the line that raises.
+        # TODO 2.5a: replace the raise below with your code.
         # Hint: F.avg_pool2d takes the means.
         raise NotImplementedError("TODO 2.5a: Pool.measure")
 
     def adjoint(self, y):
         """A^T y, (B, C, H, W): every pixel of a block gets y / k."""
-        # TODO 2.5a: write this part in the place of the line that raises.
+        # TODO 2.5a: replace the raise below with your code.
         # Hint: F.interpolate(..., mode="nearest") repeats pixels.
         raise NotImplementedError("TODO 2.5a: Pool.adjoint")
 
@@ -127,7 +127,7 @@ class Measured(Inpainter):
         Returns:
             like x.
         """
-        # TODO 2.5b: write this part in the place of the line that raises.
+        # TODO 2.5b: replace the raise below with your code.
         # Hint: self.operator.measure is A, self.operator.adjoint A^T, noise_like(x) the noise.
         raise NotImplementedError("TODO 2.5b: Measured.project")
 
@@ -148,7 +148,7 @@ class Measured(Inpainter):
             the noise and the gradient, like x both, without a graph behind them.
         """
         abar = self.scheduler.abar(timestep)
-        # TODO 2.5c: write this part in the place of the line that raises.
+        # TODO 2.5c: replace the raise below with your code.
         # Hint: x0_hat = (x - sqrt(1 - abar) noise) / sqrt(abar), with the graph through the noise.
         # Hint: one norm for each image, and their sum, as in 2.3e.
         raise NotImplementedError("TODO 2.5c: Measured.mcg_gradient")
@@ -169,7 +169,7 @@ class Measured(Inpainter):
         from sde_todo.sampling import reverse_diffusion_step
 
         a, b = alpha_std(reverse, s_next, x)  # x at s_next is a x_0 + b noise
-        # TODO 2.5d: write this part in the place of the line that raises.
+        # TODO 2.5d: replace the raise below with your code.
         # Hint: reverse_diffusion_step(reverse, s, ds, x) gives the state and its evaluations.
         # Hint: reverse.correct_fn(s_next, x, snr) at the new time.
         raise NotImplementedError("TODO 2.5d: Measured.step_and_correct")
@@ -221,7 +221,7 @@ class ClassifierGuided(DiffusionModule):
         Returns:
             like x, without a graph behind it.
         """
-        # TODO 2.5e: write this part in the place of the line that raises.
+        # TODO 2.5e: replace the raise below with your code.
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), log_softmax over the classes.
         # Hint: labels count from 1, columns from 0. The sum over the batch has each one's gradient.
         raise NotImplementedError("TODO 2.5e: ClassifierGuided.class_gradient")
@@ -242,7 +242,7 @@ class ClassifierGuided(DiffusionModule):
         if class_label is None or guidance_scale == 0:
             return noise
         abar = abar_between(self.var_scheduler, timestep, x)
-        # TODO 2.5f: write this part in the place of the line that raises.
+        # TODO 2.5f: replace the raise below with your code.
         # Hint: noise is minus sqrt(1 - abar) times the score: hence the sign and the factor.
         raise NotImplementedError("TODO 2.5f: ClassifierGuided.predict_noise")
 

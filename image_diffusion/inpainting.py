@@ -66,7 +66,7 @@ class Inpainter:
             like x.
         """
         abar = self.scheduler.abar(timestep)
-        # TODO 2.3a: write this part in the place of the line that raises.
+        # TODO 2.3a: replace the raise below with your code.
         # Hint: noise_like(x) for the noise; abar says how much of it.
         raise NotImplementedError("TODO 2.3a: Inpainter.paste_known")
 
@@ -78,7 +78,7 @@ class Inpainter:
             (B, C, H, W), equal to x0 where the mask is 0.
         """
         x = self.start()
-        # TODO 2.3b: write this part in the place of the line that raises.
+        # TODO 2.3b: replace the raise below with your code.
         # Hint: for each t: predict_noise, scheduler.step, paste_known.
         # Hint: after the step x stands at scheduler.previous(t): paste at that timestep.
         raise NotImplementedError("TODO 2.3b: Inpainter.replacement")
@@ -97,7 +97,7 @@ class Inpainter:
             x_t, like x.
         """
         abar_s, abar_t = self.scheduler.abar(s), self.scheduler.abar(t)
-        # TODO 2.3c: write this part in the place of the line that raises.
+        # TODO 2.3c: replace the raise below with your code.
         # Hint: as add_noise, with the ratio abar_t / abar_s in the place of abar.
         raise NotImplementedError("TODO 2.3c: Inpainter.renoise")
 
@@ -115,7 +115,7 @@ class Inpainter:
             (B, C, H, W), equal to x0 where the mask is 0.
         """
         x = self.start()
-        # TODO 2.3d: write this part in the place of the line that raises.
+        # TODO 2.3d: replace the raise below with your code.
         # Hint: an inner loop around the two lines of `replacement`.
         # Hint: renoise after every try but the last.
         raise NotImplementedError("TODO 2.3d: Inpainter.repaint")
@@ -138,7 +138,7 @@ class Inpainter:
             the noise and the gradient, like x both, without a graph behind them.
         """
         abar = self.scheduler.abar(timestep)
-        # TODO 2.3e: write this part in the place of the line that raises.
+        # TODO 2.3e: replace the raise below with your code.
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), torch.autograd.grad.
         # Hint: one norm for each image, and their sum: the images do not mix.
         raise NotImplementedError("TODO 2.3e: Inpainter.mcg_gradient")
@@ -156,7 +156,7 @@ class Inpainter:
             (B, C, H, W), equal to x0 where the mask is 0.
         """
         x = self.start()
-        # TODO 2.3f: write this part in the place of the line that raises.
+        # TODO 2.3f: replace the raise below with your code.
         # Hint: mcg_gradient gives the noise for the step as well.
         raise NotImplementedError("TODO 2.3f: Inpainter.mcg")
 

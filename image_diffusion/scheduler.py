@@ -38,7 +38,7 @@ def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):
     """
     if mode not in ("linear", "quad", "cosine"):
         raise ValueError(f"Unknown mode {mode!r}; use 'linear', 'quad' or 'cosine'.")
-    # TODO 2.1a: write this part in the place of the line that raises.
+    # TODO 2.1a: replace the raise below with your code.
     # Hint: torch.linspace(..., dtype=torch.float64) includes both ends.
     # Hint: cosine: f at the T + 1 points t = 0 .. T gives all T ratios f(t + 1) / f(t) at once.
     raise NotImplementedError("TODO 2.1a: make_betas")
@@ -53,7 +53,7 @@ def make_alphas(betas):
     Returns:
         alphas (T,), alphas_cumprod (T,).
     """
-    # TODO 2.1b: write this part in the place of the line that raises.
+    # TODO 2.1b: replace the raise below with your code.
     # Hint: torch.cumprod.
     raise NotImplementedError("TODO 2.1b: make_alphas")
 
@@ -100,7 +100,7 @@ class BaseScheduler(nn.Module):
         Returns:
             x_t (B, C, H, W), and the noise that is in it.
         """
-        # TODO 2.1c: write this part in the place of the line that raises.
+        # TODO 2.1c: replace the raise below with your code.
         # Hint: alphas_cumprod[timesteps] has shape (B,); give it three more axes of length 1.
         # Hint: noise_like(x) draws standard normal numbers in the shape of x.
         raise NotImplementedError("TODO 2.1c: BaseScheduler.add_noise")
@@ -120,7 +120,7 @@ class BaseScheduler(nn.Module):
         """
         T = self.num_train_timesteps
         self._check_steps(n, spacing, ("trailing", "leading"))
-        # TODO 2.1f: write this part in the place of the line that raises.
+        # TODO 2.1f: replace the raise below with your code.
         # Hint: floor(T / n) is T // n.
         # Hint: trailing: np.round(np.arange(T, 0, -T / n)) - 1, cut to n entries.
         raise NotImplementedError("TODO 2.1f: BaseScheduler.set_timesteps")
@@ -196,7 +196,7 @@ class DDPMScheduler(BaseScheduler):
         """
         s = self.previous(timestep)
         abar_t, abar_s = self.abar(timestep), self.abar(s)
-        # TODO 2.1d: write this part in the place of the line that raises.
+        # TODO 2.1d: replace the raise below with your code.
         # Hint: s is -1 in the last step: return the mean itself.
         # Hint: the noise is multiplied by a standard deviation, the root of the variance.
         raise NotImplementedError("TODO 2.1d: DDPMScheduler.step")
@@ -232,7 +232,7 @@ class DDIMScheduler(BaseScheduler):
         """
         eta = self.eta if eta is None else eta
         abar_t, abar_s = self.abar(timestep), self.abar(self.previous(timestep))
-        # TODO 2.1g: write this part in the place of the line that raises.
+        # TODO 2.1g: replace the raise below with your code.
         # Hint: the three lines of the docstring; abar_s is 1 in the last step already.
         raise NotImplementedError("TODO 2.1g: DDIMScheduler.step")
 
@@ -283,7 +283,7 @@ class DPMSolverScheduler(BaseScheduler):
         abar_t, abar_s = self.abar(timestep), self.abar(s)
         if int(timestep) == int(self.timesteps[0]):
             self.before = None
-        # TODO 2.1h: write this part in the place of the line that raises.
+        # TODO 2.1h: replace the raise below with your code.
         # Hint: keep (x0, h) in self.before at the end of every step but the last.
         # Hint: lambda = torch.logit(abar) / 2.
         raise NotImplementedError("TODO 2.1h: DPMSolverScheduler.step")

@@ -35,7 +35,7 @@ def gamma_schedule(text, N):
     if N % 2 or not 2 <= N <= 10**6:
         raise ValueError(f"N = {N}: the number of steps must be even, at least 2, at most 10^6.")
     kind, ends = _read_schedule(text)
-    # TODO 1.6e: write this part in the place of the line that raises.
+    # TODO 1.6e: replace the raise below with your code.
     # Hint: ends is [G] or [A, B], all floats. torch.linspace has N // 2 numbers for a half;
     #   flip(0) is its mirror image.
     raise NotImplementedError("TODO 1.6e: gamma_schedule")
@@ -86,7 +86,7 @@ def reference_chain(gammas, theta=0.0):
     Args:
         gammas: (N,). theta: 0 for Brownian motion, where q_k = 2 gamma_k.
     """
-    # TODO 1.6f: write this part in the place of the line that raises.
+    # TODO 1.6f: replace the raise below with your code.
     # Hint: Brownian motion: a = 1, q = 2 gamma. For theta > 0: a = exp(-theta dt), and q is what
     #   an OU process gains in dt: sigma^2 (1 - a^2) / (2 theta). s starts with 0.
     raise NotImplementedError("TODO 1.6f: reference_chain")
@@ -94,7 +94,7 @@ def reference_chain(gammas, theta=0.0):
 
 def reverse_chain(chain):
     """The same reference seen from its other end; valid as both processes are reversible."""
-    # TODO 1.6f: write this part in the place of the line that raises.
+    # TODO 1.6f: replace the raise below with your code.
     # Hint: the other direction meets the steps in the opposite order, and its clock is 1 - s.
     raise NotImplementedError("TODO 1.6f: reverse_chain")
 
@@ -110,7 +110,7 @@ def bridge_weights(chain):
     Returns:
         to_state, to_end, var: (N,) each. The last step goes to the end: 0, 1, 0.
     """
-    # TODO 1.6g: write this part in the place of the line that raises.
+    # TODO 1.6g: replace the raise below with your code.
     # Hint: from the last step to the first: A_{k-1} = A_k a_k, V_{k-1} = V_k + A_k^2 q_k, from
     #   A = 1, V = 0. Then to_end = q A / (V + A^2 q), to_state = a V / (V + A^2 q).
     raise NotImplementedError("TODO 1.6g: bridge_weights")
@@ -143,7 +143,7 @@ def mean_map(method, chain, model, published=False):
 
     def F(k, x):
         p = model(torch.full((len(x),), s[k]).to(x), x)
-        # TODO 1.6h: write this part in the place of the line that raises.
+        # TODO 1.6h: replace the raise below with your code.
         # Hint: four cases. dt[k], chain.sigma, left[k], to_state[k] and to_end[k] are numbers.
         raise NotImplementedError("TODO 1.6h: mean_map.F")
 
@@ -167,7 +167,7 @@ def simulate(chain, F, x, noise=torch.randn_like):
     """
     states, means = [x], []
     for k in range(chain.N):
-        # TODO 1.6i: write this part in the place of the line that raises.
+        # TODO 1.6i: replace the raise below with your code.
         # Hint: append F(k, states[-1]) to means, and the next state to states.
         raise NotImplementedError("TODO 1.6i: simulate")
     return torch.stack(states), torch.stack(means)
@@ -184,7 +184,7 @@ def draw_between(chain, start, end, noise=torch.randn_like):
     Returns:
         (N + 1, B, ...), whose first and last are start and end.
     """
-    # TODO 1.6j: write this part in the place of the line that raises.
+    # TODO 1.6j: replace the raise below with your code.
     # Hint: bridge_weights(chain), one loop. var of the last step is 0 and to_end is 1.
     raise NotImplementedError("TODO 1.6j: draw_between")
 
@@ -195,7 +195,7 @@ def maps_at_next(F, states):
     Args:
         F: mean map of the simulated direction. states: (N + 1, B, ...) from `simulate`.
     """
-    # TODO 1.6k: write this part in the place of the line that raises.
+    # TODO 1.6k: replace the raise below with your code.
     # Hint: step k of F at states[k + 1], for k from 0 to N - 1.
     raise NotImplementedError("TODO 1.6k: maps_at_next")
 
@@ -241,7 +241,7 @@ def target(method, chain, pairs, published=False):
     left = chain.s[1:].to(x)[k].view(shape)  # to the other direction, which stands at x_{k+1}
     if published:
         left = ((k + 1) / chain.N).to(x).view(shape)
-    # TODO 1.6l: write this part in the place of the line that raises.
+    # TODO 1.6l: replace the raise below with your code.
     # Hint: dt and left are (B, 1, ...). In the drift of dsb, x_{k+1} cancels.
     raise NotImplementedError("TODO 1.6l: target")
 
@@ -274,7 +274,7 @@ class Cache:
         """
         column = torch.arange(len(self.order), device=self.order.device)
         i = i % len(self)
-        # TODO 1.6m: write this part in the place of the line that raises.
+        # TODO 1.6m: replace the raise below with your code.
         # Hint: order[:, i] counts pairs: row = it // N, step k = it % N. The pair's states are
         #   states[k + 1, row, column], states[k, row, column] and states[0, row, column]. What is
         #   s of the simulated direction is 1 - s of the trained one.
@@ -296,7 +296,7 @@ def train_bridge(run, first=0):
     """
     for step in range(first, 2 * run.rounds * run.iters):
         half, i = divmod(step, run.iters)
-        # TODO 1.6n: write this part in the place of the line that raises.
+        # TODO 1.6n: replace the raise below with your code.
         # Hint: half-rounds 0, 2, ... train "forward" on trajectories of "backward", the others the
         #   reverse. A cache that began at step i - since is asked for batch number since.
         raise NotImplementedError("TODO 1.6n: train_bridge")

@@ -23,7 +23,7 @@ def flow_path(x0, x1, t):
         x_t and its velocity, both (B, ...).
     """
     t = t.view(-1, *[1] * (x0.ndim - 1))
-    # TODO 1.6a: write this part in the place of the line that raises.
+    # TODO 1.6a: replace the raise below with your code.
     # Hint: t is (B, 1, ...) now. At t = 0 the point is x0.
     raise NotImplementedError("TODO 1.6a: flow_path")
 
@@ -38,7 +38,7 @@ def flow_loss(model, x0, x1, t):
     Args:
         model: called as model(t, x). x0, x1: (B, ...). t: (B,).
     """
-    # TODO 1.6b: write this part in the place of the line that raises.
+    # TODO 1.6b: replace the raise below with your code.
     # Hint: flow_path gives both the input of the model and what it shall predict.
     raise NotImplementedError("TODO 1.6b: flow_loss")
 
@@ -58,7 +58,7 @@ def flow_sample(model, x, steps=50, reverse=False):
     times = times[::-1] if reverse else times
     states = [x]
     for t, t_next in itertools.pairwise(times):
-        # TODO 1.6c: write this part in the place of the line that raises.
+        # TODO 1.6c: replace the raise below with your code.
         # Hint: an Euler step to t_next, then the mean of the velocities at both of its ends. The
         #   step t_next - t is negative on the way back; models want a tensor of times (B,).
         raise NotImplementedError("TODO 1.6c: flow_sample")
@@ -77,7 +77,7 @@ def ot_coupling(x0, x1):
     Returns:
         j: (B,) whole numbers, a permutation: x0[i] belongs to x1[j[i]].
     """
-    # TODO 1.6d: write this part in the place of the line that raises.
+    # TODO 1.6d: replace the raise below with your code.
     # Hint: ot.emd([], [], cost) takes a (B, B) cost in float64 NumPy and returns the plan, with
     #   one entry of 1/B in each row. Squared distances: torch.cdist(...) ** 2.
     raise NotImplementedError("TODO 1.6d: ot_coupling")

@@ -38,7 +38,7 @@ class LightSB(nn.Module):
         """log v(y), (B,), for y (B, D)."""
         D = y.shape[1]
         away = (y[:, None] - self.r).transpose(0, 1)  # (K, B, D)
-        # TODO 1.6r: write this part in the place of the line that raises.
+        # TODO 1.6r: replace the raise below with your code.
         # Hint: with u = L^{-1} (y - r), log N(y | r, eps S) = -|u|^2/(2 eps) - log det L
         #   - D/2 log(2 pi eps). torch.linalg.solve_triangular(L, away.mT, upper=False) gives u.
         raise NotImplementedError("TODO 1.6r: LightSB.log_v")
@@ -48,7 +48,7 @@ class LightSB(nn.Module):
 
         log alpha_k + (x^T S_k x + 2 x^T r_k) / (2 eps)
         """
-        # TODO 1.6s: write this part in the place of the line that raises.
+        # TODO 1.6s: replace the raise below with your code.
         # Hint: x^T S x = |L^T x|^2.
         raise NotImplementedError("TODO 1.6s: LightSB.log_weights")
 
@@ -60,7 +60,7 @@ class LightSB(nn.Module):
         Args:
             x0, x1: (B, D) points of the source and of the target, not paired.
         """
-        # TODO 1.6s: write this part in the place of the line that raises.
+        # TODO 1.6s: replace the raise below with your code.
         # Hint: C(x) is the sum of what log_weights has the logarithms of.
         raise NotImplementedError("TODO 1.6s: LightSB.loss")
 
@@ -70,7 +70,7 @@ class LightSB(nn.Module):
         weights = self.log_weights(x).softmax(1)
         k = torch.multinomial(weights, 1, generator=generator)[:, 0]
         z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        # TODO 1.6t: write this part in the place of the line that raises.
+        # TODO 1.6t: replace the raise below with your code.
         # Hint: with L = self.cholesky()[k], (B, D, D): the mean is r[k] + L L^T x.
         raise NotImplementedError("TODO 1.6t: LightSB.sample")
 

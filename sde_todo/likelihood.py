@@ -56,7 +56,7 @@ def trace(field, x, probes):
     Returns:
         y (B, ...), divergence (B,).
     """
-    # TODO 1.5a: write this part in the place of the line that raises.
+    # TODO 1.5a: replace the raise below with your code.
     # Hint: inside torch.enable_grad(), let x require gradients before the field sees it.
     # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
     raise NotImplementedError("TODO 1.5a: trace")
@@ -70,7 +70,7 @@ def flow(sde, score_fn, t, x):
     Args:
         t: (B,). x: (B, ...).
     """
-    # TODO 1.5b: write this part in the place of the line that raises.
+    # TODO 1.5b: replace the raise below with your code.
     # Hint: sde.sde_coeff gives f and g.
     raise NotImplementedError("TODO 1.5b: flow")
 
@@ -97,7 +97,7 @@ def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=
         times = torch.full((len(points),), t).to(points)
         return trace(lambda y: flow(sde, score_fn, times, y), points, directions)
 
-    # TODO 1.5c: write this part in the place of the line that raises.
+    # TODO 1.5c: replace the raise below with your code.
     # Hint: solve(slope, eps, sde.T, (x, zeros), tol) carries x and the integral (B,) together.
     raise NotImplementedError("TODO 1.5c: log_likelihood")
 
@@ -108,14 +108,14 @@ def encode(sde, score_fn, x, eps=1e-5, tol=1e-5):
     With the true score it depends on data and process alone, not on the network that was trained
     (Song et al. 2021, appendix D.5, unique identifiability).
     """
-    # TODO 1.5d: write this part in the place of the line that raises.
+    # TODO 1.5d: replace the raise below with your code.
     # Hint: solve with a state of one part, (x,); its slope is a tuple of one part too.
     raise NotImplementedError("TODO 1.5d: encode")
 
 
 def decode(sde, score_fn, x_T, eps=1e-5, tol=1e-5):
     """The data from which the probability-flow ODE comes to noise x_T; undoes `encode`."""
-    # TODO 1.5d: write this part in the place of the line that raises.
+    # TODO 1.5d: replace the raise below with your code.
     # Hint: the same equation from T to eps.
     raise NotImplementedError("TODO 1.5d: decode")
 
@@ -135,7 +135,7 @@ def interpolate(a, b, weight):
     Returns:
         shape of a.
     """
-    # TODO 1.5d: write this part in the place of the line that raises.
+    # TODO 1.5d: replace the raise below with your code.
     # Hint: torch.nn.functional.cosine_similarity of the flattened noises, then acos.
     raise NotImplementedError("TODO 1.5d: interpolate")
 
@@ -158,7 +158,7 @@ def elbo_rate(sde, score_fn, t, x, probes):
     Returns:
         (B,) tensor.
     """
-    # TODO 1.5e: write this part in the place of the line that raises.
+    # TODO 1.5e: replace the raise below with your code.
     # Hint: trace(reverse_drift, x, probes) with reverse_drift(y) = g^2 score(t, y) - f(t, y).
     # Hint: then g score is (drift + f)/g: the score need not be asked for twice.
     raise NotImplementedError("TODO 1.5e: elbo_rate")
@@ -183,7 +183,7 @@ def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="radema
     """
     t, weight = time_slices(sde, x, eps, slices, density)  # (K, B) each
     score_fn = differentiable(score_fn)
-    # TODO 1.5f: write this part in the place of the line that raises.
+    # TODO 1.5f: replace the raise below with your code.
     # Hint: for each k: x_t by diffuse, fresh directions by make_probes, weight[k] * elbo_rate.
     # Hint: X_T is diffuse at time T. first_step(sde, score_fn, x, eps) is given.
     raise NotImplementedError("TODO 1.5f: elbo")
@@ -213,7 +213,7 @@ def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1
     dt, integral = (sde.T - eps) / sde.N, 0
     for k in range(sde.N):
         t = torch.full((len(x),), eps + k * dt).to(x)
-        # TODO 1.5g: write this part in the place of the line that raises.
+        # TODO 1.5g: replace the raise below with your code.
         # Hint: reverse_drift takes lam; trace gives it with its divergence. With pull = g^2 score
         #   = (drift + f)/(1 - lam/2) the rate and one step of the path follow.
         raise NotImplementedError("TODO 1.5g: path_elbo")
@@ -230,7 +230,7 @@ def dequantise(x, step=1 / 127.5):
         x: images on a grid of levels. step: from one level to the next; pixels 0 to 255 scaled to
             [-1, 1] are 1/127.5 apart.
     """
-    # TODO 1.5h: write this part in the place of the line that raises.
+    # TODO 1.5h: replace the raise below with your code.
     # Hint: torch.rand_like(x) is uniform on [0, 1].
     raise NotImplementedError("TODO 1.5h: dequantise")
 
@@ -248,7 +248,7 @@ def bits_per_dim(logp, x, step=1 / 127.5):
     Returns:
         (B,) tensor.
     """
-    # TODO 1.5h: write this part in the place of the line that raises.
+    # TODO 1.5h: replace the raise below with your code.
     # Hint: D = x[0].numel().
     raise NotImplementedError("TODO 1.5h: bits_per_dim")
 

@@ -21,7 +21,7 @@ def dsm_target(z, std):
     Returns:
         (B, ...), the regression target of denoising score matching (Vincent 2011).
     """
-    # TODO 1.2e: write this part in the place of the line that raises.
+    # TODO 1.2e: replace the raise below with your code.
     # Hint: write the gradient of -|x - mean|^2 / (2 std^2), then put x - mean = std z.
     raise NotImplementedError("TODO 1.2e: dsm_target")
 
@@ -40,12 +40,12 @@ def get_div(y, x, method="exact", noise="rademacher"):
         (B,) tensor that can be differentiated again.
     """
     if method == "exact":
-        # TODO 1.2f: write this part in the place of the line that raises.
+        # TODO 1.2f: replace the raise below with your code.
         # Hint: the trace of the Jacobian, not the sum of its entries: for each coordinate i,
         #   torch.autograd.grad(y_i.sum(), x, create_graph=True), of which only entry i counts.
         raise NotImplementedError("TODO 1.2f: get_div")
     if method == "hutchinson":
-        # TODO 1.2f: write this part in the place of the line that raises.
+        # TODO 1.2f: replace the raise below with your code.
         # Hint: torch.autograd.grad(y, x, v, create_graph=True) gives v^T (dy/dx).
         raise NotImplementedError("TODO 1.2f: get_div")
     raise ValueError(f"method = {method!r}: choose exact or hutchinson.")
@@ -68,7 +68,7 @@ class DSMLoss:
 
     def __call__(self, t, x, model, y, weight=None):
         """One number. t (B,), x (B, ...), y (B, ...), weight (B,) or None for 1."""
-        # TODO 1.2e: write this part in the place of the line that raises.
+        # TODO 1.2e: replace the raise below with your code.
         # Hint: sum over the coordinates of a sample first, then mean over the batch.
         raise NotImplementedError("TODO 1.2e: DSMLoss.__call__")
 
@@ -88,7 +88,7 @@ class ISMLoss(DivergenceLoss):
 
     def __call__(self, t, x, model, y=None, weight=None):
         """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
-        # TODO 1.2g: write this part in the place of the line that raises.
+        # TODO 1.2g: replace the raise below with your code.
         # Hint: x must require gradients before the model sees it: x.detach().requires_grad_().
         raise NotImplementedError("TODO 1.2g: ISMLoss.__call__")
 
@@ -107,7 +107,7 @@ class SSMLoss:
 
     def __call__(self, t, x, model, y=None, weight=None):
         """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
-        # TODO 1.2h: write this part in the place of the line that raises.
+        # TODO 1.2h: replace the raise below with your code.
         # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x.
         raise NotImplementedError("TODO 1.2h: SSMLoss.__call__")
 
@@ -128,7 +128,7 @@ class SBALoss(DivergenceLoss):
                 requires_grad. z: (B, ...) trained policy, computed from x. z_other: (B, ...)
                 frozen policy of the simulated direction. g: diffusion coefficient, a number.
         """
-        # TODO 1.6o: write this part in the place of the line that raises.
+        # TODO 1.6o: replace the raise below with your code.
         # Hint: sums over the coordinates of a sample; the divergence is of g z, by get_div.
         raise NotImplementedError("TODO 1.6o: SBALoss.__call__")
 
@@ -148,7 +148,7 @@ class SBJLoss(DivergenceLoss):
             dt: (N B,). x, z, z_other: (N B, ...) all states of B paths, and both policies there.
             g: diffusion coefficient, a number. log_q: (B,) log density of the prior at the ends.
         """
-        # TODO 1.6p: write this part in the place of the line that raises.
+        # TODO 1.6p: replace the raise below with your code.
         # Hint: the sum over the steps is not a mean: divide the sum over all N B states by B.
         raise NotImplementedError("TODO 1.6p: SBJLoss.__call__")
 
@@ -180,11 +180,11 @@ def sample_time(B, sde, eps=1e-3, density="uniform", device=None, generator=None
         raise ValueError(f"eps = {eps}: it must lie between 0 and T = {sde.T:g}.")
     u = (torch.arange(B) + torch.rand(B, generator=generator)) / B
     if density == "uniform":
-        # TODO 1.2i: write this part in the place of the line that raises.
+        # TODO 1.2i: replace the raise below with your code.
         # Hint: map u from [0, 1] to [eps, T]; a uniform draw needs no weight.
         raise NotImplementedError("TODO 1.2i: sample_time")
     if density == "debiased":
-        # TODO 1.2j: write this part in the place of the line that raises.
+        # TODO 1.2j: replace the raise below with your code.
         # Hint: tabulate log(std^2/alpha^2) over a grid of t (log_nsr below), draw its value
         #   uniformly between both ends and interpolate t back. The weight is 1/((T - eps) q(t)).
         raise NotImplementedError("TODO 1.2j: sample_time")
@@ -222,7 +222,7 @@ class StableTarget:
 
     def __call__(self, x, x0, alpha, std):
         """Target of x_0, (B, D). x (B, D) noisy, x0 (B, D) drawn; alpha, std (B, 1)."""
-        # TODO 1.2l: write this part in the place of the line that raises.
+        # TODO 1.2l: replace the raise below with your code.
         # Hint: the posterior over centres c is a softmax of (y.c - |c|^2/2)/sigma^2 + log weight,
         #   with y = x/alpha and sigma = std/alpha.
         raise NotImplementedError("TODO 1.2l: StableTarget.__call__")

@@ -29,7 +29,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t):
         """(B,) -> (B, dim): [sin(w_1 t), ..., sin(w_n t), cos(w_1 t), ..., cos(w_n t)]."""
-        # TODO 1.2a: write this part in the place of the line that raises.
+        # TODO 1.2a: replace the raise below with your code.
         # Hint: self.freqs holds the w_i. An outer product gives (B, dim/2) angles.
         raise NotImplementedError("TODO 1.2a: TimeEmbedding.forward")
 
@@ -43,13 +43,13 @@ class MLP(nn.Module):
 
     def __init__(self, sizes):
         super().__init__()
-        # TODO 1.2b: write this part in the place of the line that raises.
+        # TODO 1.2b: replace the raise below with your code.
         # Hint: len(sizes) - 1 linear layers, an activation after each but the last.
         raise NotImplementedError("TODO 1.2b: MLP.__init__")
 
     def forward(self, x):
         """(B, sizes[0]) -> (B, sizes[-1])."""
-        # TODO 1.2b: write this part in the place of the line that raises.
+        # TODO 1.2b: replace the raise below with your code.
         # Hint: one line, if the layers are in an nn.Sequential.
         raise NotImplementedError("TODO 1.2b: MLP.forward")
 
@@ -69,13 +69,13 @@ class SimpleNet(nn.Module):
 
     def __init__(self, in_dim=2, enc_shapes=(128,), dec_shapes=(128, 128), z_dim=128):
         super().__init__()
-        # TODO 1.2c: write this part in the place of the line that raises.
+        # TODO 1.2c: replace the raise below with your code.
         # Hint: MLP and TimeEmbedding above are all you need. Keep blocks in an nn.ModuleList.
         raise NotImplementedError("TODO 1.2c: SimpleNet.__init__")
 
     def forward(self, t, x):
         """(B,), (B, in_dim) -> (B, in_dim)."""
-        # TODO 1.2c: write this part in the place of the line that raises.
+        # TODO 1.2c: replace the raise below with your code.
         # Hint: a residual block adds to its input: z = z + block(z).
         raise NotImplementedError("TODO 1.2c: SimpleNet.forward")
 
@@ -114,7 +114,7 @@ class Denoiser(nn.Module):
 
     def forward(self, t, x):
         """(B,), (B, 2) -> the denoised points (B, 2)."""
-        # TODO 1.2k: write this part in the place of the line that raises.
+        # TODO 1.2k: replace the raise below with your code.
         # Hint: alpha_std(self.sde, t, x) gives alpha and std, both (B, 1). With y = c_in x/alpha,
         #   feed self.layers with 3 y, 2 log sigma, and sine and cosine of y @ self.directions.
         raise NotImplementedError("TODO 1.2k: Denoiser.forward")
@@ -145,7 +145,7 @@ def get_score_fn(sde, model, predicts="score"):
         if predicts == "score":
             return prediction
         alpha, std = alpha_std(sde, t, x)
-        # TODO 1.2d: write this part in the place of the line that raises.
+        # TODO 1.2d: replace the raise below with your code.
         # Hint: three cases are left. alpha and std are (B, 1).
         raise NotImplementedError("TODO 1.2d: get_score_fn.score_fn")
 

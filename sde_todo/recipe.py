@@ -37,7 +37,7 @@ def plain_recipe(
     Returns:
         sde, and score_fn(t, x) with the averaged weights.
     """
-    # TODO 1.4a: write this part in the place of the line that raises.
+    # TODO 1.4a: replace the raise below with your code.
     # Hint: network, optimizer, EMA, step function, train_diffusion, get_score_fn: one line each.
     #   Adam at 8e-3 with warmup_linear is a good start; sample with ema.model.
     raise NotImplementedError("TODO 1.4a: plain_recipe")
@@ -51,7 +51,7 @@ def floor_recipe(points, N_steps=1200, seed=0, checkpoint=None):
 
     Args and returns as for `plain_recipe`.
     """
-    # TODO 1.4c: write this part in the place of the line that raises.
+    # TODO 1.4c: replace the raise below with your code.
     # Hint: VESDE with time uniform on [0, 1] has log-uniform noise. Denoiser, predicts="data",
     #   weight="edm", StableTarget; Adam at 1.2e-2, betas (.9, .99); EMA .99.
     raise NotImplementedError("TODO 1.4c: floor_recipe")

@@ -29,21 +29,21 @@ def time_grid(T, eps, N, rho=1.0):
     """
     if not 0 < eps < T:
         raise ValueError(f"eps = {eps}: it must lie between 0 and T = {T:g}.")
-    # TODO 1.3a: write this part in the place of the line that raises.
+    # TODO 1.3a: replace the raise below with your code.
     # Hint: torch.linspace from T^(1/rho) to eps^(1/rho), raised to rho, gives t. Return T - t.
     raise NotImplementedError("TODO 1.3a: time_grid")
 
 
 def euler_maruyama_step(sde, s, ds, x):
     """Euler-Maruyama along the reverse SDE: one predict_fn."""
-    # TODO 1.3b: write this part in the place of the line that raises.
+    # TODO 1.3b: replace the raise below with your code.
     # Hint: sde.predict_fn does it. How many times was the score asked for?
     raise NotImplementedError("TODO 1.3b: euler_maruyama_step")
 
 
 def ode_euler_step(sde, s, ds, x):
     """Euler along the probability-flow ODE."""
-    # TODO 1.3d: write this part in the place of the line that raises.
+    # TODO 1.3d: replace the raise below with your code.
     # Hint: predict_fn has a switch for the ODE.
     raise NotImplementedError("TODO 1.3d: ode_euler_step")
 
@@ -53,7 +53,7 @@ def ode_heun_step(sde, s, ds, x):
 
     x_E = x + ds d(s, x);    x' = x + ds/2 (d(s, x) + d(s + ds, x_E))
     """
-    # TODO 1.3d: write this part in the place of the line that raises.
+    # TODO 1.3d: replace the raise below with your code.
     # Hint: sde.ode_coeff(s, x)[0] is the slope. Two evaluations.
     raise NotImplementedError("TODO 1.3d: ode_heun_step")
 
@@ -68,7 +68,7 @@ def reverse_diffusion_step(sde, s, ds, x):
     so x = x_t + (1 - a) x_t + b^2 score + b z goes back, to first order in 1 - a (Song et al.
     2021, appendix E; for VE this is their discretisation exactly).
     """
-    # TODO 1.3e: write this part in the place of the line that raises.
+    # TODO 1.3e: replace the raise below with your code.
     # Hint: alpha_std(sde, s, x) gives alpha and std (B, 1) of the reverse process at its clock s.
     #   The score is sde.score_fn(sde.T - s, x).
     raise NotImplementedError("TODO 1.3e: reverse_diffusion_step")
@@ -76,7 +76,7 @@ def reverse_diffusion_step(sde, s, ds, x):
 
 def predictor_corrector_step(sde, s, ds, x, snr=0.16):
     """A reverse-diffusion step, then a Langevin step at the new time (Song et al. 2021, alg. 1)."""
-    # TODO 1.3c: write this part in the place of the line that raises.
+    # TODO 1.3c: replace the raise below with your code.
     # Hint: the corrector works at s + ds. Evaluations add up.
     raise NotImplementedError("TODO 1.3c: predictor_corrector_step")
 
@@ -92,7 +92,7 @@ def ancestral_step(sde, s, ds, x):
     For VP these are the steps of DDPM (Ho et al. 2020, eq. 11, "small" variance), for VE those of
     Song et al. 2021, eq. 47.
     """
-    # TODO 1.3h: write this part in the place of the line that raises.
+    # TODO 1.3h: replace the raise below with your code.
     # Hint: a, b^2 and the score as in reverse_diffusion_step; the rest is in the docstring.
     raise NotImplementedError("TODO 1.3h: ancestral_step")
 
@@ -127,7 +127,7 @@ def annealed_langevin(sde, s, x, snr):
     (Song and Ermon 2019, algorithm 1, with alpha_i = 2 eps.) It is the step of `SDE.correct_fn`
     where |score| = |z|/std.
     """
-    # TODO 1.3i: write this part in the place of the line that raises.
+    # TODO 1.3i: replace the raise below with your code.
     # Hint: alpha_std(sde, s, x) gives std; the score is sde.score_fn(sde.T - s, x).
     raise NotImplementedError("TODO 1.3i: annealed_langevin")
 
@@ -145,7 +145,7 @@ def with_corrector(step, corrector, corrections=1, snr=0.16):
             evaluation each. snr: size of its steps.
     """
 
-    # TODO 1.3j: write this part in the place of the line that raises.
+    # TODO 1.3j: replace the raise below with your code.
     # Hint: as in predictor_corrector_step: correct at s + ds, and count every evaluation.
     raise NotImplementedError("TODO 1.3j: with_corrector")
 
@@ -276,7 +276,7 @@ def walk(step, sde, timesteps, x):
     Returns:
         x_traj (K + 1, B, ...) with x_traj[0] = x, and the number of evaluations.
     """
-    # TODO 1.3b: write this part in the place of the line that raises.
+    # TODO 1.3b: replace the raise below with your code.
     # Hint: store the state after each step, and pass s as a (B,) tensor.
     raise NotImplementedError("TODO 1.3b: walk")
 
@@ -287,7 +287,7 @@ def solve_rk45(sde, timesteps, x, tol):
     Args and returns as for `walk`, with tol the relative and absolute tolerance.
     """
 
-    # TODO 1.3f: write this part in the place of the line that raises.
+    # TODO 1.3f: replace the raise below with your code.
     # Hint: solve_ivp wants a function of (float, flat float64 array). t_eval = the timesteps.
     #   Its result has .y of shape (n, K + 1) and .nfev.
     raise NotImplementedError("TODO 1.3f: solve_rk45")
@@ -306,7 +306,7 @@ def multistep(sde, timesteps, x, order=3, box=None):
 
     Args and returns as for `walk`; box: (low, high) to which D is clamped, or None.
     """
-    # TODO 1.3g: write this part in the place of the line that raises.
+    # TODO 1.3g: replace the raise below with your code.
     # Hint: multistep_weights below gives the weights of the last values of D. Keep the last
     #   `order` pairs (lambda, D) in a list. D = (x + std^2 score)/alpha.
     raise NotImplementedError("TODO 1.3g: multistep")
@@ -318,7 +318,7 @@ def multistep_weights(lams, lam_next):
     D is the polynomial with values D_j at lams[j], integrated from lams[-1] to lam_next. The
     weights integrate e^u u^k exactly for k < len(lams).
     """
-    # TODO 1.3g: write this part in the place of the line that raises.
+    # TODO 1.3g: replace the raise below with your code.
     # Hint: with u = lambda - lams[-1] and h its end, I_0 = e^h - 1, I_k = e^h h^k - k I_(k-1).
     #   Solve sum_j w_j u_j^k = I_k.
     raise NotImplementedError("TODO 1.3g: multistep_weights")

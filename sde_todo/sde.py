@@ -79,7 +79,7 @@ class SDE(abc.ABC):
         Args:
             x: any tensor (B, ...); gives shape, device and dtype, its values are not used.
         """
-        # TODO 1.1e: write this part in the place of the line that raises.
+        # TODO 1.1e: replace the raise below with your code.
         # Hint: standard normal noise shaped like x, times self.prior_std().
         raise NotImplementedError("TODO 1.1e: SDE.prior_sampling")
 
@@ -94,7 +94,7 @@ class SDE(abc.ABC):
         Returns:
             (B,) tensor.
         """
-        # TODO 1.1e: write this part in the place of the line that raises.
+        # TODO 1.1e: replace the raise below with your code.
         # Hint: flatten each sample to (B, D) first: an image has D = C * H * W.
         raise NotImplementedError("TODO 1.1e: SDE.prior_logp")
 
@@ -105,7 +105,7 @@ class SDE(abc.ABC):
             x: (B, ...), gives shape, device and dtype.
             dt: length of the step; self.dt where it is not given.
         """
-        # TODO 1.1f: write this part in the place of the line that raises.
+        # TODO 1.1f: replace the raise below with your code.
         # Hint: the variance of the increment is dt. Use the dt that is passed.
         raise NotImplementedError("TODO 1.1f: SDE.dw")
 
@@ -119,7 +119,7 @@ class SDE(abc.ABC):
         Returns:
             The state at t + dt, shape of x.
         """
-        # TODO 1.1f: write this part in the place of the line that raises.
+        # TODO 1.1f: replace the raise below with your code.
         # Hint: self.sde_coeff gives f and g, self.dw the noise; both get the same dt.
         raise NotImplementedError("TODO 1.1f: SDE.predict_fn")
 
@@ -134,7 +134,7 @@ class SDE(abc.ABC):
             t: (B,). x: (B, ...). score_fn: (t, x) -> grad log p_t(x), shape of x.
             snr: size of a step, as signal-to-noise ratio.
         """
-        # TODO 1.3c: write this part in the place of the line that raises.
+        # TODO 1.3c: replace the raise below with your code.
         # Hint: |z| and |score| are norms of the flattened samples, averaged over the batch.
         raise NotImplementedError("TODO 1.3c: SDE.correct_fn")
 
@@ -171,7 +171,7 @@ class ReverseSDE(SDE):
 
     def family_coeff(self, s, x, lam):
         """Drift (shape of x) and diffusion (broadcasts) of the member `lam` at s (B,)."""
-        # TODO 1.1g: write this part in the place of the line that raises.
+        # TODO 1.1g: replace the raise below with your code.
         # Hint: the forward process and the score both want t = T - s, not s.
         raise NotImplementedError("TODO 1.1g: ReverseSDE.family_coeff")
 
@@ -189,7 +189,7 @@ class ReverseSDE(SDE):
         Args:
             s: (B,) clock of the reverse process. x: (B, ...). dt: length of the step.
         """
-        # TODO 1.1g: write this part in the place of the line that raises.
+        # TODO 1.1g: replace the raise below with your code.
         # Hint: as in SDE.predict_fn; the ODE has no noise.
         raise NotImplementedError("TODO 1.1g: ReverseSDE.predict_fn")
 
@@ -219,7 +219,7 @@ class OU(SDE):
     def sde_coeff(self, t, x):
         """f = -x/2, g = 1."""
         t = self.per_sample(t, x)
-        # TODO 1.1a: write this part in the place of the line that raises.
+        # TODO 1.1a: replace the raise below with your code.
         # Hint: read both off the equation above; g must broadcast against x.
         raise NotImplementedError("TODO 1.1a: OU.sde_coeff")
 
@@ -229,7 +229,7 @@ class OU(SDE):
         Solve d mean/dt = -mean/2 and d var/dt = -var + 1 from mean = x0, var = 0.
         """
         t = self.per_sample(t, x0)
-        # TODO 1.1a: write this part in the place of the line that raises.
+        # TODO 1.1a: replace the raise below with your code.
         # Hint: the variance tends to 1, so it is 1 minus something that decays. Return its root.
         raise NotImplementedError("TODO 1.1a: OU.marginal_prob")
 
@@ -249,27 +249,27 @@ class VPSDE(SDE):
 
     def beta(self, t):
         """The noise rate beta(t), shape of t."""
-        # TODO 1.1b: write this part in the place of the line that raises.
+        # TODO 1.1b: replace the raise below with your code.
         # Hint: linear, beta_min at t = 0 and beta_max at t = T.
         raise NotImplementedError("TODO 1.1b: VPSDE.beta")
 
     def beta_integral(self, t):
         """The integral of beta from 0 to t, shape of t."""
-        # TODO 1.1b: write this part in the place of the line that raises.
+        # TODO 1.1b: replace the raise below with your code.
         # Hint: integrate the straight line.
         raise NotImplementedError("TODO 1.1b: VPSDE.beta_integral")
 
     def sde_coeff(self, t, x):
         """f = -beta(t) x / 2, g = sqrt(beta(t))."""
         t = self.per_sample(t, x)
-        # TODO 1.1b: write this part in the place of the line that raises.
+        # TODO 1.1b: replace the raise below with your code.
         # Hint: beta is a rate of variance, so g is its root.
         raise NotImplementedError("TODO 1.1b: VPSDE.sde_coeff")
 
     def marginal_prob(self, t, x0):
         """Mean and standard deviation of X_t given x0 (Song et al. 2021, eq. 33)."""
         t = self.per_sample(t, x0)
-        # TODO 1.1b: write this part in the place of the line that raises.
+        # TODO 1.1b: replace the raise below with your code.
         # Hint: the OU process with t replaced by the integral of beta.
         raise NotImplementedError("TODO 1.1b: VPSDE.marginal_prob")
 
@@ -285,14 +285,14 @@ class SubVPSDE(VPSDE):
     def sde_coeff(self, t, x):
         """f = -beta(t) x / 2, g = sqrt(beta(t) (1 - exp(-2 B(t))))."""
         t = self.per_sample(t, x)
-        # TODO 1.1d: write this part in the place of the line that raises.
+        # TODO 1.1d: replace the raise below with your code.
         # Hint: self.beta and self.beta_integral are inherited from VPSDE.
         raise NotImplementedError("TODO 1.1d: SubVPSDE.sde_coeff")
 
     def marginal_prob(self, t, x0):
         """Mean as for VP; solve d var/dt = -beta var + g^2 from var = 0 for the rest."""
         t = self.per_sample(t, x0)
-        # TODO 1.1d: write this part in the place of the line that raises.
+        # TODO 1.1d: replace the raise below with your code.
         # Hint: the variance is the square of 1 - exp(-B). Return the standard deviation.
         raise NotImplementedError("TODO 1.1d: SubVPSDE.marginal_prob")
 
@@ -312,26 +312,26 @@ class VESDE(SDE):
 
     def sigma(self, t):
         """The noise level sigma(t), shape of t."""
-        # TODO 1.1c: write this part in the place of the line that raises.
+        # TODO 1.1c: replace the raise below with your code.
         # Hint: log sigma is linear in t.
         raise NotImplementedError("TODO 1.1c: VESDE.sigma")
 
     def sde_coeff(self, t, x):
         """f = 0, g^2 = d sigma^2/dt."""
         t = self.per_sample(t, x)
-        # TODO 1.1c: write this part in the place of the line that raises.
+        # TODO 1.1c: replace the raise below with your code.
         # Hint: differentiate sigma(t)^2; log(sigma_max / sigma_min) appears, with a factor of 2.
         raise NotImplementedError("TODO 1.1c: VESDE.sde_coeff")
 
     def marginal_prob(self, t, x0):
         """Mean x0, standard deviation sigma(t)."""
         t = self.per_sample(t, x0)
-        # TODO 1.1c: write this part in the place of the line that raises.
+        # TODO 1.1c: replace the raise below with your code.
         # Hint: no drift, so the mean does not move.
         raise NotImplementedError("TODO 1.1c: VESDE.marginal_prob")
 
     def prior_std(self):
         """sigma_max, the noise level at T."""
-        # TODO 1.1c: write this part in the place of the line that raises.
+        # TODO 1.1c: replace the raise below with your code.
         # Hint: sigma(T), as a float.
         raise NotImplementedError("TODO 1.1c: VESDE.prior_std")

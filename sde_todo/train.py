@@ -38,7 +38,7 @@ class EMA:
 
     def update(self):
         """Move the average towards the weights that the trained model has now."""
-        # TODO 1.2m: write this part in the place of the line that raises.
+        # TODO 1.2m: replace the raise below with your code.
         # Hint: count the update, then for each pair of parameters: average.lerp_(p, 1 - d),
         #   under torch.no_grad().
         raise NotImplementedError("TODO 1.2m: EMA.update")
@@ -109,7 +109,7 @@ def get_sde_step_fn(
 
     def step_fn(batch):
         t, time_weight = sample_time(len(batch), sde, eps, density, batch.device)
-        # TODO 1.2n: write this part in the place of the line that raises.
+        # TODO 1.2n: replace the raise below with your code.
         # Hint: diffuse the batch to x_t = alpha x_0 + std z, form the target and the weight, then
         #   zero_grad, loss, backward and three kinds of step. time_weight is a factor of w.
         raise NotImplementedError("TODO 1.2n: get_sde_step_fn.step_fn")
@@ -136,14 +136,14 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
     """
 
     def alternating(dt, s, x, z_other):
-        # TODO 1.6q: write this part in the place of the line that raises.
+        # TODO 1.6q: replace the raise below with your code.
         # Hint: the divergence needs x.detach().requires_grad_() before the policy sees it.
         raise NotImplementedError("TODO 1.6q: get_sb_step_fn.alternating")
 
     def joint(x):
         states = walk(x.detach().requires_grad_())
         times = chain.s.to(x).repeat_interleave(len(x)).view(-1, len(x))  # (N + 1, B)
-        # TODO 1.6q: write this part in the place of the line that raises.
+        # TODO 1.6q: replace the raise below with your code.
         # Hint: the states behind the steps, flattened to (N B, ...); there `policy` at the time
         #   s_k of the step, and `other`, whose clock runs backwards, at 1 - s_{k+1}.
         raise NotImplementedError("TODO 1.6q: get_sb_step_fn.joint")

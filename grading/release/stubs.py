@@ -61,7 +61,7 @@ def _stub_lines(indent, task, number, lines, owner, path):
             break
         hint.append(line)
     return [
-        f"{indent}# TODO {task}: write this part in the place of the line that raises.",
+        f"{indent}# TODO {task}: replace the raise below with your code.",
         *hint,
         f'{indent}raise NotImplementedError("TODO {task}: {owner}")',
     ]
