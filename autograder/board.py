@@ -1,35 +1,17 @@
 """The board at the end of a run: every task with its points, what is wrong, and what comes next."""
 
-import dataclasses
 import json
 import textwrap
 from pathlib import Path
 
+from autograder.tasks import all_sections, all_tasks
+
 WIDTH = 80
-
-
-@dataclasses.dataclass
-class Task:
-    """A task as the student sees it; minutes is the time it takes, hints go from faint to plain."""
-
-    title: str
-    file: str
-    minutes: int
-    hints: list
-    optional: bool = False
-
-
-def all_tasks():
-    """Sections and tasks of the whole course, in order."""
-    from tests.task1 import tasks as task1
-    from tests.task2 import tasks as task2
-
-    return task1.SECTIONS | task2.SECTIONS, task1.TASKS | task2.TASKS
 
 
 def in_order(tests):
     """Graded tests task after task, those of optional tasks after all others."""
-    _, tasks = all_tasks()
+    tasks = all_tasks()
     order = {name: (task.optional, k) for k, (name, task) in enumerate(tasks.items())}
     return sorted(tests, key=lambda test: order[test.task])
 
@@ -63,7 +45,7 @@ def _whole(entry):
 
 def progress(report, tests):
     """One line: the points and tasks of a report, of those of all graded tests."""
-    _, tasks = all_tasks()
+    tasks = all_tasks()
     passed = {key(entry) for entry in report["tests"] if entry["status"] == "passed"}
     required = [test for test in tests if not tasks[test.task].optional]
     right = [test for test in required if (test.task, test.__name__) in passed]
@@ -86,7 +68,7 @@ def render(graded, all_hints=False, total=None):
         all_hints: whether to show every level of hint for the next task, not only the first.
         total: a line in the place of the points of these tests.
     """
-    sections, tasks = all_tasks()
+    sections, tasks = all_sections(), all_tasks()
     rows = {}
     for test, result in graded:
         rows.setdefault(test.task, []).append((test, result))
@@ -165,7 +147,7 @@ def _next(rows, tasks, all_hints):
 
 def hints(wanted):
     """The hints of a task up to a level: "1.1a" is level 1, "1.1a:2" levels 1 and 2."""
-    _, tasks = all_tasks()
+    tasks = all_tasks()
     name, _, level = wanted.partition(":")
     if name not in tasks or not (level.isdigit() or not level):
         return f"There is no task {wanted!r}. Tasks: {', '.join(tasks)}; levels as in 1.1a:2."

@@ -25,8 +25,6 @@ import numpy as np
 from autograder.diagnose import diagnose
 from given.runtime.submission import ROOT, TODO_MODULES
 
-TEST_FILES = ("tests/task1/test_*.py", "tests/task2/test_*.py")
-
 
 class Wrong(AssertionError):
     """A wrong answer; the message is for the student."""
@@ -82,6 +80,18 @@ def picture(task):
     return mark
 
 
+def course_files(kind):
+    """The files of one kind, "test", "pictures" or "tasks", of all modules; the marks come last."""
+    paths = ROOT.glob(f"tests/task?/{kind}_*.py")
+    return sorted(paths, key=lambda p: (p.parent.name, p.stem.endswith("_marks"), p.stem))
+
+
+def course_modules(kind):
+    """The modules of `course_files`, imported."""
+    names = [f"tests.{path.parent.name}.{path.stem}" for path in course_files(kind)]
+    return [importlib.import_module(name) for name in names]
+
+
 def graded_tests():
     """All graded tests of the course: task after task, the marks last, then those of settings.py.
 
@@ -89,10 +99,7 @@ def graded_tests():
     """
     from autograder import settings  # its own tests use what stands here
 
-    files = [path for pattern in TEST_FILES for path in ROOT.glob(pattern)]
-    files.sort(key=lambda path: (path.parent.name, path.stem == "test_marks", path.stem))
-    names = [f"tests.{path.parent.name}.{path.stem}" for path in files]
-    tests = [test for name in names for test in classes(importlib.import_module(name), "check")]
+    tests = [test for module in course_modules("test") for test in classes(module, "check")]
     set_points(tests)
     return tests + classes(settings, "check")
 

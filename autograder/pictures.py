@@ -6,7 +6,6 @@ drawn is left out.
 """
 
 import dataclasses
-import importlib
 import io
 import textwrap
 import time
@@ -14,16 +13,10 @@ import warnings
 
 import numpy as np
 
-from autograder import board, harness
+from autograder import harness
+from autograder.tasks import all_tasks
 from given.runtime.figures import BLUE, GRAY, PURPLE, RED, WIDTH, png, styled
 
-FILES = (
-    "tests.task1.pictures",
-    "tests.task1.pictures_likelihood",
-    "tests.task1.pictures_bridge",
-    "tests.task2.pictures",
-    "tests.task2.pictures_guidance",
-)
 DPI = 120  # the dots of an image cover whole dots of the picture at this one
 LINE = "#b4b4b4"
 MOST = 60  # values of a generic picture
@@ -47,7 +40,7 @@ def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
     rows, own, out, end = {}, task_pictures(), {}, time.monotonic() + seconds
     for test, result in graded:
         rows.setdefault(test.task, []).append((test, result))
-    for task in (name for name in board.all_tasks()[1] if name in rows):
+    for task in (name for name in all_tasks() if name in rows):
         if all(r.verdict == "todo" for _, r in rows[task]) or time.monotonic() > end:
             continue
         found = [attempt(draw_task, cls, rows[task], seed, probe) for cls in own.get(task, [])]
@@ -61,8 +54,8 @@ def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
 def task_pictures():
     """The picture classes of the course: {task: [class, ...]}."""
     out = {}
-    for name in FILES:
-        for cls in harness.classes(importlib.import_module(name), "draw"):
+    for module in harness.course_modules("pictures"):
+        for cls in harness.classes(module, "draw"):
             out.setdefault(cls.task, []).append(cls)
     return out
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from autograder import board, harness, settings
+from autograder.tasks import all_tasks
 from given.runtime.files import atomic_write
 from given.runtime.submission import ROOT
 
@@ -24,7 +25,7 @@ def build(graded, seconds=None):
     Returns:
         dict with score, tests, leaderboard, execution_time, stdout_visibility and extra_data.
     """
-    tasks = board.all_tasks()[1]
+    tasks = all_tasks()
     order = {name: k for k, name in enumerate(tasks)}
     graded = sorted(graded, key=lambda pair: order[pair[0].task])
     tests = [entry(test, result, tasks[test.task]) for test, result in graded]
@@ -94,7 +95,7 @@ def save(current, folder):
     Returns:
         The report that was written.
     """
-    path, tasks = Path(folder) / "grade.json", board.all_tasks()[1]
+    path, tasks = Path(folder) / "grade.json", all_tasks()
     earlier = board.known(path, submission(), harness.graded_tests())
     entries = earlier | {board.key(entry): entry for entry in current["tests"]}
     order = list(tasks)

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from grading.class_run import grade_all
 from grading.grade import grade
 from tests.project import trees
-from tests.project.reference.test_alternatives import ALL as ALTERNATIVES
-from tests.project.reference.test_mistakes import ALL as MISTAKES
+from tests.project.alternatives import ALL as ALTERNATIVES
+from tests.project.mistakes import ALL as MISTAKES
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a test says of any wrong value, whatever the mistake is

@@ -6,7 +6,8 @@ import os
 import statistics
 import urllib.parse
 
-from autograder import board, page
+from autograder import page
+from autograder.tasks import all_sections, all_tasks
 
 STYLE = """
 body { max-width: 64rem; }
@@ -80,7 +81,7 @@ def histogram(reports, bins=10):
 def tasks_table(reports):
     """For every task the shares done and wrong, and its most frequent mistakes."""
     rows = ["<tr><th>Task</th><th>done, wrong, open</th><th>most frequent mistakes</th></tr>"]
-    for name, task in board.all_tasks()[1].items():
+    for name, task in all_tasks().items():
         states, said = collections.Counter(), collections.Counter()
         for built in reports.values():
             tests = [test for test in built["tests"] if test["number"] == name]
@@ -113,7 +114,7 @@ def task_row(name, task, states, said):
 
 def class_table(reports, pages):
     """A line for each submission: points in all and by part, and what was said of it."""
-    sections = board.all_tasks()[0]
+    sections = all_sections()
     head = "".join(f"<th>{section}</th>" for section in sections)
     rows = [f"<tr><th>submission</th><th>points</th>{head}<th>note</th></tr>"]
     for name, built in reports.items():

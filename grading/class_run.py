@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from autograder import board, report, settings
+from autograder import report, settings
+from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT
 from grading import class_page, submission
 from grading.isolation.sandbox import Sandbox
@@ -207,7 +208,7 @@ class Worker(threading.Thread):
 
 def table(reports):
     """The class as CSV: a row for each submission, a column for each task."""
-    tasks = list(board.all_tasks()[1])
+    tasks = list(all_tasks())
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["submission", "score", *tasks, "seconds", "seed", "note"])

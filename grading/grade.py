@@ -17,8 +17,9 @@ from unittest import mock
 
 import numpy as np
 
-from autograder import board, harness, page, pictures, report, settings
+from autograder import harness, page, pictures, report, settings
 from autograder.harness import Open, Result, Wrong
+from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT
 from grading import submission
 from grading.isolation.runtime import stubs
@@ -90,7 +91,7 @@ class Run:
         submission.write_tree(stubs() | files, self.tree)
         self.problems |= self.broken_modules(files)
         self.notes += self.problems.values()
-        self.task_files = {name: task.file for name, task in board.all_tasks()[1].items()}
+        self.task_files = {name: task.file for name, task in all_tasks().items()}
 
     def broken_modules(self, files):
         """Why modules cannot be imported; a stub takes the place of each, for the other tests."""

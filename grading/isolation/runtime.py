@@ -11,7 +11,7 @@ import shutil
 import symtable
 from pathlib import Path
 
-from autograder.harness import TEST_FILES
+from autograder.harness import course_files
 from given.images.data.imageset import decoded_folder, load_dataset
 from given.runtime.submission import PACKAGES, ROOT, TODO_MODULES
 from grading.release.stubs import stub_source
@@ -26,9 +26,10 @@ def build(folder):
     """Write the runtime into an empty folder that every user may read."""
     for package in GIVEN:
         shutil.copytree(ROOT / package, folder / package, ignore=_not_given)
-    for path in _test_files():
-        _write(folder / path.relative_to(ROOT), probe_source(path.read_text(encoding="utf-8")))
-        _write(folder / path.relative_to(ROOT).parent / "__init__.py", "")
+    for module, source in probe_sources().items():
+        path = folder / f"{module.replace('.', '/')}.py"
+        _write(path, source)
+        _write(path.parent / "__init__.py", "")
     for name in SHARED:
         _copy(f"autograder/{name}.py", folder)
     for name in GRADING:
@@ -37,11 +38,6 @@ def build(folder):
         _write(folder / package / "__init__.py", "")
     for path in (folder, *folder.rglob("*")):  # the course itself may be closed to other users
         path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def _test_files():
-    pictures = sorted((ROOT / "tests").glob("task*/pictures*.py"))
-    return [path for pattern in TEST_FILES for path in sorted(ROOT.glob(pattern))] + pictures
 
 
 def _not_given(folder, names):
@@ -88,13 +84,38 @@ def stubs():
     return {f: stub_source((ROOT / "solutions" / f).read_text(encoding="utf-8"), f) for f in files}
 
 
-def probe_source(source):
-    """The text of a test file without `inputs` and `check`, and without what only they use."""
+def probe_sources() -> dict[str, str]:
+    """The texts of all files of tests and pictures, cut down to probes: {module: text}.
+
+    What one file imports from another stays in both.
+    """
+    files = [*course_files("test"), *course_files("pictures")]
+    sources = {f"tests.{p.parent.name}.{p.stem}": p.read_text(encoding="utf-8") for p in files}
+    asked, cut = {}, {}
+    changed = set(sources)
+    while changed:
+        cut |= {name: probe_source(sources[name], asked.get(name, set())) for name in changed}
+        before, asked = asked, {}
+        for node in (node for text in cut.values() for node in ast.parse(text).body):
+            if isinstance(node, ast.ImportFrom) and node.module in sources:
+                asked.setdefault(node.module, set()).update(alias.name for alias in node.names)
+        changed = {name for name in asked if asked[name] != before.get(name, set())}
+    return cut
+
+
+def probe_source(source: str, asked: set[str] = frozenset()) -> str:
+    """The text of a test file without `inputs` and `check`, and without what only they use.
+
+    Args:
+        source: the whole text.
+        asked: names that other files import from this one.
+    """
     tree = ast.parse(source)
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and _is_test(node):
             node.body = [part for part in node.body if not _stays_at_home(part)] or [ast.Pass()]
-    used = _names(node for node in tree.body if isinstance(node, ast.ClassDef) and _is_test(node))
+    tests = [node for node in tree.body if isinstance(node, ast.ClassDef) and _is_test(node)]
+    used = _names(tests) | asked
     named = {name: node for node in tree.body for name in _defines(node)}
     waiting = list(used)
     while waiting:

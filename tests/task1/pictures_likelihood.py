@@ -1,130 +1,16 @@
-"""The pictures of Tasks 1.3h to 1.3j and 1.5; see pictures.py.
-
-Every probe depends on the code of its own task alone; what comes before is stood in for.
-"""
+"""The pictures of sde_todo/likelihood.py: what was expected beside what came."""
 
 import numpy as np
 from scipy.special import logsumexp
 
 from autograder import standins
 from autograder.harness import picture
-from autograder.pictures import Curves, Dots, Histogram, Places, draws, normal, panels
+from autograder.pictures import Curves, Histogram, Places, draws, panels
 from tests.task1.test_likelihood import Process, affine_trace, prior_logp, spread
-from tests.task1.test_sampling import call_step, mean_after, variance_after
 
-START, T, N = 2.0, 3.0, 25
-
-
-@picture("1.3h")
-class AncestralDraws:
-    """A step from x = 2, early and late. Reverse diffusion (dashed) is too wide late, near data."""
-
-    def inputs(rng):
-        return {"s": np.array([1.0, 2.3]), "ds": 0.4, "n": 6000}
-
-    def probe(s, ds, n):
-        import torch
-
-        out = {}
-        for name, at in zip(("early", "late"), s.tolist(), strict=True):
-            x = torch.full((n, 1), START)
-            got = call_step("ancestral_step", standins.ToyReverse(), torch.full((n,), at), ds, x)
-            out[name] = got["out"]
-        return out
-
-    def draw(got, s, ds, n):
-        parts = []
-        for name, at in zip(("early", "late"), s, strict=True):
-            t = T - at
-            a = standins.alpha(t) / standins.alpha(t - ds)
-            b2 = standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2
-            score = -(0.5 + t) * START
-            mean, std = mean_after(START, score, t, ds), np.sqrt(variance_after(t, ds))
-            low = min(mean - 4.5 * std, mean - 3 * np.sqrt(b2))
-            x = np.linspace(low, 2 * mean - low, 200)
-            drawn = draws(got[name], (n, 1))[:, 0]
-            wide = normal(x, (2 - a) * START + b2 * score, np.sqrt(b2))
-            title = f"{name}: s = {at:.1f}"
-            parts.append(
-                Beside(title, drawn, x, normal(x, mean, std), "x", wide, "reverse diffusion")
-            )
-        return panels("One ancestral step: narrower near the data", *parts)
-
-
-class Beside(Histogram):
-    """A histogram with the density of something else beside it."""
-
-    def __init__(self, title, drawn, x, density, xlabel, other, label):
-        super().__init__(title, drawn, x, density, xlabel)
-        self.other, self.label = other, label
-
-    def draw(self, ax):
-        super().draw(ax)
-        ax.plot(self.x, self.other, color="black", linewidth=1, linestyle="--", label=self.label)
-
-
-@picture("1.3i")
-class AnnealedSteps:
-    """A Langevin step from x = 2 moves far where the noise is large, and little near the data."""
-
-    def inputs(rng):
-        return {"s": np.array([0.3, 2.6]), "snr": 0.25, "n": 6000}
-
-    def probe(s, snr, n):
-        import torch
-
-        from sde_todo.sampling import annealed_langevin
-
-        x, out = torch.full((n, 1), START), {}
-        for name, at in zip(("noisy", "clean"), s.tolist(), strict=True):
-            out[name] = annealed_langevin(standins.ToyReverse(), torch.full((n,), at), x, snr)
-        return out
-
-    def draw(got, s, snr, n):
-        parts = []
-        for name, at in zip(("noisy", "clean"), s, strict=True):
-            t = T - at
-            eps = 2 * (snr * standins.std(t)) ** 2
-            mean, std = START - eps * (0.5 + t) * START, np.sqrt(2 * eps)
-            x = np.linspace(-2.0, 4.0, 300)
-            drawn = draws(got[name], (n, 1))[:, 0]
-            title = f"s = {at:.1f}, std = {standins.std(t):.2g}"
-            parts.append(Histogram(title, drawn, x, normal(x, mean, std), "x"))
-        return panels("Langevin steps shrink with the noise", *parts)
-
-
-@picture("1.3j")
-class Corrections:
-    """The state behind a toy step and 1, 2, 3 corrections, and how often the score was asked."""
-
-    def inputs(rng):
-        return {"x": np.linspace(-1, 1, N)[:, None], "s": 0.8, "ds": 0.3, "snr": 0.2}
-
-    def probe(x, s, ds, snr):
-        import torch
-
-        from sde_todo.sampling import with_corrector
-
-        def corrector(sde, s, x, snr):
-            return 1.5 * x + s[:, None] + snr
-
-        states, counts = [], []
-        for k in (1, 2, 3):
-            step = with_corrector(lambda sde, s, ds, x: (x**3, 2), corrector, k, snr)
-            state, count = step(standins.ToyReverse(), torch.full((len(x),), s), ds, x)
-            states.append(state[:, 0])
-            counts.append(count)
-        return {"states": torch.stack(states, 1), "counts": torch.tensor(counts)}
-
-    def draw(got, x, s, ds, snr):
-        k, x, want = np.arange(1, 4), x[:, 0], [x[:, 0] ** 3]
-        for _ in range(3):
-            want.append(1.5 * want[-1] + s + ds + snr)
-        parts = [
-            Curves("state after 1 (lowest) to 3", x, np.stack(want[1:], 1), got["states"], "x"),
-            Dots("evaluations", k, k + 2, draws(got["counts"], (3,)), "corrections"),
-        ]
-        return panels("A step of 2 evaluations, then corrections", *parts)
+START = 2.0
+T = 3.0
+N = 25
 
 
 @picture("1.5a")
@@ -195,7 +81,13 @@ class FlowField:
         return panels("The velocity of the probability-flow ODE", *parts, height=2.9)
 
 
-WEIGHTS, CENTRES, VARIANCES = np.array([0.35, 0.65]), np.array([-1.4, 1.1]), np.array([0.1, 0.4])
+WEIGHTS = np.array([0.35, 0.65])
+
+
+CENTRES = np.array([-1.4, 1.1])
+
+
+VARIANCES = np.array([0.1, 0.4])
 
 
 def humps(x, t):

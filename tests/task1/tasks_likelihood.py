@@ -1,17 +1,10 @@
-"""The tasks of Task 1.5, likelihood; see tasks.py."""
+"""The tasks of sde_todo/likelihood.py; hints go from a nudge to nearly the line itself."""
 
-from autograder.board import Task
+from autograder.tasks import Task
 
-FILE = "sde_todo/likelihood.py"
-
-
-def bonus(title, minutes, hints):
-    """An optional task; all of 1.5 are."""
-    return Task(title, FILE, minutes, hints, optional=True)
-
-
+SECTIONS = {"1.5": "Likelihood"}
 TASKS = {
-    "1.5a": bonus(
+    "1.5a": Task(
         "A divergence along given directions",
         10,
         [
@@ -19,8 +12,9 @@ TASKS = {
             "grad(y, x, v) multiplies v from the left, for the whole batch at once; then v again.",
             "divergence = divergence + (vjp * v).flatten(1).sum(1) for every v of probes.",
         ],
+        optional=True,
     ),
-    "1.5b": bonus(
+    "1.5b": Task(
         "The flow, in the time of the data",
         5,
         [
@@ -28,8 +22,9 @@ TASKS = {
             "f keeps its sign. The score enters by g squared, and by half.",
             "f, g = sde.sde_coeff(t, x); return f - 0.5 * g**2 * score_fn(t, x).",
         ],
+        optional=True,
     ),
-    "1.5c": bonus(
+    "1.5c": Task(
         "The log-likelihood of a point",
         15,
         [
@@ -38,8 +33,9 @@ TASKS = {
             "of x_T with the integral of the divergence added.",
             "x_T, integral = solve(slope, eps, sde.T, (x, zeros (B,)), tol).",
         ],
+        optional=True,
     ),
-    "1.5d": bonus(
+    "1.5d": Task(
         "Data to noise, back, and between",
         15,
         [
@@ -49,8 +45,9 @@ TASKS = {
             "solve(velocity(sde, score_fn), sde.T, eps, (x_T,), tol)[0] decodes; the arc is in the "
             "docstring, with the angle of shape (B, 1, ...).",
         ],
+        optional=True,
     ),
-    "1.5e": bonus(
+    "1.5e": Task(
         "What the bound loses per unit of time",
         20,
         [
@@ -58,8 +55,9 @@ TASKS = {
             "trace gives the drift and its divergence in one go.",
             "g score = (drift + f)/g; half its square, summed per sample, plus the divergence.",
         ],
+        optional=True,
     ),
-    "1.5f": bonus(
+    "1.5f": Task(
         "A bound by the reverse SDE",
         20,
         [
@@ -67,8 +65,9 @@ TASKS = {
             "Every slice draws an x_t of its own from the same x, with directions of its own.",
             "integral = (weight * torch.stack(rates)).mean(0); x_T is diffuse at sde.T.",
         ],
+        optional=True,
     ),
-    "1.5g": bonus(
+    "1.5g": Task(
         "Bounds between the SDE and the ODE",
         25,
         [
@@ -77,8 +76,9 @@ TASKS = {
             "integral + dt ((1 - lam)/2 |pull/g|^2 + divergence); "
             "x + (f - lam/2 pull) dt + sqrt((1 - lam) dt) g z.",
         ],
+        optional=True,
     ),
-    "1.5h": bonus(
+    "1.5h": Task(
         "Bits per number",
         10,
         [
@@ -86,5 +86,6 @@ TASKS = {
             "A density times the volume step^D is a probability; -log2 of it are bits.",
             "x + step * (torch.rand_like(x) - 0.5); -(logp + D log(step))/(D log 2).",
         ],
+        optional=True,
     ),
 }

@@ -1,7 +1,4 @@
-"""The pictures of Task 2.5: measurements, projections and guidance. See pictures.py.
-
-Every probe depends on the code of its own task alone; what comes before is stood in for.
-"""
+"""The pictures of image_diffusion/guidance.py: what was expected beside what came."""
 
 import numpy as np
 
@@ -10,7 +7,8 @@ from autograder import standins_images as toy
 from autograder.harness import picture
 from autograder.pictures import Curves, draws, image_pair, image_rows, panels
 from given.runtime.figures import BLUE, ORANGE, PURPLE
-from tests.task2.pictures import SIDE, inpainting_inputs, many, moments, photos
+from tests.task2.pictures_inpainting import inpainting_inputs
+from tests.task2.pictures_scheduler import SIDE, many, moments, photos
 from tests.task2.test_guidance import (
     Forward,
     Weighted,
@@ -22,7 +20,11 @@ from tests.task2.test_guidance import (
 )
 from tests.task2.test_inpainting import misfit_gradient
 
-BLOCK, GAP, COLUMNS = 4, 4, 6
+BLOCK = 4
+GAP = 4
+COLUMNS = 6
+
+
 WEIGHTS = np.sqrt([0.5, 0.3, 0.2])  # of a measurement, a unit vector
 
 

@@ -1,17 +1,10 @@
-"""The tasks of Task 2.5, control by a measurement or a classifier; see tasks.py."""
+"""The tasks of image_diffusion/guidance.py; hints go from a nudge to nearly the line itself."""
 
-from autograder.board import Task
+from autograder.tasks import Task
 
-FILE = "image_diffusion/guidance.py"
-
-
-def bonus(title, minutes, hints):
-    """An optional task; all of 2.5 are."""
-    return Task(title, FILE, minutes, hints, optional=True)
-
-
+SECTIONS = {"2.5": "Control by a measurement or a classifier"}
 TASKS = {
-    "2.5a": bonus(
+    "2.5a": Task(
         "Measurements and their transposes",
         15,
         [
@@ -22,8 +15,9 @@ TASKS = {
             "Gray: x.sum(1, keepdim=True) over math.sqrt(C), and y.expand(-1, C, -1, -1) over the "
             "same. Pool: k times F.avg_pool2d(x, k), and F.interpolate by the factor k, over k.",
         ],
+        optional=True,
     ),
-    "2.5b": bonus(
+    "2.5b": Task(
         "Projection on a measurement",
         15,
         [
@@ -33,8 +27,9 @@ TASKS = {
             "measure, adjoint = self.operator.measure, self.operator.adjoint; wanted = a * self.y "
             "+ b * measure(noise_like(x)); return x + adjoint(wanted - measure(x)).",
         ],
+        optional=True,
     ),
-    "2.5c": bonus(
+    "2.5c": Task(
         "The gradient of any misfit",
         15,
         [
@@ -44,8 +39,9 @@ TASKS = {
             "r = self.y - self.operator.measure(x0_hat); torch.autograd.grad(r.flatten(1).norm("
             "dim=1).sum(), x)[0], inside torch.enable_grad(); return noise.detach() with it.",
         ],
+        optional=True,
     ),
-    "2.5d": bonus(
+    "2.5d": Task(
         "Predictor, corrector, projection",
         20,
         [
@@ -56,8 +52,9 @@ TASKS = {
             "x, _ = reverse_diffusion_step(reverse, s, ds, x) with ds = (s_next - s)[0].item(); "
             "reverse.correct_fn(s_next, x, snr); self.project(x, a, b) behind both.",
         ],
+        optional=True,
     ),
-    "2.5e": bonus(
+    "2.5e": Task(
         "The gradient of a classifier",
         20,
         [
@@ -68,8 +65,9 @@ TASKS = {
             "logp = self.classifier(x, timestep).log_softmax(1), x a leaf within enable_grad; "
             "torch.autograd.grad(logp[torch.arange(len(x)), class_label - 1].sum(), x)[0].",
         ],
+        optional=True,
     ),
-    "2.5f": bonus(
+    "2.5f": Task(
         "Noise guided by a classifier",
         10,
         [
@@ -79,5 +77,6 @@ TASKS = {
             "return noise - guidance_scale * (1 - abar).sqrt() * "
             "self.class_gradient(x, timestep, class_label).",
         ],
+        optional=True,
     ),
 }

@@ -1,4 +1,4 @@
-"""Correct answers to Task 2.5 written another way, in the form of alternatives.py."""
+"""Correct answers to the tasks of image_diffusion/guidance.py, written another way: name -> [(file, old, new), ...]."""
 
 from tests.project.mistakes import guidance as here
 

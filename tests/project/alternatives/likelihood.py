@@ -1,4 +1,4 @@
-"""Correct answers to Tasks 1.3h-j and 1.5 written another way, in the form of alternatives.py."""
+"""Correct answers to the tasks of sde_todo/likelihood.py, written another way: name -> [(file, old, new), ...]."""
 
 from tests.project.mistakes import likelihood as here
 
@@ -118,25 +118,5 @@ ALTERNATIVES = {
     "levels by uniform_, bits by log2": [
         ("likelihood", here.SPREAD, "return x + torch.empty_like(x).uniform_(-step / 2, step / 2)"),
         ("likelihood", here.BITS, "return -logp / (D * math.log(2)) - math.log2(step)"),
-    ],
-    "ancestral steps from the guessed data": [
-        ("sampling", here.ANCESTRAL_MEAN,
-         "x0 = (x + std**2 * sde.score_fn(sde.T - s, x)) / alpha\n"
-         "    mean = (a * next_std**2 * x + next_alpha * b_squared * x0) / std**2"),
-        ("sampling", here.ANCESTRAL,
-         "variance = b_squared * (next_std / std) ** 2\n"
-         "    return torch.addcmul(mean, variance.sqrt(), torch.randn_like(x)), 1"),
-    ],
-    "langevin by its deviation": [
-        ("sampling", here.LANGEVIN_EPS, "deviation = 2 * snr * std"),
-        ("sampling", here.LANGEVIN,
-         "return x + deviation**2 / 2 * score + deviation * torch.randn(x.shape).to(x)"),
-    ],
-    "correction by a wrapped step": [
-        ("sampling", here.STEPPED,
-         "x, evaluations = step(sde, s, ds, x)\n        after = s + ds\n"
-         "        k = 0\n        while k < corrections:\n"
-         "            x, k = corrector(sde, after, x, snr=snr), k + 1"),
-        ("sampling", here.COUNT, "return x, corrections + evaluations"),
     ],
 }  # fmt: skip

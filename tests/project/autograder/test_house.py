@@ -23,8 +23,6 @@ ROOMS = (
     ("benchmarks", "tests.project"),
 )
 RANKS = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
-# The autograder finds its graded tests, and the tests report to the autograder.
-ALLOWED = {("autograder.tasks", "tests.task1"), ("autograder.tasks", "tests.task2")}
 DOORS = {
     "sde_todo": {"__init__", "__main__", "dataset", "eval"},
     "image_diffusion": {"__init__", "__main__", "train", "sampling", "dataset", "network", "module"}
@@ -72,7 +70,7 @@ def test_imports_point_one_way():
     for name, tree in MODULES.items():
         for other in imported(tree):
             here, there = room(name), room(other)
-            if here and there and RANKS[here] < RANKS[there] and (name, there) not in ALLOWED:
+            if here and there and RANKS[here] < RANKS[there]:
                 wrong.append(f"{name} imports {other}")
     assert not wrong, "\n".join(sorted(wrong))
 

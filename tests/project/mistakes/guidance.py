@@ -1,4 +1,4 @@
-"""Plausible mistakes in Task 2.5, in the form of mistakes.py: (task, file, old, new, said)."""
+"""Plausible mistakes in image_diffusion/guidance.py: name -> (task, file, old, new, part of what is said)."""
 
 GRAY = "return x.sum(1, keepdim=True) / math.sqrt(self.channels)"
 GRAY_T = "return y.expand(-1, self.channels, -1, -1) / math.sqrt(self.channels)"
@@ -10,7 +10,6 @@ PREDICTED = "            noise = self.predict_noise(x, timestep)\n            x0
 X0_HAT = "x0_hat = (x - (1 - abar).sqrt() * noise) / abar.sqrt()"
 MISFIT = "misfit = self.y - self.operator.measure(x0_hat)"
 NORM = "misfit.flatten(1).norm(dim=1).sum()"
-LEVEL = "a, b = alpha_std(reverse, s_next, x)"
 STEP = "x, _ = reverse_diffusion_step(reverse, s, (s_next - s)[0].item(), x)"
 PROJECTED = "        x = self.project(x, a, b)\n"
 LOOP = "        for _ in range(corrections):\n"
@@ -22,7 +21,6 @@ SLOPE = "return torch.autograd.grad(chosen.sum(), x)[0]"
 GUIDED = "return noise - guidance_scale * (1 - abar).sqrt() * gradient"
 
 MISTAKES = {
-    # 2.5a
     "gray is the mean": ("2.5a", "guidance", GRAY, "return x.mean(1, keepdim=True)", "this is the mean"),
     "gray is the sum": ("2.5a", "guidance", GRAY, "return x.sum(1, keepdim=True)", "this is the sum"),
     "gray of three channels": ("2.5a", "guidance", GRAY, "return x.sum(1, keepdim=True) / math.sqrt(3)", "number of channels"),
@@ -47,7 +45,6 @@ MISTAKES = {
     "pool adjoint smooth": ("2.5a", "guidance", POOL_T, 'return F.interpolate(y, scale_factor=self.k, mode="bilinear") / self.k', "interpolation smooths"),
     "pool adjoint into the corner": ("2.5a", "guidance", POOL_T, "out = y.new_zeros(*y.shape[:2], self.k * y.shape[2], self.k * y.shape[3])\n        out[:, :, :: self.k, :: self.k] = y\n        return out", "only one pixel"),
     "pool adjoint tiled": ("2.5a", "guidance", POOL_T, "return y.repeat(1, 1, self.k, self.k) / self.k", "tiled"),
-    # 2.5b
     "projection with y unscaled": ("2.5b", "guidance", TARGET, TARGET.replace("a * self.y", "self.y"), "not scaled by a"),
     "projection with a squared": ("2.5b", "guidance", TARGET, TARGET.replace("a * self.y", "a**2 * self.y"), "a^2"),
     "projection with the root of a": ("2.5b", "guidance", TARGET, TARGET.replace("a * self.y", "a**0.5 * self.y"), "root of a"),
@@ -65,7 +62,6 @@ MISTAKES = {
     "projection with one noise": ("2.5b", "guidance", TARGET, TARGET.replace("noise_like(x)", "noise_like(x[:1])"), "same noise"),
     "projection in place": ("2.5b", "guidance", CORRECTED, CORRECTED.replace("return x +", "return x.add_(").replace("measure(x))", "measure(x)))"), "changed in place"),
     "projection left out": ("2.5b", "guidance", CORRECTED, "return x", "not projected"),
-    # 2.5c
     "misfit with the network detached": ("2.5c", "guidance", X0_HAT, X0_HAT.replace("* noise)", "* noise.detach())"), "detached"),
     "misfit squared": ("2.5c", "guidance", NORM, "misfit.pow(2).sum()", "squared norm"),
     "misfit by half the square": ("2.5c", "guidance", NORM, "misfit.pow(2).sum() / 2", "half the squared"),
@@ -82,7 +78,6 @@ MISTAKES = {
     "misfit noise is the estimate": ("2.5c", "guidance", "return noise.detach(), gradient", "return x0_hat.detach(), gradient", "estimate of x_0"),
     "misfit noise with a graph": ("2.5c", "guidance", "return noise.detach(), gradient", "return noise, gradient", "graph"),
     "misfit without the class": ("2.5c", "guidance", PREDICTED, PREDICTED.replace("self.predict_noise(", "self.model.network("), "class and guidance are lost"),
-    # 2.5d
     "pc does not project the step": ("2.5d", "guidance", PROJECTED + LOOP, LOOP, "nothing is projected after the step"),
     "pc does not project the correction": ("2.5d", "guidance", CORRECTION, BARE, "nothing is projected after a correction"),
     "pc projects the last correction": ("2.5d", "guidance", CORRECTION, BARE + PROJECTED, "only the last correction"),
@@ -115,7 +110,6 @@ MISTAKES = {
     "pc drops the projection of a correction": ("2.5d", "guidance", CORRECTION, BARE + "    " + PROJECTED.replace("x = ", ""), "behind a correction is dropped"),
     "pc drops the step": ("2.5d", "guidance", STEP, STEP.replace("x, _ = ", ""), "what the step gives is dropped"),
     "pc keeps the evaluations": ("2.5d", "guidance", STEP, STEP.replace("x, _ =", "x ="), "returns two things"),
-    # 2.5e
     "class counted from 1": ("2.5e", "guidance", CHOSEN, "chosen = logp.gather(1, class_label[:, None])", "labels count from 1"),
     "class of the logit": ("2.5e", "guidance", LOGP, "logp = self.classifier(x, timestep)", "the logit"),
     "class of the probability": ("2.5e", "guidance", LOGP, LOGP.replace("log_softmax", "softmax"), "gradient of p;"),
@@ -129,7 +123,6 @@ MISTAKES = {
     "class at timestep 0": ("2.5e", "guidance", LOGP, LOGP.replace("(x, timestep)", "(x, 0)"), "timestep 0"),
     "class with a graph": ("2.5e", "guidance", SLOPE, SLOPE.replace(", x)", ", x, create_graph=True)"), "graph"),
     "class without enable_grad": ("2.5e", "guidance", "with torch.enable_grad():\n            x = x.detach().requires_grad_()\n            logp", "with torch.no_grad():\n            x = x.detach().requires_grad_()\n            logp", "does not require grad"),
-    # 2.5f
     "guided with the wrong sign": ("2.5f", "guidance", GUIDED, GUIDED.replace("noise -", "noise +"), "the sign is wrong"),
     "guided without the level": ("2.5f", "guidance", GUIDED, GUIDED.replace(" * (1 - abar).sqrt()", ""), "sqrt(1 - abar) is missing"),
     "guided by sqrt(abar)": ("2.5f", "guidance", GUIDED, GUIDED.replace("(1 - abar)", "abar"), "sqrt(abar) stands"),

@@ -1,4 +1,4 @@
-"""Plausible mistakes in Tasks 1.3h-j and 1.5, in the form of mistakes.py."""
+"""Plausible mistakes in sde_todo/likelihood.py: name -> (task, file, old, new, part of what is said)."""
 
 VJP = "vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]"
 DIVERGENCE = "divergence = divergence + (vjp * v).flatten(1).sum(1)"
@@ -27,52 +27,8 @@ RATE_THEN_MOVE = f"{SQUARE}\n        {SUM}\n        {NOISE}\n        {MOVE}"
 PATH_BOUND = "return sde.prior_logp(x) - integral"
 SPREAD = "return x + step * (torch.rand_like(x) - 0.5)"
 BITS = "return -(logp + D * math.log(step)) / (D * math.log(2))"
-ANCESTRAL_MEAN = "mean = (x + b_squared * sde.score_fn(sde.T - s, x)) / a"
-ANCESTRAL = "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 1"
-LANGEVIN_STD = "_, std = alpha_std(sde, s, x)"
-LANGEVIN_EPS = "eps = 2 * (snr * std) ** 2"
-LANGEVIN = "return x + eps * score + torch.sqrt(2 * eps) * torch.randn_like(x)"
-LANGEVIN_SCORE = f"score = sde.score_fn(sde.T - s, x)\n    {LANGEVIN}"
-CORRECT = "x = corrector(sde, s + ds, x, snr)"
-STEPPED = f"x, evaluations = step(sde, s, ds, x)\n        for _ in range(corrections):\n            {CORRECT}"
-COUNT = "return x, evaluations + corrections"
 
 MISTAKES = {
-    # 1.3h
-    "ancestral with the large variance": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * torch.randn_like(x), 1", "the large variance"),
-    "ancestral not divided by a": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = x + b_squared * sde.score_fn(sde.T - s, x)", "not divided by a"),
-    "ancestral by reverse diffusion": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = (2 - a) * x + b_squared * sde.score_fn(sde.T - s, x)", "this is reverse diffusion"),
-    "ancestral divides x alone": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = x / a + b_squared * sde.score_fn(sde.T - s, x)", "score is not divided by a"),
-    "ancestral score at s": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = (x + b_squared * sde.score_fn(s, x)) / a", "taken at s"),
-    "ancestral score by b": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = (x + b_squared.sqrt() * sde.score_fn(sde.T - s, x)) / a", "it is b^2"),
-    "ancestral against the score": ("1.3h", "sampling", ANCESTRAL_MEAN, "mean = (x - b_squared * sde.score_fn(sde.T - s, x)) / a", "wrong sign"),
-    "ancestral ratio upside down": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * std / next_std * torch.randn_like(x), 1", "upside down"),
-    "ancestral noise without root": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * (next_std / std) ** 2 * torch.randn_like(x), 1", "take its root"),
-    "ancestral noise by b squared": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * next_std / std * torch.randn_like(x), 1", "it is b"),
-    "ancestral without noise": ("1.3h", "sampling", ANCESTRAL, "return mean, 1", "there is no noise"),
-    "ancestral counts two": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 2", "asked once"),
-    # 1.3i
-    "annealed langevin noise sqrt(eps)": ("1.3i", "sampling", LANGEVIN, "return x + eps * score + torch.sqrt(eps) * torch.randn_like(x)", "2 of sqrt(2 eps)"),
-    "annealed langevin eps without 2": ("1.3i", "sampling", LANGEVIN_EPS, "eps = (snr * std) ** 2", "factor 2 of eps"),
-    "annealed langevin eps not squared": ("1.3i", "sampling", LANGEVIN_EPS, "eps = 2 * snr * std", "not squared"),
-    "annealed langevin snr not squared": ("1.3i", "sampling", LANGEVIN_EPS, "eps = 2 * snr * std**2", "snr is not squared"),
-    "annealed langevin without std": ("1.3i", "sampling", LANGEVIN_EPS, "eps = 2 * (snr + 0 * std) ** 2", "std is missing"),
-    "annealed langevin std of the other clock": ("1.3i", "sampling", LANGEVIN_STD, "_, std = alpha_std(sde, sde.T - s, x)", "its own clock"),
-    "annealed langevin score at s": ("1.3i", "sampling", LANGEVIN_SCORE, f"score = sde.score_fn(s, x)\n    {LANGEVIN}", "wants t = T - s"),
-    "annealed langevin down the score": ("1.3i", "sampling", LANGEVIN, "return x - eps * score + torch.sqrt(2 * eps) * torch.randn_like(x)", "wrong sign"),
-    "annealed langevin noise without root": ("1.3i", "sampling", LANGEVIN, "return x + eps * score + 2 * eps * torch.randn_like(x)", "take the root"),
-    # 1.3j
-    "correction at s": ("1.3j", "sampling", CORRECT, "x = corrector(sde, s, x, snr)", "the corrector works at s"),
-    "correction moves the clock": ("1.3j", "sampling", STEPPED, STEPPED.replace("s + ds", "s").replace("            x =", "            s = s + ds\n            x ="), "clock goes on"),
-    "correction comes first": ("1.3j", "sampling", STEPPED, f"for _ in range(corrections):\n            {CORRECT}\n        x, evaluations = step(sde, s, ds, x)", "comes first, at s + ds"),
-    "correction comes first at s": ("1.3j", "sampling", STEPPED, "for _ in range(corrections):\n            x = corrector(sde, s, x, snr)\n        x, evaluations = step(sde, s, ds, x)", "the corrector comes first"),
-    "correction once": ("1.3j", "sampling", STEPPED, f"x, evaluations = step(sde, s, ds, x)\n        {CORRECT}", "corrects once"),
-    "correction not counted": ("1.3j", "sampling", COUNT, "return x, evaluations", "are not counted"),
-    "correction counted once": ("1.3j", "sampling", COUNT, "return x, evaluations + 1", "counted once"),
-    "correction counted as the step": ("1.3j", "sampling", COUNT, "return x, evaluations * (1 + corrections)", "not as often as the step"),
-    "correction without snr": ("1.3j", "sampling", CORRECT, "x = corrector(sde, s + ds, x, 0.16)", "snr is not handed on"),
-    "correction of the old state": ("1.3j", "sampling", STEPPED, "old = x\n        x, evaluations = step(sde, s, ds, x)\n        x = old\n        for _ in range(corrections):\n            x = corrector(sde, s + ds, x, snr)", "starts from the old state"),
-    # 1.5a
     "trace without the second v": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + vjp.flatten(1).sum(1)", "meet v again"),
     "trace sums the jacobian": ("1.5a", "likelihood", VJP, "v = torch.ones_like(v) / len(probes) ** 0.5\n            vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]", "sum of the whole Jacobian"),
     "trace of the last direction": ("1.5a", "likelihood", DIVERGENCE, "divergence = (vjp * v).flatten(1).sum(1)", "only the last direction"),
@@ -87,7 +43,6 @@ MISTAKES = {
     "trace without gradients turned on": ("1.5a", "likelihood", "with torch.enable_grad():\n        x = x.detach()", "if True:\n        x = x.detach()", "does not require grad"),
     "trace keeps the graph": ("1.5a", "likelihood", "return y.detach(), divergence.detach()", "return y, divergence", "still carries the graph"),
     "trace gives the divergence first": ("1.5a", "likelihood", "return y.detach(), divergence.detach()", "return divergence.detach(), y.detach()", "field comes first"),
-    # 1.5b
     "flow without half": ("1.5b", "likelihood", FLOW, "return f - g**2 * score_fn(t, x)", "1/2 is missing"),
     "flow with g": ("1.5b", "likelihood", FLOW, "return f - 0.5 * g * score_fn(t, x)", "it is g^2"),
     "flow towards the score": ("1.5b", "likelihood", FLOW, "return f + 0.5 * g**2 * score_fn(t, x)", "score has the wrong sign"),
@@ -95,7 +50,6 @@ MISTAKES = {
     "flow in the reverse clock": ("1.5b", "likelihood", FLOW, "return 0.5 * g**2 * score_fn(t, x) - f", "reverse clock"),
     "flow with the score at T - t": ("1.5b", "likelihood", FLOW, "return f - 0.5 * g**2 * score_fn(sde.T - t, x)", "asked at T - t"),
     "flow with half inside the square": ("1.5b", "likelihood", FLOW, "return f - (0.5 * g) ** 2 * score_fn(t, x)", "squared too"),
-    # 1.5c
     "likelihood subtracts the integral": ("1.5c", "likelihood", LOGP, "return sde.prior_logp(x_T) - integral", "it is added"),
     "likelihood without the integral": ("1.5c", "likelihood", LOGP, "return sde.prior_logp(x_T)", "integral is missing"),
     "likelihood of the prior at x": ("1.5c", "likelihood", LOGP, "return sde.prior_logp(x) + integral", "asked at x_T"),
@@ -106,7 +60,6 @@ MISTAKES = {
     "likelihood redraws the directions": ("1.5c", "likelihood", SOLVE, "def slope(t, state):\n        times = torch.full((len(x),), t).to(x)\n        fresh = make_probes(x, method, probes)\n        return trace(lambda y: flow(sde, score_fn, times, y), state[0], fresh)\n\n    " + SOLVE, "stay the same"),
     "likelihood in bits": ("1.5c", "likelihood", LOGP, "return (sde.prior_logp(x_T) + integral) / math.log(2)", "leave them in nats"),
     "likelihood as a mean over coordinates": ("1.5c", "likelihood", LOGP, "return sde.prior_logp(x_T) + integral / x[0].numel()", "mean over the coordinates"),
-    # 1.5d
     "encode runs back": ("1.5d", "likelihood", ENCODE, "return solve(slope, sde.T, eps, (x,), tol)[0]", "wrong way"),
     "encode from 0": ("1.5d", "likelihood", ENCODE, "return solve(slope, 0.0, sde.T, (x,), tol)[0]", "data belong to eps"),
     "encode up to 1": ("1.5d", "likelihood", ENCODE, "return solve(slope, eps, 1.0, (x,), tol)[0]", "noise is at sde.T"),
@@ -121,7 +74,6 @@ MISTAKES = {
     "interpolate with one angle": ("1.5d", "likelihood", COSINE, COSINE.replace("a.flatten(1), b.flatten(1)", "a.reshape(1, -1), b.reshape(1, -1)"), "one angle"),
     "interpolate of unit noises": ("1.5d", "likelihood", ARC, "shape = angle.shape\n    a = a / a.flatten(1).norm(dim=1).reshape(shape)\n    b = b / b.flatten(1).norm(dim=1).reshape(shape)\n    " + ARC, "normalised"),
     "interpolate divides by the angle": ("1.5d", "likelihood", ARC, ARC.replace("angle.sin()", "angle"), "divided by the angle"),
-    # 1.5e
     "rate without half": ("1.5e", "likelihood", RATE, RATE.replace("0.5 * ", ""), "1/2 of the square"),
     "rate subtracts the divergence": ("1.5e", "likelihood", RATE, RATE.replace("+ divergence", "- divergence"), "divergence has the wrong sign"),
     "rate without the divergence": ("1.5e", "likelihood", RATE, RATE.removesuffix(" + divergence"), "divergence is missing"),
@@ -132,7 +84,6 @@ MISTAKES = {
     "rate as a mean over coordinates": ("1.5e", "likelihood", RATE, RATE.replace("sum(1)", "mean(1)"), "mean over the coordinates"),
     "rate of the ode": ("1.5e", "likelihood", FIELD, FIELD + "\n    _, divergence = trace(lambda y: reverse_drift(sde, score_fn, t, y, 1.0), x, probes)", "that of the ODE's drift"),
     "rate with the divergence of the score": ("1.5e", "likelihood", FIELD, FIELD + "\n    _, divergence = trace(lambda y: score_fn(t, y), x, probes)", "score alone"),
-    # 1.5f
     "bound adds the integral": ("1.5f", "likelihood", BOUND, BOUND.replace("- integral", "+ integral"), "it is subtracted"),
     "bound without weights": ("1.5f", "likelihood", INTEGRAL, "integral = torch.stack(rates).mean(0)", "weight is not used"),
     "bound sums the slices": ("1.5f", "likelihood", INTEGRAL, INTEGRAL.replace("mean(0)", "sum(0)"), "slices are summed"),
@@ -146,7 +97,6 @@ MISTAKES = {
     "bound draws the end at 1": ("1.5f", "likelihood", END, END.replace("sde.T)", "1.0)"), "drawn at time 1"),
     "bound shares the directions": ("1.5f", "likelihood", f"{SLICE}\n        {RATES}", f"{SLICE}\n        fresh = fresh if rates else make_probes(x, method, probes)\n        rates.append(elbo_rate(sde, score_fn, t_k, x_t, fresh))", "share their directions"),
     "bound forgets method and probes": ("1.5f", "likelihood", RATES, RATES.replace("(x, method, probes)", "(x)"), "not handed on"),
-    # 1.5g
     "path adds the integral": ("1.5g", "likelihood", PATH_BOUND, "return sde.prior_logp(x) + integral", "wrong sign"),
     "path keeps the last rate": ("1.5g", "likelihood", SUM, "integral = dt * (square + divergence)", "only the last step"),
     "path without dt": ("1.5g", "likelihood", SUM, "integral = integral + square + divergence", "dt is missing"),
@@ -164,7 +114,6 @@ MISTAKES = {
     "path along the reverse drift": ("1.5g", "likelihood", MOVE, "x = x + drift * dt + noise", "reverse drift"),
     "path pull not divided": ("1.5g", "likelihood", PULL, "pull = drift + f", "not divided by 1 - lam/2"),
     "path with lam 0 in the drift": ("1.5g", "likelihood", FAMILY, FAMILY.replace(", lam=lam", ""), "not handed on"),
-    # 1.5h
     "dequantise from 0 to 1": ("1.5h", "likelihood", SPREAD, "return x + step * torch.rand_like(x)", "centre it"),
     "dequantise by normal noise": ("1.5h", "likelihood", SPREAD, "return x + step * torch.randn_like(x)", "it is normal"),
     "dequantise twice as wide": ("1.5h", "likelihood", SPREAD, "return x + step * (2 * torch.rand_like(x) - 1)", "half a step"),

@@ -3,14 +3,7 @@
 import pytest
 
 from tests.project import trees
-from tests.project.alternatives.bridges import ALTERNATIVES as BRIDGE_ALTERNATIVES
-from tests.project.alternatives.guidance import ALTERNATIVES as GUIDANCE_ALTERNATIVES
-from tests.project.alternatives.images import ALTERNATIVES as IMAGE_ALTERNATIVES
-from tests.project.alternatives.likelihood import ALTERNATIVES as LIKELIHOOD_ALTERNATIVES
-from tests.project.alternatives.plane import ALTERNATIVES
-
-ALL = ALTERNATIVES | IMAGE_ALTERNATIVES | BRIDGE_ALTERNATIVES | GUIDANCE_ALTERNATIVES
-ALL |= LIKELIHOOD_ALTERNATIVES
+from tests.project.alternatives import ALL, MODULES
 
 
 @pytest.mark.parametrize(("seed", "name"), list(enumerate(ALL)))
@@ -19,3 +12,10 @@ def test_alternative_is_accepted(seed, name, tmp_path):
         results = trees.run_altered(tmp_path, ALL[name], seed=seed + 100 * k)
         wrong = {test: r.message for test, r in results.items() if r.verdict != "done"}
         assert results and not wrong, wrong
+
+
+def test_every_alternative_has_a_name_of_its_own_and_is_in_the_file_of_its_module():
+    assert len(ALL) == sum(len(module.ALTERNATIVES) for module in MODULES)
+    for module in MODULES:
+        files = {f.rpartition("/")[2] for c in module.ALTERNATIVES.values() for f, *_ in c}
+        assert files == {module.__name__.rpartition(".")[2]}

@@ -3,13 +3,7 @@
 import pytest
 
 from tests.project import trees
-from tests.project.mistakes.bridges import MISTAKES as BRIDGE_MISTAKES
-from tests.project.mistakes.guidance import MISTAKES as GUIDANCE_MISTAKES
-from tests.project.mistakes.images import MISTAKES as IMAGE_MISTAKES
-from tests.project.mistakes.likelihood import MISTAKES as LIKELIHOOD_MISTAKES
-from tests.project.mistakes.plane import MISTAKES
-
-ALL = MISTAKES | BRIDGE_MISTAKES | LIKELIHOOD_MISTAKES | IMAGE_MISTAKES | GUIDANCE_MISTAKES
+from tests.project.mistakes import ALL, MODULES
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -20,3 +14,10 @@ def test_mistake_is_caught_at_its_task(name, tmp_path):
     assert wrong, "nothing noticed it"
     assert {test.task for test in wrong} == {task}, wrong
     assert any(said in message for message in wrong.values()), wrong
+
+
+def test_every_mistake_has_a_name_of_its_own_and_is_in_the_file_of_its_module():
+    assert len(ALL) == sum(len(module.MISTAKES) for module in MODULES)
+    for module in MODULES:
+        files = {file.rpartition("/")[2] for _, file, *_ in module.MISTAKES.values()}
+        assert files == {module.__name__.rpartition(".")[2]}

@@ -1,6 +1,6 @@
-"""Correct answers to Task 1.6 written another way, in the form of alternatives.py."""
+"""Correct answers to the tasks of sde_todo/bridge.py, written another way: name -> [(file, old, new), ...]."""
 
-from tests.project.mistakes import bridges as here
+from tests.project.mistakes import bridge as here
 
 WEIGHTS_LOOP = (
     "    weights, A, V = [], 1.0, 0.0\n"
@@ -25,47 +25,8 @@ ROUNDS_LOOP = (
     f"            {here.COLLECT}\n"
     f"        {here.FIT}"
 )
-JOINT = (
-    "        x = states[1:].flatten(0, 1)\n"
-    "        z = policy(times[:-1].flatten(), x)\n"
-    "        z_other = other(1 - times[1:].flatten(), x)\n"
-    "        dt = times.diff(dim=0).flatten()\n"
-)
-LOG_V = (
-    "        u = torch.linalg.solve_triangular(self.cholesky(), away.mT, upper=False)  # (K, D, B)\n"
-    f"        {here.LOG_DET}\n"
-    f"        {here.LOG_NORMAL}\n"
-    "        return (self.log_alpha[:, None] + log_normal).logsumexp(0)"
-)
 
 ALTERNATIVES = {
-    "line by lerp, velocity written out": [
-        ("flow", here.LINE, "velocity = x1 - x0\n    return torch.lerp(x0, x1, t), velocity"),
-        ("flow", "x_t, velocity = flow_path(x0, x1, t)",
-         "s = t.view(-1, *[1] * (x0.ndim - 1))\n"
-         "    velocity = x1 - x0\n    x_t = x0 + s * velocity"),
-        ("flow", here.FLOW_LOSS,
-         "error = (model(t, x_t) - velocity).flatten(1)\n"
-         '    return torch.einsum("bi,bi->", error, error) / len(x0)'),
-    ],
-    "heun from the euler state, times of full length": [
-        ("flow", here.SECOND,
-         "there = x + v * dt\n        v_next = model(t_next * torch.ones(len(x)), there)"),
-        ("flow", here.HEUN, "states.append(there + dt / 2 * (v_next - v))"),
-    ],
-    "coupling by scipy's assignment": [
-        ("flow", here.PLAN,
-         "from scipy.optimize import linear_sum_assignment\n\n"
-         "    return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])"),
-    ],
-    "coupling of single precision, with weights": [
-        ("flow", "    cost = torch.cdist(x0.flatten(1).cpu().double(), x1.flatten(1).cpu().double()) ** 2\n"
-         "    plan = ot.emd([], [], cost.numpy())\n",
-         "    a, b = x0.flatten(1), x1.flatten(1)\n"
-         "    cost = ((a[:, None] - b[None]) ** 2).sum(2)\n"
-         "    plan = ot.emd(ot.unif(len(a)), ot.unif(len(b)), cost.double().numpy())\n"),
-        ("flow", here.PLAN, "return torch.from_numpy(plan).nonzero()[:, 1]"),
-    ],
     "schedule in numbers": [
         ("bridge", here.HALVES,
          "A, B, n = *ends, N // 2\n"
@@ -148,47 +109,5 @@ ALTERNATIVES = {
          "            cache = run.collect(names[1 - half % 2], half, begin)\n"
          "        loss = run.fit(learns, cache.batch(i - begin))\n"
          "        yield step, loss"),
-    ],
-    "losses of sb-fbsde by einsum": [
-        ("loss", "product = (z * (0.5 * z + z_other)).flatten(1).sum(1)",
-         'product = torch.einsum("b...,b...->b", z, z / 2 + z_other)'),
-        ("loss", here.SBA,
-         "div = g * get_div(z, x, self.method, self.noise)\n"
-         "        return (dt * (product + div)).sum() / len(dt)"),
-        ("loss", here.SBJ,
-         "steps = len(dt) // len(log_q)\n"
-         "        return steps * weighted_mean(per_state, dt) - log_q.sum() / len(log_q)"),
-    ],
-    "steps of sb-fbsde with clones and repeated times": [
-        ("train", "        x = x.detach().requires_grad_()\n        return loss_fn(dt",
-         "        x = x.clone()\n        x.requires_grad_(True)\n        return loss_fn(dt"),
-        ("train", JOINT,
-         "        x = torch.cat(list(states[1:]))\n"
-         "        s = chain.s.to(x)\n"
-         "        B = len(states[0])\n"
-         "        z_other = other((1 - s[1:]).repeat_interleave(B), x)\n"
-         "        z = policy(s[:-1].repeat_interleave(B), x)\n"
-         "        dt = s.diff().repeat_interleave(B)\n"),
-    ],
-    "potential by torch.distributions": [
-        ("light_sb", LOG_V,
-         "        normal = torch.distributions.MultivariateNormal(\n"
-         "            self.r, scale_tril=math.sqrt(self.eps) * self.cholesky()\n"
-         "        )\n"
-         "        return (self.log_alpha + normal.log_prob(y[:, None])).logsumexp(1)"),
-    ],
-    "plan by full covariances": [
-        ("light_sb", 'Lx = torch.einsum("kij,bi->bkj", self.cholesky(), x)',
-         "L = self.cholesky()\n        S = L @ L.mT"),
-        ("light_sb", here.LOG_WEIGHTS,
-         'square = torch.einsum("bi,kij,bj->bk", x, S, x) / 2\n'
-         "        return self.log_alpha + (square + x @ self.r.T) / self.eps"),
-        ("light_sb", here.LIGHT_MEAN, "S = L @ L.mT\n        mean = self.r[k] + (S @ x[:, :, None])[..., 0]"),
-        ("light_sb", here.LIGHT_NOISE,
-         "root = torch.linalg.cholesky(S)\n"
-         "        return mean + self.eps**0.5 * (root @ z[..., None]).squeeze(-1)"),
-        ("light_sb", here.LIGHT_LOSS,
-         "C = torch.logsumexp(self.log_weights(x0), dim=1)\n"
-         "        return -(self.log_v(x1).sum() / len(x1)) + C.sum() / len(x0)"),
     ],
 }  # fmt: skip
