@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from given.levels import NoiseLevels, karras_sigmas, log_snr_of
 from given.noise import noise_like
 
 
@@ -82,7 +83,8 @@ class BaseScheduler(nn.Module):
         self.register_buffer("betas", betas.float(), persistent=False)
         self.register_buffer("alphas", alphas.float(), persistent=False)
         self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
-        self.exact = alphas_cumprod.double()  # on the CPU: 1 - abar_0 needs more than 7 digits
+        self.levels = NoiseLevels(alphas_cumprod)
+        self.exact = alphas_cumprod.double()  # on the CPU, for `abar`: no step waits for a device
         self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1)
 
     def uniform_sample_t(self, batch_size):
@@ -140,16 +142,13 @@ class BaseScheduler(nn.Module):
         """Where the schedule has these abar: fractional timesteps, even in log SNR between two.
 
         Args:
-            abar: (B,) in (0, 1); what lies outside the schedule takes its first or last timestep.
+            abar: (B,) in (0, 1), on the scheduler's device; what lies outside the schedule takes
+                its first or last timestep.
 
         Returns:
             (B,) float32.
         """
-        known = torch.logit(self.exact).numpy()[::-1]  # rising
-        steps = np.arange(self.num_train_timesteps)[::-1]
-        wanted = torch.logit(abar.cpu().double()).numpy()
-        found = np.interp(wanted, known, steps)
-        return torch.from_numpy(found).to(abar.device, torch.float32)
+        return self.levels.timestep_at(torch.logit(abar))
 
     def _check_steps(self, n, spacing, known):
         if not 1 <= n <= self.num_train_timesteps:
@@ -244,7 +243,7 @@ class DPMSolverScheduler(BaseScheduler):
     """
 
     before = None  # (x0, h) of the step before
-    SIGMAS = (80.0, 0.02)  # largest and smallest noise-to-signal ratio of `spacing="karras"`
+    SIGMAS = (0.02, 80.0)  # smallest and largest noise-to-signal ratio of `spacing="karras"`
 
     def set_timesteps(self, n, spacing="karras"):
         """Choose n timesteps: "karras", "trailing" or "leading".
@@ -256,10 +255,9 @@ class DPMSolverScheduler(BaseScheduler):
             super().set_timesteps(n, spacing)
             return
         self._check_steps(n, spacing, ("karras",))
-        ends = np.array(self.SIGMAS) ** (1 / 7)
-        sigmas = np.linspace(ends[0], ends[1], n) ** 7
-        steps = self.timestep_of(torch.from_numpy(1 / (1 + sigmas**2)))
-        self.timesteps = steps.round().long().unique().flip(0)
+        sigmas = karras_sigmas(n, *self.SIGMAS)[:-1].float().to(self.betas.device)
+        steps = self.levels.timestep_at(log_snr_of(sigmas))
+        self.timesteps = steps.round().long().unique().flip(0).cpu()
 
     def step(self, sample, timestep, noise_pred):
         """One step x_t -> x_s (Lu et al. 2022, algorithm 2), x0 clamped to [-1, 1].

@@ -189,7 +189,7 @@ def diffusion_networks(start, config, path):
     for name in OTHER:
         network = build_network(start["config"]["network"], abar)
         load_weights(network, start["network"], path)
-        nets[name] = VelocityFromNoise(network, abar, mirrored=name == "backward")
+        nets[name] = VelocityFromNoise(network, mirrored=name == "backward")
     return nets
 
 

@@ -12,6 +12,8 @@ from given.images.data.imageset import to_tensor
 from given.images.data.sources import ASSETS
 from given.images.layers import ResBlock, TimeEmbedding, group_norm
 from given.images.load import check_schedule
+from given.images.unet import one_for_each
+from given.levels import NoiseLevels, signal_and_noise
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
 
 NOISY_CLASSIFIER = ASSETS / "colour_classifier.pt"
@@ -33,7 +35,7 @@ class NoisyClassifier(nn.Module):
     def __init__(self, alphas_cumprod, channels=3, classes=10, widths=(32, 64)):
         super().__init__()
         outer, inner = widths
-        self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)
+        self.levels = NoiseLevels(alphas_cumprod)
         self.time_embedding = TimeEmbedding(inner // 2, 2 * inner)
         self.head = nn.Conv2d(channels, outer, 3, stride=2, padding=1)
         self.outer = ResBlock(outer, outer, 2 * inner, scale_shift=True)
@@ -44,10 +46,10 @@ class NoisyClassifier(nn.Module):
 
     def forward(self, x, timestep):
         """Class logits (B, K) of x_t (B, C, H, W) at a timestep, a number or (B,)."""
-        timestep = torch.as_tensor(timestep, device=x.device).expand(len(x))
-        abar = self.alphas_cumprod[timestep.round().long()].reshape(-1, 1, 1, 1)
+        timestep = one_for_each(timestep, x)
+        a, _ = signal_and_noise(self.levels.log_snr_at(timestep))  # (B, 1, 1, 1)
         emb = self.time_embedding(timestep)
-        h = self.outer(self.head(abar.sqrt() * x), emb)  # (B, outer, H / 2, W / 2)
+        h = self.outer(self.head(a * x), emb)  # (B, outer, H / 2, W / 2)
         h = self.inner(self.down(h), emb)  # (B, inner, H / 4, W / 4)
         return self.tail(F.silu(self.norm(h)).mean((2, 3)))
 

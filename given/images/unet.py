@@ -1,8 +1,9 @@
 """Given: networks that predict the noise in x_t: the U-Net of DDPM, and a small one for a CPU.
 
-Both are called as network(x_t, timestep, class_label) and return the noise (B, C, H, W). With
+Both are called as network(x_t, timestep, class_label), or by the noise level itself as
+network.at_log_snr(x_t, log_snr, class_label), and return the noise (B, C, H, W). With
 a = sqrt(abar), s = sqrt(1 - abar), x_t = a x_0 + s noise, sigma = s / a and x_sigma = x_t / a =
-x_0 + sigma noise, what stands inside may see another input and predict another quantity:
+x_0 + sigma noise, the layers inside may see another input and predict another quantity:
 
     noise    F(x_t) = noise                                              (Ho et al. 2020)
     v        F(x_t) = v = a noise - s x_0                       (Salimans and Ho 2022, appendix D)
@@ -16,7 +17,7 @@ weighs the noise levels almost as Karras et al. 2022 do.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from given.images.layers import (
@@ -31,23 +32,32 @@ from given.images.layers import (
     join,
     zero_,
 )
+from given.levels import NoiseLevels, signal_and_noise
 
 PREDICTS = ("noise", "v", "ve", "edm")
 TIME_FEATURES = ("positional", "fourier", "none")
 SIGMA_DATA = 0.5  # standard deviation of the pixels (Karras et al. 2022, table 1)
 
 
-class NoisePredictor(nn.Module):
+class NoisePredictor(NoiseLevels):
     """What the networks share: conditions in, noise out. A subclass has `trunk(x, emb)`.
 
     Args:
-        T: number of training timesteps. image_resolution, in_ch: of the images.
-        emb_ch: width of the condition. use_cfg: whether there are class labels; num_classes of
-        them, from 1, and 0 for none. cfg_dropout: share of labels that training drops.
-        alphas_cumprod: (T,) the schedule's abar, for all but noise and positional features.
-        predicts: what the trunk gives, see above; "v" where left out, "noise" without abar.
+        T: number of training timesteps.
+        image_resolution: pixels a side.
+        in_ch: channels of the images.
+        emb_ch: width of the condition.
+        use_cfg: whether there are class labels.
+        cfg_dropout: share of labels that training drops.
+        num_classes: of the labels, which count from 1; 0 is for none.
+        alphas_cumprod: (T,) the schedule's abar. Only a network that predicts noise from positional
+            features can do without, and then it cannot be called by log SNR.
+        predicts: what the trunk gives, see above; by default "v", or "noise" without abar.
         time_features: "positional" of the timestep, "fourier" of log sigma; under edm either is of
             c_noise = log(sigma) / 4; or "none": the trunk does not see the noise level.
+
+    Raises:
+        ValueError: a prediction or features that do not exist, or that lack the schedule.
     """
 
     def __init__(
@@ -63,45 +73,67 @@ class NoisePredictor(nn.Module):
         predicts=None,
         time_features="positional",
     ):
-        super().__init__()
+        predicts = predicts or ("noise" if alphas_cumprod is None else "v")
+        check_options(predicts, time_features, alphas_cumprod)
+        super().__init__(alphas_cumprod, persistent=needs_schedule(predicts, time_features))
         self.T, self.image_resolution, self.in_ch = T, image_resolution, in_ch
         self.use_cfg, self.cfg_dropout, self.num_classes = use_cfg, cfg_dropout, num_classes
-        self.predicts = predicts or ("noise" if alphas_cumprod is None else "v")
-        self.time_features, self.emb_ch = time_features, emb_ch
-        check_options(self.predicts, time_features, alphas_cumprod)
+        self.predicts, self.time_features, self.emb_ch = predicts, time_features, emb_ch
         if time_features == "fourier":
             self.time_embedding = FourierEmbedding(emb_ch // 4, emb_ch)
         else:
             positional = time_features == "positional"
             self.time_embedding = TimeEmbedding(emb_ch // 4, emb_ch) if positional else None
         self.class_embedding = nn.Embedding(num_classes + 1, emb_ch) if use_cfg else None
-        known = needs_schedule(self.predicts, time_features)
-        log_snr = torch.logit(alphas_cumprod.double()).float() if known else None
-        self.register_buffer("log_snr", log_snr)
 
-    def forward(self, x, timestep, class_label=None):
-        """Predict the noise.
+    def forward(self, x: Tensor, timestep: Tensor | float, class_label: Tensor | None = None):
+        """Predict the noise in x_t.
 
         Args:
-            x: (B, C, H, W) images x_t. timestep: a number or (B,), whole or between two of them.
+            x: (B, C, H, W) images x_t.
+            timestep: a number or (B,), whole or between two of them.
             class_label: (B,) from 1, 0 for none; None for all none.
 
         Returns:
             (B, C, H, W).
         """
-        timestep = torch.as_tensor(timestep, device=x.device).expand(len(x))
-        log_snr = None if self.log_snr is None else self._log_snr_at(timestep)  # (B,)
-        emb = self._condition(timestep, log_snr, class_label)
+        timestep = one_for_each(timestep, x)
+        log_snr = None if self.log_snr is None else self.log_snr_at(timestep)
+        return self.at_log_snr(x, log_snr, class_label, timestep)
+
+    def at_log_snr(
+        self,
+        x: Tensor,
+        log_snr: Tensor,
+        class_label: Tensor | None = None,
+        timestep: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the noise in x_t of a given log SNR.
+
+        Args:
+            x: (B, C, H, W) images x_t = a x_0 + s noise with a^2 + s^2 = 1.
+            log_snr: (B,) log(a^2 / s^2).
+            class_label: (B,) from 1, 0 for none; None for all none.
+            timestep: (B,) of this log SNR, where it is known; else positional features look it up.
+
+        Returns:
+            (B, C, H, W).
+        """
+        emb = self._condition(x, log_snr, class_label, timestep)
         out = self.trunk(self._trunk_input(x, log_snr), emb)
         return self._noise_from(out, x, log_snr)
 
-    def _condition(self, timestep, log_snr, class_label):
+    def compile(self, *args, **kwargs):
+        """Compile `at_log_snr`, which a call by timestep goes through as well."""
+        self.at_log_snr = torch.compile(self.at_log_snr, *args, **kwargs)
+
+    def _condition(self, x, log_snr, class_label, timestep=None):
         """(B, E) of the noise level and the class."""
-        B, device = len(timestep), timestep.device
+        B, device = len(x), x.device
         if self.time_embedding is None:
             emb = torch.zeros(B, self.emb_ch, device=device)
         else:
-            emb = self.time_embedding(self._level(timestep, log_snr))
+            emb = self.time_embedding(self._level(log_snr, timestep))
         if class_label is not None and not self.use_cfg:
             raise ValueError(
                 "This network was trained without class labels; "
@@ -113,16 +145,13 @@ class NoisePredictor(nn.Module):
             emb = emb + self.class_embedding(class_label)
         return emb
 
-    def _level(self, timestep, log_snr):
+    def _level(self, log_snr, timestep):
         """(B,) the number that the time features are of; log(sigma) is -log_snr / 2."""
         if self.predicts == "edm":
             return -log_snr / 8
-        return -log_snr / 2 if self.time_features == "fourier" else timestep
-
-    def _log_snr_at(self, timestep):
-        k = timestep.float().clamp(0, self.T - 1)
-        low = k.long().clamp(max=self.T - 2)
-        return torch.lerp(self.log_snr[low], self.log_snr[low + 1], k - low)  # (B,)
+        if self.time_features == "fourier":
+            return -log_snr / 2
+        return self.timestep_at(log_snr) if timestep is None else timestep
 
     def _trunk_input(self, x, log_snr):
         """x_t; or x_sigma = x_t / a; or c_in x_sigma = x_t / sqrt(s^2 + (sigma_data a)^2)."""
@@ -153,14 +182,19 @@ class NoisePredictor(nn.Module):
         return s / size**2 * x - SIGMA_DATA * a / size * out
 
 
-def signal_and_noise(log_snr):
-    """a = sqrt(abar) and s = sqrt(1 - abar), (B, 1, 1, 1) each, of log(abar / (1 - abar)) (B,)."""
-    log_snr = log_snr[:, None, None, None]
-    return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
+def one_for_each(timestep, x):
+    """(B,) timesteps on the device of x (B, ...), of a number or (B,).
+
+    A number is written there by a kernel: copied there, it would make the host wait at every step.
+    """
+    if torch.is_tensor(timestep) and (timestep.ndim or timestep.device == x.device):
+        return timestep.to(x.device).expand(len(x))
+    number = timestep.item() if torch.is_tensor(timestep) else timestep
+    return torch.full((len(x),), number, device=x.device)
 
 
 def needs_schedule(predicts, time_features):
-    """Whether a network has to know abar."""
+    """Whether a network has to know abar to be called by timestep."""
     return predicts != "noise" or time_features == "fourier"
 
 

@@ -19,11 +19,11 @@ appendix I; Dhariwal and Nichol 2021, "Diffusion models beat GANs" (arXiv 2105.0
 import itertools
 import math
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.images.unet import one_for_each
 from given.noise import noise_like
 from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.inpainting import Inpainter
@@ -264,20 +264,10 @@ class ClassifierGuided(DiffusionModule):
         noise = self.network(x, timestep)
         if class_label is None or guidance_scale == 0:
             return noise
-        abar = abar_between(self.var_scheduler, timestep, x)
+        log_snr = self.var_scheduler.levels.log_snr_at(one_for_each(timestep, x))
+        abar = log_snr.sigmoid().reshape(-1, 1, 1, 1)
         # BEGIN SOLUTION 2.5f
         # Hint: noise is minus sqrt(1 - abar) times the score: hence the sign and the factor.
         gradient = self.class_gradient(x, timestep, class_label)
         return noise - guidance_scale * (1 - abar).sqrt() * gradient
         # END SOLUTION
-
-
-def abar_between(scheduler, timestep, x):
-    """abar at timesteps whole or between two, even in log SNR; (B, 1, 1, 1), as x.
-
-    Undoes `BaseScheduler.timestep_of`. timestep: a number or (B,).
-    """
-    known = torch.logit(scheduler.exact).numpy()
-    wanted = torch.as_tensor(timestep).cpu().double().expand(len(x)).numpy()
-    found = torch.from_numpy(np.interp(wanted, np.arange(len(known)), known))
-    return found.sigmoid().to(x).reshape(-1, 1, 1, 1)

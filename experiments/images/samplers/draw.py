@@ -1,5 +1,7 @@
 """Given: from a checkpoint to images."""
 
+import functools
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -56,7 +58,8 @@ def load_model(path, scheduler_class, device="cpu", **options):
     config = state["config"]
     with blamed_on(path):
         check_config(config, state["network"])
-    network = rebuilt(lambda: build_network(config["network"]), state["network"], path)
     scheduler = scheduler_class(**config["scheduler"], **options)
+    build = functools.partial(build_network, config["network"], scheduler.exact)
+    network = rebuilt(build, state["network"], path)
     model = DiffusionModule(network, scheduler).to(device).eval()
     return model.to(memory_format=torch.channels_last), config

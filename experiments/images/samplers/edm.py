@@ -10,31 +10,9 @@ import math
 import torch
 from tqdm import tqdm
 
+from given.levels import karras_sigmas, log_snr_ends
 from given.noise import noise_like
-
-
-def karras_sigmas(n, sigma_min=0.02, sigma_max=80.0, rho=7.0):
-    """The noise levels of n steps, and the 0 behind them (Karras et al. 2022, eq. 5).
-
-        sigma_i = (sigma_max^(1/rho) + i / (n - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho
-
-    Args:
-        n: number of steps. sigma_min, sigma_max: last and first level. rho: how dense they lie at
-            the small ones.
-
-    Returns:
-        (n + 1,) float64, falling to 0.
-
-    Raises:
-        ValueError: no steps, or levels in a wrong order.
-    """
-    if n < 1:
-        raise ValueError(f"{n} steps are not possible; use at least 1.")
-    if not 0 < sigma_min < sigma_max:
-        raise ValueError(f"0 < sigma_min < sigma_max is needed, not {sigma_min} and {sigma_max}.")
-    first, last = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    sigmas = torch.linspace(first, last, n, dtype=torch.float64) ** rho
-    return torch.cat([sigmas, sigmas.new_zeros(1)])
+from image_diffusion.ddpm import DiffusionModule
 
 
 @torch.no_grad()
@@ -83,14 +61,14 @@ def edm_sample(
 def ode_slope(model, class_label=None, guidance_scale=0.0):
     """dx / dsigma = (x - D(x; sigma)) / sigma, the noise in x, as a function of x and sigma.
 
-    The network is asked at x_t = x / sqrt(1 + sigma^2), abar = 1 / (1 + sigma^2).
+    The network sees x_t = x / sqrt(1 + sigma^2), and is called by its log SNR -2 log(sigma).
     """
+    by_level = DiffusionModule(model.network.at_log_snr, model.var_scheduler)
 
     def slope(x, sigma):
-        abar = torch.tensor([1 / (1 + sigma**2)], dtype=torch.float64)
-        timestep = model.var_scheduler.timestep_of(abar).to(x.device)  # (1,)
+        log_snr = torch.full((len(x),), -2 * math.log(sigma), device=x.device)
         x_t = x / math.sqrt(1 + sigma**2)
-        return model.predict_noise(x_t, timestep.expand(len(x)), class_label, guidance_scale)
+        return by_level.predict_noise(x_t, log_snr, class_label, guidance_scale)
 
     return slope
 
@@ -125,7 +103,7 @@ def heun_step(slope, x, sigma, target):
 
 def check_reach(scheduler, sigma_min, sigma_max):
     """Refuse levels that the schedule does not have."""
-    low, high = ((1 / float(scheduler.exact[k]) - 1) ** 0.5 for k in (0, -1))
+    low, high = (math.exp(-log_snr / 2) for log_snr in log_snr_ends(scheduler))
     if sigma_min < low:
         raise ValueError(f"sigma_min {sigma_min} is below the schedule's first level {low:.3g}.")
     if sigma_max > high:

@@ -18,7 +18,8 @@ import math
 import torch
 from tqdm import tqdm
 
-from experiments.images.samplers.edm import check_reach, karras_sigmas, ode_slope
+from experiments.images.samplers.edm import check_reach, ode_slope
+from given.levels import karras_sigmas
 from given.noise import noise_like
 
 

@@ -6,7 +6,7 @@ through `DiffusionModule.score_fn`, or by a function such as `edm_sample`.
 
 import torch
 
-from given.levels import alpha_std
+from given.levels import alpha_std, log_snr_ends, log_snr_of
 from image_diffusion.ddpm import DiffusionModule
 
 PIECE = 50  # steps whose states are in memory together
@@ -83,12 +83,12 @@ class ProcessSampled(DiffusionModule):
 def known_from(sde, scheduler):
     """The first time at which a process has the noise of a schedule's first timestep, or more.
 
-    Below it the network would be asked about noise levels that it was never shown.
+    Below it lie noise levels that the network has never seen.
     """
     t = torch.linspace(0, sde.T**0.25, 20_001, dtype=torch.float64)[1:] ** 4
     alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=torch.float64))
-    abar = (alpha**2 / (alpha**2 + std**2))[:, 0]
-    return t[abar <= scheduler.exact[0].item()][0].item()
+    log_snr = log_snr_of(std / alpha)[:, 0]
+    return t[log_snr <= log_snr_ends(scheduler)[0]][0].item()
 
 
 class DrawnBy(DiffusionModule):
