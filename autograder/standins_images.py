@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from autograder.standins import patched
+from given.levels import NoiseLevels
 
 T = 40
 
@@ -63,7 +64,8 @@ class ToySteps(torch.nn.Module):
     def __init__(self, timesteps):
         super().__init__()
         self.betas = _betas().float()
-        self.alphas, self.alphas_cumprod = (v.float() for v in _alphas(self.betas))
+        self.alphas, self.exact = _alphas(self.betas)
+        self.alphas_cumprod, self.levels = self.exact.float(), NoiseLevels(self.exact)
         self.timesteps = torch.as_tensor(timesteps)
         self.seen = []
 

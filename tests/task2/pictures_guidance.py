@@ -276,7 +276,6 @@ class Pushed:
 
         model = toy.ToyModel(toy.ToySteps([9, 3]))
         model.network = toy.ToyNetwork()
-        model.var_scheduler.exact = torch.from_numpy(toy.abar(np.arange(toy.T)))
         cls = type("Toy", (ClassifierGuided,), {"class_gradient": class_gradient})
         guided, x, label = cls(model, None), torch.ones(len(t), 1, 4, 4), torch.full((len(t),), 2)
         with torch.no_grad():

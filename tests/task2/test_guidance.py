@@ -695,7 +695,6 @@ class GuidedNoise:
 
         model = toy.ToyModel(toy.ToySteps([9, 3]))
         model.network = toy.ToyNetwork()
-        model.var_scheduler.exact = torch.from_numpy(toy.abar(np.arange(toy.T)))
         cls = type("Toy", (ClassifierGuided,), {"class_gradient": class_gradient})
         guided = cls(model, None)
         with torch.no_grad():

@@ -7,25 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.images.samplers.edm import edm_sample, karras_sigmas
+from experiments.images.samplers.edm import edm_sample
+from given.levels import karras_sigmas
 from given.noise import noise_per_image
 
 SD = 0.5  # standard deviation of the Gaussian data
 
 
 class Exact:
-    """The noise in x_t where x_0 is N(0, SD^2); a timestep is its own abar."""
+    """A model that knows the noise in x_t where x_0 is N(0, SD^2), and its own network."""
 
     image_shape, device = (1, 4, 4), "cpu"
 
     def __init__(self):
         ends = torch.tensor([0.9999, 4e-5], dtype=torch.float64)
-        self.var_scheduler = SimpleNamespace(exact=ends, timestep_of=lambda abar: abar)
-        self.asked = []
+        self.var_scheduler = SimpleNamespace(abar=lambda t: ends[t], num_train_timesteps=2)
+        self.network, self.calls = self, 0
 
-    def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
-        self.asked.append((class_label, guidance_scale))
-        abar = timestep.reshape(-1, 1, 1, 1).double()
+    def at_log_snr(self, x, log_snr, class_label=None):
+        self.calls += 1
+        abar = log_snr.reshape(-1, 1, 1, 1).double().sigmoid()
         return (1 - abar).sqrt() * x.double() / (abar * SD**2 + 1 - abar)
 
 
@@ -49,7 +50,7 @@ def test_without_churn_the_error_falls_with_the_square_of_the_steps():
     for n in steps:
         with noise_per_image(range(7)):
             x, evaluations = edm_sample(model := Exact(), 7, n)
-        assert evaluations == len(model.asked) == 2 * n - 1
+        assert evaluations == model.calls == 2 * n - 1
         start = torch.stack([torch.randn(1, 4, 4, generator=seeded(k)) for k in range(7)])
         errors.append((x - flow(80.0 * start.double())).abs().mean().item())
     slope = np.polyfit(np.log(steps), np.log(errors), 1)[0]
@@ -83,10 +84,19 @@ def test_churn_draws_noise_only_where_it_is_asked_to():
     assert louder[1] > 1.02 * louder[0]
 
 
-def test_classes_and_guidance_reach_the_model():
-    labels = torch.tensor([1, 2])
+def test_classes_and_guidance_reach_the_model(monkeypatch):
+    from image_diffusion.ddpm import DiffusionModule
+
+    labels, asked, predict = torch.tensor([1, 2]), [], DiffusionModule.predict_noise
+
+    def asking(self, x, level, class_label=None, guidance_scale=0.0):
+        asked.append((class_label, guidance_scale))
+        return predict(self, x, level, class_label, guidance_scale)
+
+    monkeypatch.setattr(DiffusionModule, "predict_noise", asking)
     edm_sample(model := Exact(), 2, 3, labels, 1.5)
-    assert all(label is labels and scale == 1.5 for label, scale in model.asked)
+    assert len(asked) == 5 and model.calls == 10
+    assert all(label is labels and scale == 1.5 for label, scale in asked)
 
 
 def test_a_network_is_sampled_the_same_in_any_batch():

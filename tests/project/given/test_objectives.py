@@ -16,7 +16,8 @@ from given.images.presets import CIFAR10
 from given.runtime.checkpoint import read_checkpoint, save_whole
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))  # the linear schedule of DDPM
-ENDS = torch.from_numpy(ABAR[[0, -1]])
+LOG_SNR = np.log(ABAR / (1 - ABAR))
+ENDS = LOG_SNR[0], LOG_SNR[-1]
 U = np.random.default_rng(0).random(500)
 
 
@@ -59,9 +60,10 @@ def test_levels_and_weights_of_the_processes(name, likelihood):
     process, (first, last) = PROCESSES[name], times(PROCESSES[name])
     assert first < 0.03 and last > 0.99, "nearly all times are in reach"
     t = first + (last - first) * U
-    abar, weight = OBJECTIVES[name](torch.from_numpy(U), ENDS, likelihood)
-    assert abar.dtype == weight.dtype == torch.float64 and abar.shape == weight.shape == (500,)
-    np.testing.assert_allclose(1 / abar - 1, 1 / abar_at(process, t) - 1, rtol=1e-7)
+    log_snr, weight = OBJECTIVES[name](torch.from_numpy(U), ENDS, likelihood)
+    assert log_snr.dtype == weight.dtype == torch.float64
+    assert log_snr.shape == weight.shape == (500,)
+    np.testing.assert_allclose(np.exp(-log_snr.numpy()), 1 / abar_at(process, t) - 1, rtol=1e-7)
     _, std, g2 = process(t)
     np.testing.assert_allclose(weight, g2 / std**2 if likelihood else np.ones(500), rtol=1e-7)
 
@@ -81,28 +83,28 @@ def test_the_likelihood_weight_of_ve_is_the_same_at_every_time():
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-@pytest.mark.parametrize("ends", [ABAR[[0, -1]], ABAR[[100, 500]]])
+@pytest.mark.parametrize("ends", [ENDS, LOG_SNR[[100, 500]].tolist()])
 def test_no_level_is_beyond_the_schedule(name, ends):
     numbers = torch.tensor([0.0, 1e-9, 0.5, 1 - 1e-9], dtype=torch.float64)
     numbers = numbers if name != "edm" else 30 * (numbers - 0.5)
-    abar, weight = OBJECTIVES[name](numbers, torch.from_numpy(ends))
-    inside = (abar <= ends[0] * (1 + 1e-9)) & (abar >= ends[1] * (1 - 1e-9))
+    log_snr, weight = OBJECTIVES[name](numbers, ends)
+    inside = (log_snr <= ends[0] + 1e-9) & (log_snr >= ends[1] - 1e-9)
     assert inside.all() and weight.isfinite().all() and (weight > 0).all()
 
 
 def test_smld_draws_each_of_its_scales_as_often():
     numbers = (torch.arange(50_000, dtype=torch.float64) + 0.5) / 50_000
-    abar, weight = objectives.smld(numbers, ENDS)
-    sigma, count = np.unique(np.round(np.sqrt(1 / abar.numpy() - 1), 9), return_counts=True)
+    log_snr, weight = objectives.smld(numbers, ENDS)
+    sigma, count = np.unique(np.round(np.exp(-log_snr.numpy() / 2), 9), return_counts=True)
     np.testing.assert_allclose(sigma, np.geomspace(0.02, 100, 1000), rtol=1e-6)
     assert (count == 50).all() and (weight == 1).all()
 
 
 def test_edm_draws_lognormal_levels_and_weighs_the_error_of_f_by_one():
     z = np.random.default_rng(1).normal(size=500).clip(-2.5, 4)
-    abar, weight = (k.numpy() for k in objectives.edm(torch.from_numpy(z), ENDS))
+    log_snr, weight = (k.numpy() for k in objectives.edm(torch.from_numpy(z), ENDS))
     sigma, sd = np.exp(-1.2 + 1.2 * z), 0.5
-    np.testing.assert_allclose(np.sqrt(1 / abar - 1), sigma, rtol=1e-7)
+    np.testing.assert_allclose(np.exp(-log_snr / 2), sigma, rtol=1e-7)
     lam = (sigma**2 + sd**2) / (sigma * sd) ** 2
     np.testing.assert_allclose(weight, lam * sigma**2, rtol=1e-7)
     c_out = sigma * sd / np.sqrt(sigma**2 + sd**2)
@@ -133,25 +135,26 @@ def test_at_whole_timesteps_the_loss_is_that_of_ddpm():
     x0, labels, noise = batch()
     timestep, weight = torch.tensor([0, 10, 400, 700, 999]), torch.tensor([1.0, 3, 2, 0.5, 0.1])
     want = model.get_loss(x0, labels, noise, timestep, weight)
-    abar = model.var_scheduler.exact[timestep]
-    got = objectives.NoiseError(model)(x0, labels, noise, abar, weight.double())
+    log_snr = torch.from_numpy(LOG_SNR[timestep]).float()
+    got = objectives.NoiseError(model)(x0, labels, noise, log_snr, weight)
     assert got.item() == pytest.approx(want.item(), rel=1e-4)
 
 
 def test_between_timesteps_the_noise_is_as_large_as_asked():
     model, asked = model_of(), []
-    model.network.forward = lambda x, t, c: asked.append((x, t, c)) or torch.zeros_like(x)
+    model.network.at_log_snr = lambda x, level, c: asked.append((x, level, c)) or 0 * x
     x0, labels, noise = batch()
-    abar, weight = draw_levels("vp", model.var_scheduler, 5, torch.Generator().manual_seed(0), True)
+    generator = torch.Generator().manual_seed(0)
+    log_snr, weight = draw_levels("vp", model.var_scheduler, 5, generator, True)
     model.network.cfg_dropout = 1.0
-    loss = objectives.NoiseError(model)(x0, labels, noise, abar, weight)
-    x_t, timestep, classes = asked[0]
-    a, s = np.sqrt(abar.numpy()), np.sqrt(1 - abar.numpy())
+    loss = objectives.NoiseError(model)(x0, labels, noise, log_snr, weight)
+    x_t, level, classes = asked[0]
+    abar = 1 / (1 + np.exp(-log_snr.double().numpy()))
+    a, s = np.sqrt(abar), np.sqrt(1 - abar)
     want = a[:, None, None, None] * x0.numpy() + s[:, None, None, None] * noise.numpy()
     np.testing.assert_allclose(x_t, want, rtol=1e-5, atol=1e-6)
-    log_snr = -np.log(1 / abar.numpy() - 1)
-    steps = np.interp(log_snr, np.log(ABAR / (1 - ABAR))[::-1], np.arange(1000)[::-1])
-    np.testing.assert_allclose(timestep, steps, rtol=1e-4, atol=1e-2)
+    steps = np.interp(log_snr, LOG_SNR[::-1], np.arange(1000)[::-1])
+    np.testing.assert_allclose(model.network.timestep_at(level), steps, rtol=1e-4, atol=1e-2)
     assert not classes.any(), "labels fall as in get_loss"
     error = noise.double().square().flatten(1).mean(1)
     assert loss.item() == pytest.approx((weight * error).mean().item(), rel=1e-5)
@@ -163,8 +166,8 @@ def test_the_loss_of_edm_is_the_squared_error_of_f():
     model.network.trunk = lambda x, emb: outputs.append(trunk(x, emb)) or outputs[-1]
     x0, labels, noise = batch()
     z = torch.linspace(-2, 3, 5).double()
-    abar, weight = objectives.edm(z, ENDS)
-    loss = objectives.NoiseError(model)(x0, labels, noise, abar, weight)
+    log_snr, weight = (k.float() for k in objectives.edm(z, ENDS))
+    loss = objectives.NoiseError(model)(x0, labels, noise, log_snr, weight)
     sigma, sd = np.exp(-1.2 + 1.2 * z.numpy())[:, None, None, None], 0.5
     y, x = x0.numpy(), x0.numpy() + sigma * noise.numpy()
     c_skip = sd**2 / (sigma**2 + sd**2)
@@ -292,8 +295,8 @@ def test_a_network_that_does_not_fit_the_set_is_one_sentence(tmp_path, monkeypat
 
 def test_objectives_need_no_task_done():
     """The laws stand on their own, while Task 1 and Task 2 are open."""
-    scheduler = SimpleNamespace(exact=torch.from_numpy(ABAR))
+    scheduler = SimpleNamespace(abar=torch.from_numpy(ABAR).__getitem__, num_train_timesteps=1000)
     for name in OBJECTIVES:
-        abar, weight = draw_levels(name, scheduler, 4, torch.Generator().manual_seed(0))
-        assert abar.shape == weight.shape == (4,)
+        log_snr, weight = draw_levels(name, scheduler, 4, torch.Generator().manual_seed(0))
+        assert log_snr.shape == weight.shape == (4,)
     assert "sde_todo.sde" not in vars(objectives)

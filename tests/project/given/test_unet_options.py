@@ -9,6 +9,7 @@ import torch
 from scipy.signal import upfirdn
 from torch.nn import functional as F
 
+from experiments.images.export import export
 from given.images.data.sources import ASSETS
 from given.images.layers import (
     Attention,
@@ -19,7 +20,7 @@ from given.images.layers import (
     Upsample,
     join,
 )
-from given.images.load import build_network, export
+from given.images.load import build_network
 from given.images.presets import CIFAR10
 from given.images.unet import PatchUNet, UNet
 from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
@@ -239,7 +240,7 @@ def test_fourier_features_are_of_log_sigma():
     log_sigma = torch.from_numpy(0.5 * np.log((1 - abar) / abar))
     angle = log_sigma[:, None] * net.time_embedding.frequencies.double()
     features = torch.cat([angle.sin(), angle.cos()], 1).float()
-    got = net._condition(t, net._log_snr_at(t), None)
+    got = net._condition(torch.zeros(3, 2, 8, 8), net.log_snr_at(t), None)
     torch.testing.assert_close(got, net.time_embedding.layers(features), rtol=0, atol=2e-3)
     frequencies = FourierEmbedding(1000, 8).frequencies
     assert frequencies.std().item() / (2 * math.pi) == pytest.approx(16, rel=0.1)

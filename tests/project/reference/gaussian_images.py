@@ -20,7 +20,9 @@ class GaussianNetwork(nn.Module):
     def forward(self, x, timestep, class_label=None):
         k = torch.as_tensor(timestep).double().expand(len(x))
         low = k.long().clamp(max=len(self.log_snr) - 2)
-        log_snr = torch.lerp(self.log_snr[low], self.log_snr[low + 1], k - low)
+        return self.at_log_snr(x, torch.lerp(self.log_snr[low], self.log_snr[low + 1], k - low))
+
+    def at_log_snr(self, x, log_snr, class_label=None):
         abar = log_snr.sigmoid().to(x).reshape(-1, 1, 1, 1)
         return (1 - abar).sqrt() * x / (abar * SPREAD**2 + 1 - abar)
 
