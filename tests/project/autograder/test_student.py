@@ -15,7 +15,7 @@ import pytest
 from autograder import board, harness, report
 from autograder.harness import Result
 from autograder.tasks import all_tasks
-from given.runtime.submission import ROOT, TODO_MODULES
+from given.runtime.submission import ROOT, TODO_MODULES, read_modules_from
 from tests.project.trees import run_module
 
 TESTS = harness.graded_tests()
@@ -269,15 +269,17 @@ def test_watch_leaves_training_to_pytest(tmp_path, capsys):
     assert "pytest -k 'SamplesBySDE or SamplesByODE" in said and not list(tmp_path.iterdir())
 
 
-def test_files_of_a_submission_come_first_and_new_ones_are_seen(tmp_path, monkeypatch):
-    import sde_todo
+def test_files_of_a_submission_come_first_and_new_ones_are_seen(tmp_path):
     from autograder import watch
 
     (tmp_path / "sde_todo").mkdir()
-    monkeypatch.setattr(sde_todo, "__path__", [str(tmp_path / "sde_todo"), *sde_todo.__path__])
-    before = watch.look()
-    assert before["sde_todo/sde.py"][0].parent != tmp_path / "sde_todo"
-    (tmp_path / "sde_todo" / "sde.py").write_text("x = 1\n")
-    after = watch.wait(before)
-    assert {name for name in after if after[name] != before[name]} == {"sde_todo/sde.py"}
-    assert after["sde_todo/sde.py"][0].parent == tmp_path / "sde_todo"
+    solutions = read_modules_from(tmp_path)
+    try:
+        before = watch.look()
+        assert before["sde_todo/sde.py"][0].parent == ROOT / "sde_todo"
+        (tmp_path / "sde_todo" / "sde.py").write_text("x = 1\n")
+        after = watch.wait(before)
+        assert {name for name in after if after[name] != before[name]} == {"sde_todo/sde.py"}
+        assert after["sde_todo/sde.py"][0].parent == tmp_path / "sde_todo"
+    finally:
+        read_modules_from(solutions)
