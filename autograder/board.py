@@ -25,7 +25,7 @@ def known(path, submission, tests):
     """What an earlier run has left: {key: entry}; empty where that was of another submission.
 
     Args:
-        path: grade.json. submission: the folder tested. tests: graded tests; others are left out.
+        path: grade.json. submission: the folder tested. tests: graded tests; others are ignored.
     """
     wanted = {(test.task, test.__name__) for test in tests}
     try:
@@ -66,7 +66,7 @@ def render(graded, all_hints=False, total=None):
     Args:
         graded: pairs (graded test, `harness.Result`).
         all_hints: whether to show every level of hint for the next task, not only the first.
-        total: a line in the place of the points of these tests.
+        total: a line instead of the points of these tests.
     """
     sections, tasks = all_sections(), all_tasks()
     rows = {}

@@ -1,7 +1,7 @@
 """How a wrong value differs, where no known mistake fits.
 
 Every rule looks at a `Case` and returns a sentence, or None where it does not fit. The first that
-fits is told, so they stand in the order of how much they explain.
+fits is told, so they are listed by how much they explain.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ POWERS = {  # of an input, as a factor that differs from row to row
 
 @dataclasses.dataclass
 class Case:
-    """A wrong value `got` in the place of `want`, of one shape, within `rtol` and `atol`."""
+    """A wrong value `got` instead of `want`, of one shape, within `rtol` and `atol`."""
 
     got: np.ndarray
     want: np.ndarray

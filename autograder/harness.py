@@ -67,7 +67,7 @@ def graded(task, points):
 def picture(task):
     """Mark a class as a picture of a task for the page, such as results/grade.html.
 
-    It has `inputs` and `probe` as a graded test has, and in the place of `check` a function
+    It has `inputs` and `probe` as a graded test has, and instead of `check` a function
     `draw(got, **inputs)` that returns a matplotlib Figure: what was expected beside what came. Its
     docstring says what to see. With the name of a graded test as `of` it has no probe, but draws
     what that test got.
@@ -97,7 +97,7 @@ def graded_tests():
 
     A task that `autograder/settings.py` gives other points has them shared among its tests.
     """
-    from autograder import settings  # its own tests use what stands here
+    from autograder import settings  # its own tests use this module
 
     tests = [test for module in course_modules("test") for test in classes(module, "check")]
     set_points(tests)

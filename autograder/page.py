@@ -138,7 +138,7 @@ def word(tests):
 
 
 def points(rows, tasks):
-    """The sum of the points and a bar; optional points stand apart."""
+    """The sum of the points and a bar; optional points are separate."""
     parts = {True: [], False: []}
     for task, tests in rows.items():
         parts[task in tasks and tasks[task].optional] += tests

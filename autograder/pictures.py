@@ -2,7 +2,7 @@
 
 Expected values are gray, a student's are blue with markers of their own. What came may be anything,
 also hostile: shapes are checked, axes follow the expected values, and a picture that cannot be
-drawn is left out.
+drawn is omitted.
 """
 
 import dataclasses
@@ -116,7 +116,7 @@ def fitting(got, want):
     """
     got, want = np.asarray(got), np.asarray(want)
     if got.dtype.kind not in "fiub" or got.size > want.size or not got.size:
-        raise Misfit(f"{got.dtype} of shape {got.shape} in the place of {want.shape}")
+        raise Misfit(f"{got.dtype} of shape {got.shape} instead of {want.shape}")
     return np.broadcast_to(got, want.shape).astype(float)
 
 
@@ -124,7 +124,7 @@ def draws(got, shape):
     """Random numbers of a shape that must be right, as floats."""
     got = np.asarray(got)
     if got.shape != tuple(shape):
-        raise Misfit(f"shape {got.shape} in the place of {shape}")
+        raise Misfit(f"shape {got.shape} instead of {shape}")
     return fitting(got, got)
 
 

@@ -1,14 +1,14 @@
 """What an instructor sets: points, pass marks, visibility, and tests that students do not see.
 
-Students get this file without what stands between BEGIN HIDDEN and END HIDDEN
+Students get this file without the part between BEGIN HIDDEN and END HIDDEN
 (`python -m grading package student`).
 """
 
-# Points of a task, in the place of those that its tests carry: {"1.1a": 10}. They are shared among
+# Points of a task, instead of those that its tests carry: {"1.1a": 10}. They are shared among
 # the tests of the task as before. Tasks marked optional on the board count as a bonus.
 POINTS = {}
 
-# Pass marks of the tasks that measure samples, in the place of those in tests/task1/test_marks.py
+# Pass marks of the tasks that measure samples, instead of those in tests/task1/test_marks.py
 # and tests/task2/test_marks.py: {"1.4a": {"sliced W2": 0.09}, "2.4a": {"plain": 8.0}}.
 MARKS = {}
 
@@ -42,7 +42,7 @@ LIMITS = {
 # the folder SAMPLES of the submission. Both paths are relative to the submission.
 IMAGES = {"FROM": "code", "CHECKPOINT": "model.ckpt", "SAMPLES": "samples", "DATASET": "fashion"}
 
-# Tests of your own stand here, written like those in tests/task1 and tests/task2:
+# Put tests of your own here, written like those in tests/task1 and tests/task2:
 #
 #     @graded("1.1b", points=2)
 #     class VPAtTheEnds: ...

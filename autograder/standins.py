@@ -1,4 +1,4 @@
-"""What a probe uses in the place of the tasks before it: toy processes, scores and networks.
+"""What a probe uses instead of the tasks before it: toy processes, scores and networks.
 
 The toy forward process is none of the course's: X_t = alpha x_0 + std z with
 

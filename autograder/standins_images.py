@@ -1,4 +1,4 @@
-"""What a probe of Task 2 uses in the place of the tasks before it: a schedule and networks.
+"""What a probe of Task 2 uses instead of the tasks before it: a schedule and networks.
 
 The toy schedule is none of the course's: sqrt(1 - abar) / sqrt(abar) = sigma rises geometrically
 from .05 to 20 over T = 40 timesteps.

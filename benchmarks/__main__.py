@@ -2,7 +2,7 @@
 
 A part is a script of this folder with the arguments below, run as a process of its own. What it
 prints lands in results/benchmarks/NAME.txt, and results/benchmarks/index.html shows the latest of
-every part that has run, with the versions behind it. `make bench PARTS="fid peers"` does the same
+every part that has run, with the versions used. `make bench PARTS="fid peers"` does the same
 in an environment that holds the public peers, too; a part whose peer is missing says so.
 """
 
@@ -95,7 +95,7 @@ def main():
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__.split("\n")[0], epilog=f"Minutes: {lengths}."
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="all of them if left out")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="default: all of them")
     args = parser.parse_args()
     if unknown := set(args.parts) - PARTS.keys():
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")

@@ -4,9 +4,9 @@
     python benchmarks/bridges.py --parts sets --methods tr fr --seeds 0
     python benchmarks/bridges.py --picture results/benchmarks/bridges.png
 
-Each figure stands beside its floor, what real points (or exact draws) of the same number score.
-What is done is kept in results/benchmarks/bridges.json and not done again; --fresh begins anew. CPU
-time is that of training with its caches, measured by the process's own clock, on one thread.
+Each figure is shown with its floor: what real points (or exact draws) of the same number score.
+What is done is kept in results/benchmarks/bridges.json and not done again; --fresh starts from
+scratch. CPU time is that of training with its caches, on the process's own clock, on one thread.
 """
 
 import argparse
@@ -44,8 +44,8 @@ FBSDE = {
     "sb-fbsde-joint": ("standard", "8gaussians"),
 }
 PARTS = ("sets", "gaussian", "mixtures", "fbsde")
-ENDS = 20_000  # points behind the moments of the Gaussian pair
-CROWD = 100_000  # points behind BW²-UVP: two exact sets of 10,000 score up to .07
+ENDS = 20_000  # points for the moments of the Gaussian pair
+CROWD = 100_000  # points for BW²-UVP: two exact sets of 10,000 score up to .07
 
 
 class Cloud:
@@ -69,7 +69,7 @@ def options(method, seed, *more):
 
 
 def trained(run, name, budget=float("inf")):
-    """Train without a folder, to the end or until a round ends behind `budget` CPU seconds.
+    """Train without a folder, to the end or until a round ends after `budget` CPU seconds.
 
     Returns:
         dict of CPU seconds and CPU milliseconds a step.

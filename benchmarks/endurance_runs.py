@@ -1,6 +1,6 @@
 """The runs that `endurance.py` torments, each in a process of its own, and the disks it takes away.
 
-A run is whole when its command ends with status 0; what it left behind then has a digest, by which
+A run is whole when its command ends with status 0; what it wrote then has a digest, by which
 a tormented run is compared with an undisturbed one, bit for bit.
 """
 
@@ -23,7 +23,7 @@ from given.runtime.checkpoint import read_checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 2**20
 
-# Runs a command of the course as `python -m` does; pictures that take seconds are left out.
+# Runs a command of the course as `python -m` does; pictures that take seconds are skipped.
 CHILD = """
 import random, runpy, sys, time, warnings
 warnings.simplefilter("ignore", RuntimeWarning)  # runpy, of a module that is loaded already
@@ -101,7 +101,7 @@ class Job:
         (scratch / "endurance_plane.py").write_text(PLANE)
 
     def checkpoint(self, folder):
-        """The file a run goes on from, or None where it begins anew."""
+        """The file a run goes on from, or None where it starts from scratch."""
         return folder / FILES[self.kind] if self.kind in FILES else None
 
     def arguments(self, folder, data=None, model=None):
@@ -148,7 +148,7 @@ class Job:
         return done.rc == 0 and FINISHED.get(self.kind, "") in done.text
 
     def digest(self, folder):
-        """What a whole run left behind, as dict from a name to a hash."""
+        """What a whole run wrote, as dict from a name to a hash."""
         if self.kind == "sampling":
             files = [folder / "run.png", *(folder / "run").rglob("*.png")]
             return {str(file.relative_to(folder)): hash_of(file.read_bytes()) for file in files}

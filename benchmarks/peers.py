@@ -210,7 +210,7 @@ class Counted:
 
 
 def dopri5(times, tol):
-    """Options of the peer: it would step over the end, where a process refuses to be asked."""
+    """Options of the peer: it would step over the end, where a process refuses to be evaluated."""
     return {"method": "dopri5", "rtol": tol, "atol": tol, "options": {"step_t": times[1:]}}
 
 

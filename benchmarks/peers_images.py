@@ -81,7 +81,7 @@ def step_rows(mode):
 
 
 def step_all(scheduler, x_t, noise, fill):
-    """A step of DDPM from the t-th image at timestep t, with `fill` in the place of fresh noise."""
+    """A step of DDPM from the t-th image at timestep t, with `fill` instead of fresh noise."""
     with mock.patch.object(schedulers, "noise_like", lambda x: torch.full_like(x, fill)):
         steps = [scheduler.step(x_t[t : t + 1], t, noise[t : t + 1]) for t in range(len(x_t))]
     return torch.cat(steps)

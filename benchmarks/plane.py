@@ -2,8 +2,8 @@
 
 Five parts: the recipes, the processes, the losses, what the marks refuse, and threads. Every figure
 is a mean over seeds; each seed is scored against ten fresh real sets of 10,000 Swiss-roll points
-(the first 2,000 for EMD, the first 4,000 for the energy distance). Beside it stands the floor, the
-same figure for real points in the place of the samples. Writes results/plane.json.
+(the first 2,000 for EMD, the first 4,000 for the energy distance). It is shown with its floor, the
+same figure for real points instead of the samples. Writes results/plane.json.
 """
 
 import argparse
@@ -322,7 +322,7 @@ def options():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated names of parts")
     parser.add_argument("--quick", action="store_true", help="one seed, five pairs for the floor")
-    parser.add_argument("--threads", type=int, help="torch's threads; its own choice if left out")
+    parser.add_argument("--threads", type=int, help="torch's threads; its own choice by default")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "plane.json")
     args = parser.parse_args()
     args.parts = args.parts.split(",")

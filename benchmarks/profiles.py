@@ -7,7 +7,7 @@ fid       the Fréchet distance of 500 images to the 4,000 test images
 notebook  what the first cell of HelloScore imports
 pytest    the start of `pytest -k VP` up to its test
 grader    a probe of a submission, in a fork of the process that has loaded torch
-alone     what the grader saves by that: loading it for a probe anew
+alone     what the grader saves by that: loading it for a probe again
 
 Seconds are those of the processor (one thread), as wall time is worth little on a shared machine;
 for the last two, whose work is done by processes that nobody waits for, they are those of a clock.

@@ -7,7 +7,7 @@ epoch   an epoch of AFHQ at 512 x 512 on 1, 8 and 64 GPUs, on paper
 
 A ring moves 2 (n - 1) / n of the gradient through every link, in 2 (n - 1) messages, so that it
 takes 2 (n - 1) (G / (n B) + alpha) for G bytes, B bytes a second and alpha seconds a message
-(Patarasuk and Yuan 2009). DistributedDataParallel hides it behind the backward pass, two thirds of
+(Patarasuk and Yuan 2009). DistributedDataParallel overlaps it with the backward pass, two thirds of
 a step, all but the last bucket.
 """
 
@@ -196,7 +196,7 @@ def main():
     )
     parser.add_argument("--batch", type=int, default=8, help="of epoch: images a GPU and step")
     parser.add_argument(
-        "--images_per_second", type=float, help="of epoch, measured on one GPU; assumed if left out"
+        "--images_per_second", type=float, help="of epoch, measured on one GPU; assumed by default"
     )
     args = parser.parse_args()
     for part in args.parts:

@@ -19,7 +19,7 @@ def missing(part, **packages):
     """
     absent = [name for module, name in packages.items() if not util.find_spec(module)]
     if absent:
-        print(f"\n{part}: left out, {' and '.join(absent)} not installed (benchmarks/peers.txt).")
+        print(f"\n{part}: skipped, {' and '.join(absent)} not installed (benchmarks/peers.txt).")
     return bool(absent)
 
 

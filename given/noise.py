@@ -16,7 +16,7 @@ def noise_like(x):
     if _generators is None:
         return torch.randn_like(x)
     if len(x) != len(_generators):
-        raise ValueError(f"Noise for {len(x)} images was asked with {len(_generators)} seeds.")
+        raise ValueError(f"Noise for {len(x)} images was requested with {len(_generators)} seeds.")
     rows = [torch.randn(x.shape[1:], generator=g, dtype=x.dtype) for g in _generators]
     return torch.stack(rows).to(x.device)
 

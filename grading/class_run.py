@@ -30,7 +30,7 @@ def grade_all(folder, out, jobs=None, trained=True, pages=False):
 
     Args:
         folder: submissions by name. out: where the reports are, new or from a run that stopped.
-        jobs: submissions at a time; as many as processors where left out.
+        jobs: submissions at a time; as many as processors by default.
         trained: whether to run the tests that train. pages: whether to write a page for each.
 
     Raises:
@@ -132,7 +132,7 @@ def run(todo, folder, jobs):
             for worker in workers:
                 worker.join()
     if any(worker.broken for worker in workers):
-        raise SystemExit("The grader could not be started; the reason stands above.")
+        raise SystemExit("The grader could not be started; see the reason above.")
 
 
 class Worker(threading.Thread):

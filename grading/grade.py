@@ -35,8 +35,8 @@ def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=
     """Grade a submission; it is never imported here.
 
     Args:
-        path: folder or zip. sandbox: a running `Sandbox`; one is made where left out.
-        seed: of all inputs; a secret one where left out. trained: whether to run the tests that
+        path: folder or zip. sandbox: a running `Sandbox`; one is made by default.
+        seed: of all inputs; a secret one by default. trained: whether to run the tests that
             train or draw images, which take minutes. progress: called with each test.
         page_file: where to write a page with pictures for the student, or None.
 

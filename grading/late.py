@@ -7,7 +7,7 @@ page, but come with real files.
 
 What is decided here:
 
-* The due date is that of the student (users[].assignment.due_date, where an extension stands), else
+* The due date is that of the student (users[].assignment.due_date, extensions included), else
   that of the assignment. A group has the latest date of its members.
 * All times are those of the metadata, so that grading a submission again changes nothing.
 * An earlier submission counts as an attempt unless Gradescope or our grader failed on it. Whether

@@ -133,7 +133,7 @@ def read(path):
     Returns:
         files: dict from TODO file to its text.
         problems: dict from TODO file to why there is no text.
-        notes: sentences for the student on what was read in another way than it stands there.
+        notes: sentences for the student on what was read otherwise than it is written.
 
     Raises:
         Unreadable: nothing can be read, or it holds no TODO file at all.
@@ -165,7 +165,7 @@ def text_of(file, data):
         raise Unreadable(f"{file} is longer than {LARGEST >> 20} MB; a module has a few kB.")
     notes = []
     if data.startswith(codecs.BOM_UTF8):
-        data, notes = data[3:], [f"{file} begins with a byte order mark; it was left out."]
+        data, notes = data[3:], [f"{file} begins with a byte order mark; it was ignored."]
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

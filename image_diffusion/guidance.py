@@ -77,7 +77,7 @@ class Gray:
 class Pool:
     """Fewer pixels: A x = k times the mean of every k x k block.
 
-    The factor k makes the rows unit vectors. Super-resolution looks for x behind such a y.
+    The factor k makes the rows unit vectors. Super-resolution looks for an x with such a y.
 
     Args:
         k: pixels a side of a block; H and W are multiples of it.
@@ -145,7 +145,7 @@ class Measured(Inpainter):
             x: x_t (B, C, H, W). timestep: t.
 
         Returns:
-            the noise and the gradient, like x both, without a graph behind them.
+            the noise and the gradient, both like x and detached from the graph.
         """
         abar = self.scheduler.abar(timestep)
         # TODO 2.5c: replace the raise below with your code.
@@ -219,7 +219,7 @@ class ClassifierGuided(DiffusionModule):
             x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1.
 
         Returns:
-            like x, without a graph behind it.
+            like x, detached from the graph.
         """
         # TODO 2.5e: replace the raise below with your code.
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), log_softmax over the classes.

@@ -5,7 +5,7 @@ alpha_0 .. alpha_t,
 
     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise.
 
-A step goes from x_t to x_s, where s is the next entry of `timesteps`, or the data (abar = 1) behind
+A step goes from x_t to x_s, where s is the next entry of `timesteps`, or the data (abar = 1) after
 the last one. Timesteps are whole numbers that all images of a batch share; `add_noise` takes one
 for each image.
 """
@@ -97,7 +97,7 @@ class BaseScheduler(nn.Module):
 
         Args:
             original_sample: x_0 (B, C, H, W). timesteps: (B,), one for each image.
-            noise: like x_0; drawn where left out.
+            noise: like x_0; drawn by default.
 
         Returns:
             x_t (B, C, H, W), and the noise that is in it.
@@ -224,7 +224,7 @@ class DDIMScheduler(BaseScheduler):
 
         Args:
             sample: x_t (B, C, H, W). timestep: t. noise_pred: like x_t.
-            eta: that of the scheduler where left out.
+            eta: that of the scheduler by default.
 
         Returns:
             x_s (B, C, H, W).
@@ -239,7 +239,7 @@ class DDIMScheduler(BaseScheduler):
 class DPMSolverScheduler(BaseScheduler):
     """DPM-Solver++ 2M (Lu et al. 2022): second order from one evaluation a step. Optional.
 
-    It remembers the x0 of the step before, and starts anew at the first timestep.
+    It remembers the x0 of the step before, and starts over at the first timestep.
     """
 
     before = None  # (x0, h) of the step before

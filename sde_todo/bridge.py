@@ -128,8 +128,8 @@ def mean_map(method, chain, model, published=False):
 
     Args:
         chain: of this direction. model: called as model(s, x) with s (B,), x (B, ...).
-        published: the step 1/(N - k) of Tang et al. 2024 in the place of to_end_k, and the time
-            left (N - k)/N in the place of 1 - s_k; both are right for a constant gamma alone.
+        published: the step 1/(N - k) of Tang et al. 2024 instead of to_end_k, and the time
+            left (N - k)/N instead of 1 - s_k; both are right for a constant gamma alone.
     """
     to_state, to_end, _ = bridge_weights(chain)
     left = 1 - chain.s[:-1]
@@ -190,7 +190,7 @@ def draw_between(chain, start, end, noise=torch.randn_like):
 
 
 def maps_at_next(F, states):
-    """F(k, x_{k+1}), the mean map of each step taken at the state behind it, (N, B, ...).
+    """F(k, x_{k+1}), the mean map of each step taken at the state after it, (N, B, ...).
 
     Args:
         F: mean map of the simulated direction. states: (N + 1, B, ...) from `simulate`.
@@ -203,7 +203,7 @@ def maps_at_next(F, states):
 class Pairs(NamedTuple):
     """What one step of a simulated chain says to the other direction, which walks it back.
 
-    k: (B,) number of the step. x: (B, ...) the state x_{k+1}, where the other direction stands.
+    k: (B,) number of the step. x: (B, ...) the state x_{k+1}, at which the other direction acts.
     previous, start: the states x_k and x_0. mean, mean_next: F(k, x_k) and F(k, x_{k+1}), where
     the method asks for them, else None.
     """
@@ -238,7 +238,7 @@ def target(method, chain, pairs, published=False):
     k, x, previous, start, mean, mean_next = pairs
     shape = (-1, *[1] * (x.ndim - 1))
     dt = chain.dt.to(x)[k].view(shape)
-    left = chain.s[1:].to(x)[k].view(shape)  # to the other direction, which stands at x_{k+1}
+    left = chain.s[1:].to(x)[k].view(shape)  # to the other direction, at x_{k+1}
     if published:
         left = ((k + 1) / chain.N).to(x).view(shape)
     # TODO 1.6l: replace the raise below with your code.
@@ -267,7 +267,7 @@ class Cache:
         return self.order.shape[1]
 
     def batch(self, i):
-        """The i-th batch, again from the first behind the last: times s (B,), states x, y, k.
+        """The i-th batch, again from the first after the last: times s (B,), states x, y, k.
 
         s is in the clock of the trained direction.
         y (B, ...) is the `target`, k (B,) the number of the simulated step.

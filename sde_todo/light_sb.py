@@ -16,7 +16,7 @@ class LightSB(nn.Module):
 
     Args:
         eps: sigma^2 of the reference. K: number of components. D: dimension.
-        centres: (K, D) where the r_k start, such as points of the target; zeros where left out.
+        centres: (K, D) where the r_k start, such as points of the target; zeros by default.
 
     alpha_k and S_k are learned as log_alpha (K,) and as S_k = L_k L_k^T, with L_k lower triangular
     and its diagonal an exponential, so that every S_k stays positive definite.

@@ -160,7 +160,7 @@ def elbo_rate(sde, score_fn, t, x, probes):
     """
     # TODO 1.5e: replace the raise below with your code.
     # Hint: trace(reverse_drift, x, probes) with reverse_drift(y) = g^2 score(t, y) - f(t, y).
-    # Hint: then g score is (drift + f)/g: the score need not be asked for twice.
+    # Hint: then g score is (drift + f)/g: the score need not be evaluated twice.
     raise NotImplementedError("TODO 1.5e: elbo_rate")
 
 

@@ -198,7 +198,7 @@ def log_nsr(sde, t):
 
 
 class StableTarget:
-    """E[x_0 | x_t] over the training points, in the place of the one x_0 that was drawn.
+    """E[x_0 | x_t] over the training points, instead of the one x_0 that was drawn.
 
     Denoising score matching regresses on x_0, a very noisy target once many points could have
     led to x_t. Its mean over a reference set has the same minimiser and less variance (Xu et al.

@@ -121,7 +121,7 @@ class Denoiser(nn.Module):
 
 
 def get_score_fn(sde, model, predicts="score"):
-    """The score that a network stands for: the one adapter between networks and everything else.
+    """The score given by a network: the one adapter between networks and everything else.
 
     With X_t = alpha x_0 + std z:
 

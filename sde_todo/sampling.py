@@ -1,10 +1,10 @@
 """Task 1.3: from noise to data along the reverse process.
 
 A sampler walks the clock s of `sde.reverse(score_fn)` from 0 (noise) to T - eps (almost data).
-Each method is one function step(sde, s, ds, x) -> (x, evaluations): the state at s + ds, and how
-often the score was asked for. A corrector is one function corrector(sde, s, x, snr) -> x that mends
-the state at fixed time for one evaluation. `Sampler` takes either by name or as a function of your
-own. Time stops eps short of the data, where the score may be infinite.
+Each method is one function step(sde, s, ds, x) -> (x, evaluations): the state at s + ds, and the
+number of score evaluations. A corrector is one function corrector(sde, s, x, snr) -> x that
+improves the state at fixed time by one evaluation. `Sampler` takes either by name or as a function
+of your own. Time stops eps short of the data, where the score may be infinite.
 """
 
 import itertools
@@ -22,7 +22,7 @@ def time_grid(T, eps, N, rho=1.0):
     """The clock of a sampler: N + 1 increasing times s from 0 to T - eps.
 
     t = T - s falls from T to eps, equally spaced in t^(1/rho): rho = 1 is uniform, larger values
-    put more steps near the data (Karras et al. 2022, eq. 5, with t in the place of sigma).
+    put more steps near the data (Karras et al. 2022, eq. 5, with t instead of sigma).
 
     Returns:
         (N + 1,) tensor.
@@ -37,7 +37,7 @@ def time_grid(T, eps, N, rho=1.0):
 def euler_maruyama_step(sde, s, ds, x):
     """Euler-Maruyama along the reverse SDE: one predict_fn."""
     # TODO 1.3b: replace the raise below with your code.
-    # Hint: sde.predict_fn does it. How many times was the score asked for?
+    # Hint: sde.predict_fn does it. How many times was the score evaluated?
     raise NotImplementedError("TODO 1.3b: euler_maruyama_step")
 
 

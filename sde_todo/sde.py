@@ -124,7 +124,7 @@ class SDE(abc.ABC):
         raise NotImplementedError("TODO 1.1f: SDE.predict_fn")
 
     def correct_fn(self, t, x, score_fn, snr=0.16):
-        """One Langevin step at fixed time: it leaves the law p_t as it is and mends errors.
+        """One Langevin step at fixed time: it leaves the law p_t as it is and corrects errors.
 
             x' = x + eps * score + sqrt(2 eps) z,    eps = 2 (snr * |z| / |score|)^2
 

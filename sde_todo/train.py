@@ -124,8 +124,8 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
 
     With `SBALoss` the batch is (dt, s, x, z_other): states of the other direction, frozen, and its
     policy there; `policy` learns. With `SBJLoss` it is where paths start, (B, ...): they follow
-    `policy` to the prior with gradients, and `policy` and `other` learn together. Both are asked at
-    the state behind a step, each at the time at which its own chain takes that step.
+    `policy` to the prior with gradients, and `policy` and `other` learn together. Both are
+    evaluated at the state after a step, each at the time at which its own chain takes that step.
 
     Args:
         policy: network (s, x), z of dX = g z ds + g dW. opt: optimizer of what learns.
@@ -144,7 +144,7 @@ def get_sb_step_fn(policy, opt, loss_fn, chain, other=None, ema=None, prior_logp
         states = walk(x.detach().requires_grad_())
         times = chain.s.to(x).repeat_interleave(len(x)).view(-1, len(x))  # (N + 1, B)
         # TODO 1.6q: replace the raise below with your code.
-        # Hint: the states behind the steps, flattened to (N B, ...); there `policy` at the time
+        # Hint: the states after the steps, flattened to (N B, ...); there `policy` at the time
         #   s_k of the step, and `other`, whose clock runs backwards, at 1 - s_{k+1}.
         raise NotImplementedError("TODO 1.6q: get_sb_step_fn.joint")
 
@@ -215,7 +215,7 @@ def train_diffusion(
 
 
 def _steps(dataloader, step_fn, first, N_steps, pick_threads):
-    """Yield the loss of each step from `first` on, behind a progress bar."""
+    """Yield the loss of each step from `first` on, with a progress bar."""
     bar = tqdm(range(first, N_steps), initial=first, total=N_steps, desc="training", disable=None)
     for step, batch in zip(bar, dataloader, strict=False):
         pick_threads(step - first)

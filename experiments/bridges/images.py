@@ -5,7 +5,7 @@
     torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
         --dataset afhq-cat-64 --use_amp
 
-A class is named behind a colon; `--prior standard` is noise. `--method flow` trains a flow, and
+A class is named after a colon; `--prior standard` is noise. `--method flow` trains a flow, and
 --init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
 with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
 """
@@ -69,7 +69,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--prior", default="fashion_mnist:boot", help="the source")
     parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
-    parser.add_argument("--resolution", type=int, help="pixels a side; the set's own if left out")
+    parser.add_argument("--resolution", type=int, help="pixels a side; the set's own by default")
     parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
     parser.add_argument("--num_sample", type=int, default=400, help="images in samples.npz")
     parser.add_argument("--threads", type=int, help="of the CPU")

@@ -63,13 +63,17 @@ def add_options(parser):
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     pairing = "pair the ends of straight lines by transport: --method flow, --reference flow"
     parser.add_argument("--ot", action=flag, default=True, help=pairing)
-    parser.add_argument("--reinit", action="store_true", help="networks begin anew in every round")
+    parser.add_argument(
+        "--reinit", action="store_true", help="networks start from scratch in every round"
+    )
     parser.add_argument("--init_from", type=Path, help="checkpoint of --method flow to start from")
-    parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it stands for")
+    parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it replaces")
     parser.add_argument("--use_amp", action="store_true", help="bfloat16 where it is safe")
     parser.add_argument("--exp_name", help="name of the folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
-    parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="train from scratch over an old run"
+    )
     parser.add_argument("--save_every", type=float, default=60.0, help="seconds, to last.ckpt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -115,16 +119,16 @@ def make_config(args, defaults):
 
 
 def check_rounds(config):
-    """Refuse to skip rounds that nothing stands for, or all of them."""
+    """Refuse to skip rounds that nothing replaces, or all of them."""
     skip = config["skip_rounds"]
     if skip and not config["init_from"]:
-        raise ValueError("--skip_rounds needs a model that stands for them: give --init_from.")
+        raise ValueError("--skip_rounds needs a model that replaces them: give --init_from.")
     if not 0 <= skip < config["rounds"]:
         raise ValueError(f"--skip_rounds {skip}: choose from 0 to --rounds {config['rounds']} - 1.")
 
 
 def plan_caches(config, args):
-    """Sizes with which every cache is used whole: what the user left out adapts to what is given.
+    """Sizes with which every cache is used whole: what was not given adapts to what was.
 
     Returns:
         dict of cache_size, refresh_every and iters.

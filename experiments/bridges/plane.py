@@ -129,7 +129,7 @@ def mean_emd(clouds, others):
 
 
 class LightRun:
-    """LightSB behind the functions of a `BridgeRun`: nothing is simulated in training."""
+    """LightSB with the functions of a `BridgeRun`: nothing is simulated in training."""
 
     def __init__(self, config, device):
         self.config, self.device, self.rank, self.step = config, device, 0, 0

@@ -29,7 +29,7 @@ from given.runtime.machine import pick_device
 from given.runtime.todo import optional
 
 SCALES = (0.0, 1.0, 1.5, 3.0, 5.0, 10.0)
-N = 300  # images behind a figure of the table
+N = 300  # images per figure of the table
 
 
 def build(path, name, steps, device):

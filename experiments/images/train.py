@@ -75,10 +75,12 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", default="fashion", choices=PRESETS)
     parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
-    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own if left out")
+    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own by default")
     parser.add_argument("--save_dir", type=Path, help="default: results/images/DATASET")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt in save_dir")
-    parser.add_argument("--overwrite", action="store_true", help="train anew over an old run")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="train from scratch over an old run"
+    )
     parser.add_argument("--steps", type=whole)
     parser.add_argument("--batch_size", type=whole, help="over all processes")
     parser.add_argument("--lr", type=number)
@@ -95,7 +97,7 @@ def parse(arguments):
     parser.add_argument("--cfg_dropout", type=number, default=0.1)
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--threads", type=whole, help="of a CPU; all if left out")
+    parser.add_argument("--threads", type=whole, help="of a CPU; all by default")
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
     parser.add_argument("--save_every", type=whole, default=500, help="steps")
@@ -198,7 +200,7 @@ def check_unchanged(config, args, train_set):
         if asked is not None and asked != began:
             raise ValueError(
                 f"This run was started with --{name} {began}, and goes on with it; "
-                f"leave out --{name} {asked}, or train anew in another --save_dir."
+                f"leave out --{name} {asked}, or train from scratch in another --save_dir."
             )
     resolution = config["network"]["image_resolution"]
     if train_set.images.shape[1] != resolution:
@@ -207,7 +209,7 @@ def check_unchanged(config, args, train_set):
     if config.get("data", found) != found:
         raise ValueError(
             "The images are not those that this run was started with; bring those back, or train "
-            "anew in another --save_dir."
+            "from scratch in another --save_dir."
         )
 
 

@@ -91,7 +91,7 @@ def parse(argv):
 
 
 def command(args):
-    """The command that repeats this training; where the data lie is left out."""
+    """The command that repeats this training; without the place of the data."""
     words = ["python -m image_diffusion classifier", f"--dataset {args.dataset}"]
     words += ["--noisy"] if args.noisy else []
     if args.resolution:

@@ -62,7 +62,7 @@ def draw(name, sde, score_fn, sampler, points, seed, N=None):
     """Draw as many samples as the marks want, and score them.
 
     Args:
-        name: of the run. sampler: a `Sampler`. N: number of steps; that of `sde` where left out.
+        name: of the run. sampler: a `Sampler`. N: number of steps; that of `sde` by default.
 
     Returns:
         dict with name, samples (10000, 2), evaluations, seconds, values (of `judge.score`),

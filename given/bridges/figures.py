@@ -33,7 +33,7 @@ def figures(states, history, floor, config, times=None):
     Args:
         history: list of {"round": r, "forward": EMD, "backward": EMD}. floor: the EMD of two real
             sets, by direction. config: has "prior", "dataset", "method".
-        times: (N + 1,) of the forward states, 0 to 1; even where left out.
+        times: (N + 1,) of the forward states, 0 to 1; even by default.
     """
     source, target = config["prior"], config["dataset"]
     title = f"Paths from {source} (orange) to {target} (blue), {config['method']}"
@@ -58,7 +58,7 @@ def plot_marginals(states, s=None, title=None, n=1500):
     """Both directions at five times of the forward clock; a column is one time.
 
     Args:
-        s: (N + 1,) times of the forward states; even where left out.
+        s: (N + 1,) times of the forward states; even by default.
     """
     title = title or "In each column both rows should be the same cloud"
     figure, axes = panel_grid(2, len(PARTS), title)

@@ -131,7 +131,7 @@ def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
 
     Args:
         vectors: dict from name to (x, y). line: names of two vectors; a dotted line goes through
-            their heads. left: names that stand to the left of the head.
+            their heads. left: names drawn to the left of the head.
     """
     figure, ax = panels(1, 1, title, 3.4)
     heads = np.array(list(vectors.values()), dtype=float)
@@ -171,7 +171,7 @@ def save(figure, path):
 
 @styled
 def _mosaic(images, columns, title, row_labels=None, column_labels=None):
-    """The figure behind `grid` and its kin: one picture of all images, laid out in whole pixels."""
+    """The figure of `grid` and the like: one picture of all images, laid out in whole pixels."""
     rows, (H, W) = -(-len(images) // columns), images.shape[1:3]
     left = 0.1 + LETTER * _longest(row_labels) if row_labels else 0.05
     top = LINE * (title.count("\n") + 1) * 1.15 + 0.1 if title else 0.03

@@ -148,7 +148,7 @@ class Resample(nn.Module):
     By the mean of 2 x 2 pixels and by the nearest neighbour; or with the FIR filter whose kernel is
     the outer product of (1, 3, 3, 1) / 8 with itself: filtered, then every other pixel; or zeros
     put between the pixels, then filtered with 4 times the kernel (Zhang 2019; Karras et al. 2020,
-    appendix B). Zeros stand around the image.
+    appendix B). The image is padded with zeros.
 
     Args:
         way: "down" or "up". fir: with the filter.
@@ -182,7 +182,7 @@ class Downsample(nn.Module):
     """Half the resolution by a convolution of stride 2.
 
     Args:
-        in_ch: channels. out_ch: those of the result; as many where left out.
+        in_ch: channels. out_ch: those of the result; as many by default.
         fir: filter before; see Resample.
     """
 

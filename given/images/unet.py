@@ -228,7 +228,7 @@ class UNet(NoisePredictor):
         fir: with the filter (1, 3, 3, 1) wherever the resolution changes; see Resample.
         skip_rescale: sums of a residual connection are divided by sqrt(2).
         input_pyramid: the input, made smaller by convolutions, is added at each lower resolution.
-        attn_up_last: on the way up, attention only behind the last block of a level.
+        attn_up_last: on the way up, attention only after the last block of a level.
 
     Raises:
         ValueError: a resolution that cannot be halved often enough.
@@ -333,7 +333,7 @@ def check_resolution(image_resolution, levels):
 
 
 class UNetBlock(nn.Module):
-    """A residual block, with attention behind it where wanted."""
+    """A residual block, followed by attention where wanted."""
 
     def __init__(self, in_ch, out_ch, emb_ch, dropout, attention, rescale=False):
         super().__init__()
@@ -356,7 +356,7 @@ class Level(nn.Module):
 class PatchUNet(NoisePredictor):
     """A U-Net without a full-resolution level: a laptop trains it in minutes.
 
-    Patches of 2 x 2 pixels become channels, so that the first level stands at half the resolution
+    Patches of 2 x 2 pixels become channels, so that the first level has half the resolution
     and the second at a quarter; the skip between them is a sum.
 
     Args:

@@ -18,7 +18,7 @@ class GaussianMixture:
     """A mixture of K Gaussians in D dimensions.
 
     Args:
-        means: (K, D). covs: (K, D, D). weights: (K,), normalised here; equal where left out.
+        means: (K, D). covs: (K, D, D). weights: (K,), normalised here; equal by default.
     """
 
     def __init__(self, means, covs, weights=None):

@@ -122,7 +122,7 @@ class Batches:
             yield self.points[index.to(self.points.device)]
 
     def state_dict(self):
-        """Where the order stands, as one tensor."""
+        """The state of the order, as one tensor."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state):

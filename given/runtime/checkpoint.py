@@ -104,6 +104,6 @@ def refuse_to_overwrite(path, overwrite):
     """Leave the checkpoint of an earlier run alone, unless asked to train over it."""
     if path.exists() and not overwrite:
         raise ValueError(
-            f"{path} is there already; go on with --resume, train anew with --overwrite, or "
-            f"choose another folder."
+            f"{path} is there already; go on with --resume, train from scratch with --overwrite, "
+            "or choose another folder."
         )

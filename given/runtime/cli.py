@@ -68,7 +68,7 @@ def run_command(module, stopped="Stopped before the end."):
 
 def run_old_spelling():
     """Run `python -m sde_todo.demo` as `python -m sde_todo demo`, and say so."""
-    if sys.argv[:1] != ["-m"]:  # which stands there while Python looks for the module of -m
+    if sys.argv[:1] != ["-m"]:  # which is there while Python looks for the module of -m
         return
     name = sys.orig_argv[sys.orig_argv.index("-m") + 1]
     if name in OLD_SPELLINGS:

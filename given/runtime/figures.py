@@ -62,7 +62,7 @@ def curves(
     Args:
         lines: dict from name to list of (x, y). floor: y of a line that marks what is possible.
         log: axes that are logarithmic: "xy", "x", "y" or "".
-        ticks: of a logarithmic x axis; where left out, the x that occur, if they are few.
+        ticks: of a logarithmic x axis; by default, the x that occur, if they are few.
     """
     figure, ax = panels(1, 1, title, height=3.4)
     for k, (name, points) in enumerate(lines.items()):

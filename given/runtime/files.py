@@ -27,13 +27,13 @@ def atomic_write(path):
         with open(part, "wb") as file:
             yield file
         os.replace(part, path)
-    except (OSError, RuntimeError) as error:  # torch's RuntimeError hides the OSError behind it
+    except (OSError, RuntimeError) as error:  # torch's RuntimeError hides the OSError
         errors = (error, error.__context__)
         reason = next((e.strerror for e in errors if isinstance(e, OSError)), None)
         if reason is None:
             raise
         raise OSError(
-            f"{path} could not be written ({reason}); mend that, and give the command again."
+            f"{path} could not be written ({reason}); fix that and run the command again."
         ) from error
     finally:
         with contextlib.suppress(OSError):  # of a folder that nothing may be deleted from
@@ -41,7 +41,7 @@ def atomic_write(path):
 
 
 def clear_parts(folder, pattern):
-    """Delete the parts of files of a pattern, as last.ckpt, that a killed process left behind."""
+    """Delete the parts of files of a pattern, as last.ckpt, that a killed process left."""
     for part in Path(folder).glob(f"{pattern}.*.part"):
         part.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ LOG_EVERY = 50  # steps between two readings of the loss, each of which waits fo
 
 
 def save(run, folder):
-    """Save last.ckpt, but no weights behind a loss that is not finite."""
+    """Save last.ckpt, unless the loss is not finite."""
     check_finite(run)
     save_whole(folder / "last.ckpt", run.state())
 

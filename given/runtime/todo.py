@@ -42,7 +42,7 @@ def optional():
         line = todo_line(error)
         if line is None:
             raise
-        print(f"Optional, left out: {line}")
+        print(f"Optional, skipped: {line}")
 
 
 def friendly_todos():

@@ -1,6 +1,6 @@
 """The folder in which submissions run: given modules and probes, and no answer.
 
-A graded test stands in one file with its check, which knows the true values. Here its file is cut
+A graded test shares one file with its check, which knows the true values. Here its file is cut
 down to the probe and what the probe uses, so that nothing in a submission's process, or in a file
 that it can read, knows what is expected.
 """

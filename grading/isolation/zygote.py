@@ -158,7 +158,7 @@ class Import:
 
 
 def send(descriptor, data):
-    """Write bytes, and end: nothing that the submission left behind may run after it."""
+    """Write bytes, and end: nothing that the submission left may run after it."""
     while data:
         data = data[os.write(descriptor, data) :]
     os._exit(0)

@@ -5,7 +5,7 @@ or a folder where `out` does not end in .zip, and return its path. What cannot b
 ValueError with one sentence.
 
 A student's package holds the rooms named in STUDENT and nothing else: a new file goes out when it
-lies in one of them. The TODO modules are the stubs of solutions/, whatever stands in the
+lies in one of them. The TODO modules are the stubs of solutions/, whatever is in the
 working tree. Before anything is written, `leaks` compares every file with the solutions.
 """
 

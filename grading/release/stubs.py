@@ -28,7 +28,7 @@ def stub_source(source, path="source"):
         source: text of the module. path: its name, for messages.
 
     Raises:
-        ValueError: a region that is not closed, is empty or stands outside a function.
+        ValueError: a region that is not closed, is empty or outside a function.
     """
     names = _owners(source)
     out, region = [], None  # region: indent, task and lines of the open region

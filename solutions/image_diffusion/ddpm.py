@@ -46,8 +46,8 @@ class DiffusionModule(nn.Module):
 
         Args:
             x0: (B, C, H, W) in [-1, 1]. class_label: (B,) from 1, or None.
-            noise: like x0; timestep: (B,); both drawn where left out.
-            weight: (B,), factors of the images' errors; ones where left out.
+            noise: like x0; timestep: (B,); both drawn by default.
+            weight: (B,), factors of the images' errors; ones by default.
 
         Returns:
             a tensor without axes.

@@ -24,7 +24,7 @@ class Inpainter:
     Args:
         model: a DiffusionModule whose scheduler is DDPM or DDIM; its timesteps say which steps are
             made.
-        x0: the images (B, C, H, W); what stands in the hole is never used.
+        x0: the images (B, C, H, W); the content of the hole is never used.
         mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole, 0 where x0 is known.
         class_label, guidance_scale: see DiffusionModule.predict_noise.
 
@@ -57,7 +57,7 @@ class Inpainter:
 
             mask x_t + (1 - mask) (sqrt(abar_t) x0 + sqrt(1 - abar_t) noise)
 
-        with fresh noise; behind the last step, at timestep -1, abar is 1 and x0 stays clean.
+        with fresh noise; after the last step, at timestep -1, abar is 1 and x0 stays clean.
 
         Args:
             x: (B, C, H, W), at this timestep. timestep: t, or -1.
@@ -82,7 +82,7 @@ class Inpainter:
         x = self.start()
         # BEGIN SOLUTION 2.3b
         # Hint: for each t: predict_noise, scheduler.step, paste_known.
-        # Hint: after the step x stands at scheduler.previous(t): paste at that timestep.
+        # Hint: after the step x is at scheduler.previous(t): paste at that timestep.
         for t in self.steps("replacement"):
             x = self.scheduler.step(x, t, self.predict_noise(x, t))
             x = self.paste_known(x, self.scheduler.previous(t))
@@ -104,7 +104,7 @@ class Inpainter:
         """
         abar_s, abar_t = self.scheduler.abar(s), self.scheduler.abar(t)
         # BEGIN SOLUTION 2.3c
-        # Hint: as add_noise, with the ratio abar_t / abar_s in the place of abar.
+        # Hint: as add_noise, with the ratio abar_t / abar_s instead of abar.
         ratio = abar_t / abar_s
         return ratio.sqrt() * x + (1 - ratio).sqrt() * noise_like(x)
         # END SOLUTION
@@ -146,14 +146,14 @@ class Inpainter:
 
             gradient of ||r||_2 with respect to x_t
 
-        (Chung et al. 2022, eq. 14; the norm in the place of its square makes the step size
+        (Chung et al. 2022, eq. 14; the norm instead of its square makes the step size
         fit every noise level, as in Chung et al. 2023.)
 
         Args:
             x: x_t (B, C, H, W). timestep: t.
 
         Returns:
-            the noise and the gradient, like x both, without a graph behind them.
+            the noise and the gradient, both like x and detached from the graph.
         """
         abar = self.scheduler.abar(timestep)
         # BEGIN SOLUTION 2.3e

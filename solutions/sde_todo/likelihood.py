@@ -179,7 +179,7 @@ def elbo_rate(sde, score_fn, t, x, probes):
     """
     # BEGIN SOLUTION 1.5e
     # Hint: trace(reverse_drift, x, probes) with reverse_drift(y) = g^2 score(t, y) - f(t, y).
-    # Hint: then g score is (drift + f)/g: the score need not be asked for twice.
+    # Hint: then g score is (drift + f)/g: the score need not be evaluated twice.
     f, g = sde.sde_coeff(t, x)
     drift, divergence = trace(lambda y: reverse_drift(sde, score_fn, t, y), x, probes)
     return 0.5 * ((drift + f) / g).pow(2).flatten(1).sum(1) + divergence

@@ -27,8 +27,8 @@ def plain_recipe(
     """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
 
     Args:
-        points: (n, 2) training set. sde: forward process, VP where left out.
-        loss_fn: denoising score matching where left out. N_steps: of 512 points each.
+        points: (n, 2) training set. sde: forward process, VP by default.
+        loss_fn: denoising score matching by default. N_steps: of 512 points each.
         seed: of weights, noise and order. checkpoint: file to go on from, or None.
         weight, density: of the loss over time, see `sde_todo.train.get_sde_step_fn`; OU spends most
             of its time at pure noise and wants "likelihood" and "debiased".

@@ -195,7 +195,7 @@ class Pinned:
 
 @picture("1.6k")
 class NextMaps:
-    """The map of step k at the state behind the step, for two paths."""
+    """The map of step k at the state after the step, for two paths."""
 
     def inputs(rng):
         return {"states": rng.normal(size=(N + 1, 2, 1)).cumsum(0)}
@@ -215,7 +215,7 @@ class NextMaps:
 
 @picture("1.6l")
 class Targets:
-    """What the other direction learns behind each step of one path, for every method."""
+    """What the other direction learns after each step of one path, for every method."""
 
     def inputs(rng):
         path = 2 + 0.8 * rng.normal(size=N + 1).cumsum()

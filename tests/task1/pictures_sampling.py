@@ -276,7 +276,7 @@ class AnnealedSteps:
 
 @picture("1.3j")
 class Corrections:
-    """The state behind a toy step and 1, 2, 3 corrections, and how often the score was asked."""
+    """The state after a toy step and 1, 2, 3 corrections, and the number of score evaluations."""
 
     def inputs(rng):
         return {"x": np.linspace(-1, 1, N)[:, None], "s": 0.8, "ds": 0.3, "snr": 0.2}

@@ -67,7 +67,7 @@ TASKS = {
         optional=True,
     ),
     "1.6k": Task(
-        "The mean map behind each step",
+        "The mean map after each step",
         5,
         [
             "DSB compares the mean of step k at two states: where the step began, where it ended.",
@@ -95,7 +95,7 @@ TASKS = {
         [
             "A pair is a row and a step: `order` counts the steps of row 0, then those of row 1.",
             "row = it // N and k = it % N; index states by (k + 1, row, column), all (B,).",
-            "The trained direction stands at x_{k+1}, at the time 1 - chain.s[k + 1].",
+            "The trained direction is at x_{k+1}, at the time 1 - chain.s[k + 1].",
         ],
         optional=True,
     ),

@@ -28,7 +28,7 @@ TASKS = {
         "Following a flow with Heun",
         15,
         [
-            "An Euler step shows where the step would end; the velocity there is asked as well.",
+            "An Euler step shows where the step would end; evaluate the velocity there as well.",
             "x + dt (v + v_next)/2 with v_next at t_next and x + dt v. On the way back dt < 0.",
             "A number t becomes the times of a batch by torch.full((len(x),), t).to(x).",
         ],

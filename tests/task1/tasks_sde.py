@@ -65,8 +65,8 @@ TASKS = {
         "The reverse process, SDE and ODE",
         20,
         [
-            "Everything of the forward process is asked at t = T - s. Time runs backwards, so the "
-            "drift changes its sign.",
+            "Everything of the forward process is evaluated at t = T - s. Time runs backwards, so "
+            "the drift changes its sign.",
             "lam = 0: drift -f + g^2 score, diffusion g. lam = 1: drift -f + g^2 score / 2, none.",
             "drift = -f + (1 - lam/2) g^2 score, diffusion = sqrt(1 - lam) g.",
         ],

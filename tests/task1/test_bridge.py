@@ -44,7 +44,7 @@ class GammaSchedule:
                 ),
                 "it rises over all steps; it falls over the second half": np.linspace(A, B, 8),
                 "it falls first: small steps belong to both ends": np.concatenate([up[::-1], up]),
-                "the peak stands there once; the second half is the whole mirror image of the "
+                "the peak is there once; the second half is the whole mirror image of the "
                 "first": np.concatenate([up, fine[:-1][::-1]]),
                 "the peak is never reached: each half has N // 2 numbers from A to B": (
                     np.concatenate([fine[:-1], fine[:-1][::-1]])
@@ -115,9 +115,9 @@ class ReferenceChain:
                     "this is an Euler step; the exact one decays like exp(-theta dt)": (
                         1 - rate * dt
                     ),
-                    "gamma stands for dt": np.exp(-rate * gammas),
+                    "gamma is used instead of dt": np.exp(-rate * gammas),
                     "it is exp(-theta dt / 2)": np.exp(-rate * dt / 2),
-                    "1/N stands for dt": np.exp(-rate / N),
+                    "1/N is used instead of dt": np.exp(-rate / N),
                     "it is that of the whole time up to the step": np.exp(-rate * s[1:]),
                     "it is 1, as without a drift": 1.0,
                 },
@@ -133,10 +133,10 @@ class ReferenceChain:
                     ),
                     "this is the deviation; q is the variance": np.sqrt(2 * total * gain),
                     "these are the variances without a drift": 2 * gammas,
-                    "sigma stands for sigma^2": np.sqrt(2 * total) * gain,
+                    "sigma is used instead of sigma^2": np.sqrt(2 * total) * gain,
                     "it is 2 dt; the sum of the gammas is missing": 2 * gain,
                     "it has a factor 2 too many": 4 * total * gain,
-                    "a stands for a^2": 2 * total * (1 - a) / (2 * rate or 1),
+                    "a is used instead of a^2": 2 * total * (1 - a) / (2 * rate or 1),
                     "it is what has come since the start": 2 * total * gain.cumsum(),
                 },
             )
@@ -285,7 +285,7 @@ class BridgeWeights:
                 "A is missing in the numerator: q A / (V + A^2 q)": q / total,
                 "A is not gathered: it is the product of the factors a of all later steps": q
                 / no_a,
-                "A stands for A^2 in V + A^2 q": q * A / (q * A)[::-1].cumsum()[::-1],
+                "A is used instead of A^2 in V + A^2 q": q * A / (q * A)[::-1].cumsum()[::-1],
                 "the drift is not used: these are the sums of q alone": q / q[::-1].cumsum()[::-1],
                 "A holds the step's own factor too; it is that of the steps after it": q
                 * (A * a)
@@ -299,7 +299,7 @@ class BridgeWeights:
             {
                 "a is missing: a V / (V + A^2 q)": V / total,
                 "it is 1 - to_end, which holds without a drift alone": 1 - to_end,
-                "A stands for a in the numerator: a V / (V + A^2 q)": A * V / total,
+                "A is used instead of a in the numerator: a V / (V + A^2 q)": A * V / total,
             },
         )
         expect(
@@ -365,7 +365,7 @@ class MeanMap:
             if published:
                 state, end, left = 1 - steps, steps, 1 / steps / N
             step = dt * sigma if method == "sb-fbsde-alt" else dt
-            off = "the model is asked at s_{k+1}, one step too late; it stands at s_k"
+            off = "the model is evaluated at s_{k+1}, one step too late; it is at s_k"
             if method in ("dsb", "sdsb", "sb-fbsde-alt"):
                 named = {
                     off: x + step * late,
@@ -373,7 +373,7 @@ class MeanMap:
                     "x is missing: F = x + dt p": step * p,
                     "sigma does not belong to a drift": x + dt * sigma * p,
                     "sigma is missing: a policy p is the drift sigma p": x + dt * p,
-                    "it is sigma^2 that stands there; a policy p is the drift sigma p": (
+                    "sigma^2 belongs there; a policy p is the drift sigma p": (
                         x + dt * sigma**2 * p
                     ),
                     "the model predicts a drift, not the mean itself": p + 0 * x,
@@ -408,10 +408,10 @@ class MeanMap:
                 "published is not used": along(to_state, x) * x
                 + along(to_end, x) * (p if method == "tr" else x + (1 - along(s[:-1], x)) * p),
                 "x is not weighted by to_state": x + end * goal,
-                "1 - to_end stands for to_state, which holds without a drift alone": (
+                "1 - to_end is used instead of to_state, which holds without a drift alone": (
                     x + end * (goal - x)
                 ),
-                "dt stands for to_end": x + dt * (goal - x),
+                "dt is used instead of to_end": x + dt * (goal - x),
                 "to_state and to_end are exchanged": end * x + state * goal,
                 "this is the end; one step goes part of the way": goal + 0 * x,
                 "the prediction is taken for a drift": x + dt * p,
@@ -499,7 +499,7 @@ class Simulate:
             "means",
             {said: value[1] for said, value in wrong.items()}
             | {
-                "these are the states behind the steps, with the noise": states[1:],
+                "these are the states after the steps, with the noise": states[1:],
                 "these are the states before the steps": states[:-1],
             },
         )
@@ -554,7 +554,7 @@ class DrawBetween:
                 "to_state and to_end are exchanged": walk(scale, to_end, to_state),
                 "start and end are exchanged": walk(scale, ends=(end, start)),
                 "the end is not used": walk(scale, goal=0 * to_end),
-                "1 - to_end stands for to_state, which holds without a drift alone": walk(
+                "1 - to_end is used instead of to_state, which holds without a drift alone": walk(
                     scale, 1 - to_end
                 ),
                 "the step is 1/(N - k), which holds for a constant gamma alone": walk(
@@ -569,7 +569,7 @@ class DrawBetween:
 
 @graded("1.6k", points=2)
 class MapsAtNext:
-    """Each step's mean map at the state behind the step."""
+    """Each step's mean map at the state after the step."""
 
     def inputs(rng):
         return {"states": rng.normal(size=(N + 1, B, D))}
@@ -595,7 +595,7 @@ class MapsAtNext:
             "F(k, x_{k+1})",
             {
                 "it is taken at x_k: these are the means, which are known": maps(k, states[:-1]),
-                "F has the number k + 1 there; the same step k is asked at both states": maps(
+                "F has the number k + 1 there; the same step k is evaluated at both states": maps(
                     k + 1, states[1:]
                 ),
                 "F and its state both belong to step k + 1": maps(k + 1, states[:-1]),
@@ -660,7 +660,7 @@ class Target:
                     "dt is that of the step after": change / at(np.append(np.diff(s)[1:], 1)),
                     "it is divided by 1/N; the steps differ": change * N,
                     "it is divided by the time left; a drift by dt": change / left,
-                    "x_{k+1} is counted: it stands in the mean and cancels": (change + x) / dt,
+                    "x_{k+1} is counted: it is part of the mean and cancels": (change + x) / dt,
                 }
                 if method in wanted:
                     other = changes["sdsb" if method == "dsb" else "dsb"]
@@ -668,7 +668,7 @@ class Target:
                 if method == "dsb":
                     named |= {
                         "F(x_{k+1}) is missing: x_k's own step is not all": (mean - x) / dt,
-                        "x_k stands for F(x_k)": (previous - after) / dt,
+                        "x_k is used instead of F(x_k)": (previous - after) / dt,
                     }
                 if method == "sb-fbsde-alt":
                     named |= {
@@ -677,8 +677,8 @@ class Target:
                         "it is divided by sigma^2": change / sigma / dt,
                         "it is the policy at x_k; it is wanted at x_{k+1}": (mean - previous)
                         / (sigma * dt),
-                        "F(x_k) stands for F(x_{k+1})": (mean - x) / (sigma * dt),
-                        "x_k stands for x_{k+1}": (after - previous) / (sigma * dt),
+                        "F(x_k) is used instead of F(x_{k+1})": (mean - x) / (sigma * dt),
+                        "x_k is used instead of x_{k+1}": (after - previous) / (sigma * dt),
                         "it is the way back of DSB": (mean - after) / (sigma * dt),
                     }
                 return change / dt, named
@@ -786,7 +786,7 @@ class CacheBatch:
                     "order counts the steps of a row before the next row: row = it // N": (
                         order[:, i % order.shape[1]] // ROWS
                     ),
-                    "it is the number of the state behind the step; k counts the step": k + 1,
+                    "it is the number of the state after the step; k counts the step": k + 1,
                     "it is one batch too far": pairs(i + 1)[1],
                     "these are the pairs of one column for all; each column has its own order": (
                         order[0, i % order.shape[1]] % N
@@ -798,7 +798,9 @@ class CacheBatch:
                 return values[k, row, column]
 
             moved = {
-                "it is x_k; the other direction stands behind the step, at x_{k+1}": at(states),
+                "it is x_k; the other direction is evaluated after the step, at x_{k+1}": at(
+                    states
+                ),
                 "it is always taken from row 0": at(states, k + 1, 0 * row),
                 "it is that of the first column for all": states[k + 1, row, 0],
             }
@@ -852,10 +854,10 @@ class CacheBatch:
                 {
                     "this is the clock of the simulated direction; that of the trained one is "
                     "1 - s": s[k + 1],
-                    "it is off by one step: 1 - s of x_k, but the trained direction stands at "
+                    "it is off by one step: 1 - s of x_k, but the trained direction is at "
                     "x_{k+1}": 1 - s[k],
-                    "it is s of x_k: neither the trained direction's clock nor the state where it "
-                    "stands": s[k],
+                    "it is s of x_k: neither the trained direction's clock nor that of the "
+                    "state after the step": s[k],
                     "it is 1 - (k + 1)/N; the steps differ": 1 - (k + 1) / N,
                     "it is k/N; the steps differ": k / N,
                     "it is taken from the end of the clock: 1 - s is no index that counts "

@@ -106,16 +106,16 @@ class FlowLoss:
 
     def check(got, t, x0, x1, image0, image1, A, b):
         def errors(model, a, b, s, flat=True):
-            """(n, coordinates) for each thing that the model could be asked and compared with."""
+            """(n, coordinates) for each thing that the model could be given and compared with."""
             x_t = a + s * (b - a)
             found = {
                 "": model(s, x_t) - (b - a),
                 "the target is x1; it is the velocity x1 - x0": model(s, x_t) - b,
                 "the velocity has the wrong sign": model(s, x_t) - (a - b),
                 "the target is x0, as in diffusion; it is the velocity x1 - x0": model(s, x_t) - a,
-                "the model is asked at 1 - t": model(1 - s, x_t) - (b - a),
-                "the model is asked at x0; it is the point x_t": model(s, a) - (b - a),
-                "the model is asked at x1; it is the point x_t": model(s, b) - (b - a),
+                "the model is evaluated at 1 - t": model(1 - s, x_t) - (b - a),
+                "the model is evaluated at x0; it is the point x_t": model(s, a) - (b - a),
+                "the model is evaluated at x1; it is the point x_t": model(s, b) - (b - a),
                 "t runs the wrong way: the line leads from x0 to x1": model(s, b + s * (a - b))
                 - (a - b),
             }

@@ -85,14 +85,14 @@ class LogPotential:
             "the logarithm is not taken": np.exp(want),
             "the constant D/2 log(2 pi eps) is missing": want + constant,
             "the constant is that of one coordinate; there are D": want + constant * (1 - 1 / D),
-            "S stands for its inverse: u = L^{-1} (y - r)": other(
+            "S is used instead of its inverse: u = L^{-1} (y - r)": other(
                 exponent(away, eps * np.linalg.inv(S))
             ),
             "u is L (y - r); it is L^{-1} (y - r)": other(
                 (np.einsum("kij,bkj->bki", L, away) ** 2).sum(2) / eps
             ),
             "L is transposed: u solves L u = y - r": other(exponent(away, eps * T @ L)),
-            "S stands for L: u solves L u = y - r": other(exponent(away, eps * S @ S)),
+            "S is used instead of L: u solves L u = y - r": other(exponent(away, eps * S @ S)),
         }
         expect(got["log_v"], want, "log v", mistakes)
         share = np.exp(logs - want[:, None])  # of each component, (B, K)
@@ -132,7 +132,7 @@ class LogWeights:
                 "eps is missing": log_alpha + (square + 2 * product) / 2,
                 "x^T S x = |L^T x|^2; here it is |L x|^2": log_alpha
                 + (transposed + 2 * product) / (2 * eps),
-                "x^T L x stands for x^T S x": log_alpha
+                "x^T L x is used instead of x^T S x": log_alpha
                 + (np.einsum("bi,kij,bj->bk", x, L, x) + 2 * product) / (2 * eps),
                 "x^T S x is missing": log_alpha + product / eps,
                 "x.r has the wrong sign": log_alpha + (square - 2 * product) / (2 * eps),
@@ -188,7 +188,7 @@ class LightLoss:
                     logs, axis=0
                 ).mean()
                 - v,
-                "the mean stands inside the logarithm: it is E log C(x0)": np.log(
+                "the mean is inside the logarithm: it is E log C(x0)": np.log(
                     np.exp(logs).sum(1).mean()
                 )
                 - v,
@@ -236,10 +236,10 @@ class LightSample:
         means = {
             "r is missing: the mean is r + S x": mean(S, 0 * r),
             "S x is missing: the mean is r + S x": mean(0 * S),
-            "L stands for S in the mean r + S x": mean(L),
-            "L^T L stands for S = L L^T in the mean": mean(T @ L),
-            "L^T stands for S in the mean r + S x": mean(T),
-            "S stands for x + S x": mean(S + np.eye(D)),
+            "L is used instead of S in the mean r + S x": mean(L),
+            "L^T L is used instead of S = L L^T in the mean": mean(T @ L),
+            "L^T is used instead of S in the mean r + S x": mean(T),
+            "S is used instead of x + S x": mean(S + np.eye(D)),
             "the mean is taken from the first component for every row": r[0] + x @ S[0].T,
         }
         spread = np.einsum("kni,knj->kij", *[got["draws"] - got["draws"].mean(1)[:, None]] * 2) / n

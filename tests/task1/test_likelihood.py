@@ -111,7 +111,7 @@ class Trace:
             "it is the mean over the coordinates; a divergence is a sum": want / D,
             "it is the sum over the batch; each sample has a divergence of its own": want.sum(),
             "the sign is wrong": -want,
-            "it is |v|^2 in the place of v^T J v": (v**2).sum((0, 2)),
+            "it is |v|^2 instead of v^T J v": (v**2).sum((0, 2)),
         }
         expect_both(got, want, "divergence", mistakes)
         expect_that(
@@ -157,7 +157,7 @@ class Flow:
             "this is the velocity in the reverse clock; here time is that of the forward process": (
                 -velocity()
             ),
-            "the score is asked at T - t": velocity(at=T - t),
+            "the score is evaluated at T - t": velocity(at=T - t),
             "the factor 1/2 is squared too: it is g^2/2": velocity(0.25),
         }
         expect_both(got, velocity(), "flow", mistakes, IMAGE)
@@ -248,7 +248,7 @@ def density(x, axes, variances, eps, v):
         "the integral is subtracted; it is added": logp - integral,
         "the integral is missing": logp,
         "the prior is missing: this is the integral alone": integral,
-        "the prior is asked at x; it is asked at x_T": prior_logp(x) + integral,
+        "the prior is evaluated at x instead of x_T": prior_logp(x) + integral,
         "the prior has the wrong sign": integral - logp,
         "it is half the integral": logp + integral / 2,
         "the integral is a mean over the coordinates; a divergence is a sum": logp + integral / D,
@@ -335,7 +335,7 @@ class Interpolation:
                 "this is the straight line, which comes near 0": (1 - w) * a + w * b,
                 "a and b are exchanged: weight 0 gives a": arc(angle, 1 - w),
                 "the angle is in degrees; sin takes radians": arc(np.degrees(angle)),
-                "the cosine stands for the angle: take acos": arc(cosine),
+                "the cosine is used instead of the angle: take acos": arc(cosine),
                 "it is not divided by sin(angle)": arc(angle) * np.sin(angle),
                 "one angle is taken for the whole batch; each sample has its own": arc(whole),
                 "the noises are normalised; they keep their length": arc(
@@ -415,7 +415,7 @@ class ElboRate:
             "the square is a mean over the coordinates; it is a sum": square / D + div(),
             "the divergence is multiplied by 1/2 too": square + div() / 2,
             "it is the root of the square": np.sqrt(2 * square) + div(),
-            "the score is asked at T - t": half_square(
+            "the score is evaluated at T - t": half_square(
                 g * (-(0.4 + T - t[:, None]) * (x @ M.T) + 0.3)
             )
             + quadratic(
@@ -503,8 +503,8 @@ class Elbo:
             "x_T is drawn from the last x_t; it is drawn from x": bound(
                 prior=prior_logp(at(np.full(B, T), at(t[-1])))
             ),
-            "the prior is asked at x; it is asked at x_T": bound(prior=prior_logp(x)),
-            "the prior is asked at the last x_t; it is asked at x_T": bound(
+            "the prior is evaluated at x instead of x_T": bound(prior=prior_logp(x)),
+            "the prior is evaluated at the last x_t instead of x_T": bound(
                 prior=prior_logp(at(t[-1]))
             ),
             "x_T is drawn at time 1; it is drawn at sde.T": bound(prior=prior_logp(at(np.ones(B)))),
@@ -671,7 +671,7 @@ class PathStep:
 
 
 def pull_of_drift(score, f, g, lam):
-    """What stands for g^2 score where f was not added back to the drift."""
+    """The term that replaces g^2 score where f was not added back to the drift."""
     return g**2 * score - f / (1 - lam / 2)
 
 

@@ -348,7 +348,7 @@ class RK45:
         expect(got["images"].shape[1:], np.array([B, 2, D]), "shape of (B, 2, D) states")
         expect_that(
             12 <= got["ntot"] <= got["calls"],
-            f"ntot is {got['ntot']}, but the slope was asked for at least 12 times: solution.nfev.",
+            f"ntot is {got['ntot']}, but the slope was evaluated at least 12 times: solution.nfev.",
         )
 
 
@@ -512,11 +512,11 @@ class Ancestral:
             "the ratio of the variances is not rooted": b2 * ratio**2,
             "the ratio is upside down: std(t - ds)/std(t)": b2 / ratio,
             "b is missing in the noise": ratio,
-            "the noise is divided by a too; it comes behind": b2 * ratio / a**2,
+            "the noise is divided by a too; it comes after": b2 * ratio / a**2,
             "the noise is std(t - ds); that is the law given the data": after**2,
             "ds has the wrong sign: the time before is that of s + ds": variance_after(t, -ds),
         }
-        expect(got["evaluations"], 1, "evaluations", {"the score is asked once": 2})
+        expect(got["evaluations"], 1, "evaluations", {"the score is evaluated once": 2})
         expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")
         expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
         drawn = got["out"].reshape(3, n, D)
@@ -592,7 +592,7 @@ class AnnealedLangevin:
             "the 2 of sqrt(2 eps) is missing": eps,
             "there is no noise": 0.0,
             "the noise is 2 eps z; take the root": (2 * eps) ** 2,
-            "the noise is 2 sqrt(eps) z; the 2 stands under the root": 4 * eps,
+            "the noise is 2 sqrt(eps) z; the 2 is under the root": 4 * eps,
         } | {said: 2 * size for said, size in sizes.items()}
         expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")
         expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
@@ -649,7 +649,7 @@ class WithCorrector:
                 "corrections is not used: it corrects once": after(1, snr=size),
                 "it corrects once too often": after(k + 1, snr=size),
                 "the corrector starts from the old state": after(k, snr=size, start=x),
-                "every correction starts from the state behind the step": after(1, snr=size),
+                "every correction starts from the state after the step": after(1, snr=size),
                 "snr is not handed on": after(k, snr=0.16),
             }
             expect(got[name], after(k, snr=size), f"state, {name} corrected", mistakes)
@@ -659,7 +659,7 @@ class WithCorrector:
                 f"evaluations, {name} corrected",
                 {
                     "those of the corrector are not counted": 4,
-                    "the corrector's is counted once; it is asked at every correction": 5,
+                    "the corrector's is counted once; it is evaluated at every correction": 5,
                     "those of the step are not counted": k,
                     "a corrector asks once, not as often as the step": 4 + 4 * k,
                     "the step is counted once; it says how often it asks": 1 + k,

@@ -235,10 +235,10 @@ class AlternatingStep:
             z,
             "z of the loss",
             {
-                "the policy is asked at 1 - s; s is in its own clock": x @ A.T
+                "the policy is evaluated at 1 - s; s is in its own clock": x @ A.T
                 + (1 - time[:, None]) * b,
                 "this is z_other: z is the policy that learns": z_other,
-                "the policy is asked at dt; its time is s": x @ A.T + dt[:, None] * b,
+                "the policy is evaluated at dt; its time is s": x @ A.T + dt[:, None] * b,
             },
         )
         expect(got["z_other"], z_other, "z_other of the loss", {"this is z": z})
@@ -257,7 +257,7 @@ class AlternatingStep:
 
 @graded("1.6q", points=1)
 class JointStep:
-    """What a joint step gives to its loss: the states behind the steps and both policies there."""
+    """What a joint step gives to its loss: the states after the steps and both policies there."""
 
     def inputs(rng):
         return step_inputs(rng)
@@ -290,7 +290,7 @@ class JointStep:
             flat(after),
             "x of the loss",
             {
-                "these are the states before the steps; those behind them count": flat(states[:-1]),
+                "these are the states before the steps; those after them count": flat(states[:-1]),
                 "paths and steps are exchanged: the states are (N, B, ...), flattened to (N B, "
                 "...)": flat(after.swapaxes(0, 1)),
             },
@@ -300,16 +300,22 @@ class JointStep:
             policy(s[:-1], after),
             "z of the loss",
             {
-                "the policy is asked at s_{k+1}; the step k has the time s_k": policy(s[1:], after),
-                "the policy is asked at the states before the steps": policy(s[:-1], states[:-1]),
-                "the policy is asked at 1 - s; s is in its own clock": policy(1 - s[:-1], after),
+                "the policy is evaluated at s_{k+1}; the step k has the time s_k": policy(
+                    s[1:], after
+                ),
+                "the policy is evaluated at the states before the steps": policy(
+                    s[:-1], states[:-1]
+                ),
+                "the policy is evaluated at 1 - s; s is in its own clock": policy(
+                    1 - s[:-1], after
+                ),
                 "this is the policy `other`": policy(1 - s[1:], after, C, c),
             },
         )
         mistakes = {
             "the time of `other` is not mirrored: its clock is 1 - s": s[1:],
             "the time of `other` is off by one step: at x_{k+1} it is 1 - s_{k+1}": 1 - s[:-1],
-            "the time of `other` is s_k; its clock runs backwards, from the state behind the step: "
+            "the time of `other` is s_k; its clock runs backwards, from the state after the step: "
             "1 - s_{k+1}": s[:-1],
         }
         expect(

@@ -129,7 +129,7 @@ class VP:
             1 - np.exp(-integral),
             x,
             {
-                "beta(t) t stands for the integral of beta": 1 - np.exp(-beta * t),
+                "beta(t) t is used instead of the integral of beta": 1 - np.exp(-beta * t),
                 "the exponent is half of what it should be": 1 - np.exp(-integral / 2),
                 "that is the sub-VP process: VP has var = 1 - exp(-B)": (1 - np.exp(-integral))
                 ** 2,
@@ -149,7 +149,10 @@ def check_vp_drift(got, beta, x, mistakes=None):
 def check_vp_mean(got, integral, product, x):
     mistakes = {
         "it decays too fast: this is exp(-B) x0, the mean is exp(-B/2) x0": np.exp(-integral) * x,
-        "beta(t) t stands for the integral of beta: that of t is t^2/2": np.exp(-product / 2) * x,
+        "beta(t) t is used instead of the integral of beta: that of t is t^2/2": np.exp(
+            -product / 2
+        )
+        * x,
         "this is x0: the drift shrinks it": x,
     }
     expect(got, np.exp(-integral / 2) * x, "mean", mistakes)
@@ -348,7 +351,7 @@ class PriorLogDensity:
                     "the constant holds log(2 pi s); it must be log(2 pi s^2)": -energy / s**2
                     - n / 2 * np.log(2 * np.pi * s),
                     "|x|^2 is divided by s; it must be s^2": -energy / s - constant,
-                    "s stands for the variance s^2 in both places": -energy / s
+                    "s is used instead of the variance s^2 in both places": -energy / s
                     - n / 2 * np.log(2 * np.pi * s),
                     "it is a mean over the D numbers; a log density is their sum": (
                         -energy / s**2 - constant
@@ -451,7 +454,7 @@ def check_step(got, x, f, g, dt, name):
             "it is g dt: the noise is multiplied by the root of g": g * dt,
             "self.dt is used for the noise although a dt was passed": g**2 * 0.6,
             "dt enters twice: dw already has the factor sqrt(dt)": g**2 * dt**2,
-            "dt enters twice: dw already has the factor sqrt(dt), which must stand alone": g**2
+            "dt enters twice: dw already has the factor sqrt(dt), which is needed once": g**2
             * dt**3,
         },
     )

@@ -138,7 +138,7 @@ class NoisyBatch:
                 f"weight ({kind})",
                 {
                     "time_weight is missing": right,
-                    "it is one column too many: (B, 1) in the place of (B,)": np.nan,
+                    "it is one column too many: (B, 1) instead of (B,)": np.nan,
                     "std is not squared": time_weight * std[:, 0],
                     "g is not squared": time_weight * standins.g(t),
                 },

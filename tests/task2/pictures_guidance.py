@@ -145,7 +145,7 @@ class Imputed:
 
 
 class Lines:
-    """Stands for an operator: of every four lines of pixels, the first is measured."""
+    """A stand-in for an operator: of every four lines of pixels, the first is measured."""
 
     def measure(self, x):
         return x[:, :, ::GAP]
@@ -188,7 +188,7 @@ class Pull:
 
 
 def drawn_lines(x, y, a):
-    """Stands for project, for arrays and tensors: writes a times the lines of y into x."""
+    """A stand-in for project, for arrays and tensors: writes a times the lines of y into x."""
     out = x + 0
     out[:, :, ::GAP] = a * y[:, :, ::GAP]
     return out

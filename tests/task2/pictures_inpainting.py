@@ -37,7 +37,7 @@ def draw_filled(title, got, x0, mask, want):
 
 @picture("2.3a")
 class PastedKnown:
-    """The hole keeps x_t, here black; around it stands the image at the noise of the timestep."""
+    """The hole keeps x_t, here black; around it is the image at the noise of the timestep."""
 
     def inputs(rng):
         mask = inpainting_inputs(rng)["mask"][:1]

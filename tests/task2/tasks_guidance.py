@@ -11,7 +11,7 @@ TASKS = {
             "Write A as a matrix: one row for each number that is measured. What makes the length "
             "of a row 1? The transpose hands each number back to the pixels that it came from.",
             "A row of C numbers 1/sqrt(C) has length 1, a row of k^2 numbers 1/k, too. The same "
-            "factor stands in the transpose.",
+            "factor is in the transpose.",
             "Gray: x.sum(1, keepdim=True) over math.sqrt(C), and y.expand(-1, C, -1, -1) over the "
             "same. Pool: k times F.avg_pool2d(x, k), and F.interpolate by the factor k, over k.",
         ],
@@ -33,7 +33,7 @@ TASKS = {
         "The gradient of any misfit",
         15,
         [
-            "It is 2.3e with another misfit: y - A x0_hat in the place of what a mask leaves.",
+            "It is 2.3e with another misfit: y - A x0_hat instead of what a mask leaves.",
             "x must be a leaf that requires a gradient before the network sees it, so that the "
             "gradient goes through the noise as well; one norm for each image.",
             "r = self.y - self.operator.measure(x0_hat); torch.autograd.grad(r.flatten(1).norm("
@@ -45,12 +45,12 @@ TASKS = {
         "Predictor, corrector, projection",
         20,
         [
-            "After the step x stands at the new time: what follows happens there, and a and b "
+            "After the step x is at the new time: what follows happens there, and a and b "
             "above belong to it.",
             "Step from s by s_next - s, project; then as often as asked: correct at s_next, "
             "project. Every call gives the x of the next.",
             "x, _ = reverse_diffusion_step(reverse, s, ds, x) with ds = (s_next - s)[0].item(); "
-            "reverse.correct_fn(s_next, x, snr); self.project(x, a, b) behind both.",
+            "reverse.correct_fn(s_next, x, snr); self.project(x, a, b) after both.",
         ],
         optional=True,
     ),

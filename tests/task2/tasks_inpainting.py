@@ -21,7 +21,7 @@ TASKS = {
         10,
         [
             "Sample as in 2.1i, with one more line in the loop.",
-            "After the step from t the image stands at scheduler.previous(t): that is the level "
+            "After the step from t the image is at scheduler.previous(t): that is the level "
             "to paste at.",
             "x = self.scheduler.step(x, t, self.predict_noise(x, t)); "
             "x = self.paste_known(x, self.scheduler.previous(t)).",

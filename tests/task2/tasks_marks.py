@@ -36,7 +36,7 @@ TASKS = {
             "Nothing new to write. Look at originals, holes and fillings: "
             "python -m image_diffusion inpaint.",
             "A seam around the hole: the known part has the wrong noise level. What is known has "
-            "changed: it is pasted, clean, behind the last step too.",
+            "changed: it is pasted, clean, after the last step too.",
             "The mark rests on 2.3a and 2.3b. RePaint makes better fillings and is not needed.",
         ],
         file="image_diffusion/inpainting.py",

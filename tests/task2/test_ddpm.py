@@ -20,7 +20,7 @@ def toy_model(timesteps=(37, 20, 9, 3), cfg_dropout=0.1, **methods):
 
 
 def predict(self, x, timestep, class_label=None, guidance_scale=0.0):
-    """Stands for predict_noise: each argument leaves its trace."""
+    """A stand-in for predict_noise: each argument leaves its trace."""
     label = 0 if class_label is None else class_label.reshape(-1, 1, 1, 1)
     return self.network(x, timestep) + 0.3 * label + 0.1 * guidance_scale
 
@@ -101,17 +101,17 @@ def losses(x0, noise, timestep, label):
     return true, {
         "the prediction is compared with x_0; it predicts the noise": np.mean((x0 - ask()) ** 2),
         "the prediction is compared with x_t; it predicts the noise": np.mean((x_t - ask()) ** 2),
-        "the network is asked for t / T; it takes timesteps 0 .. T - 1": np.mean(
+        "the network is evaluated at t / T; it takes timesteps 0 .. T - 1": np.mean(
             (noise - ask(t=timestep / toy.T)) ** 2
         ),
-        "the network is asked at one timestep for all images": np.mean(
+        "the network is evaluated at one timestep for all images": np.mean(
             (noise - ask(t=timestep[0])) ** 2
         ),
         "the network gets x_0; it gets x_t": np.mean((noise - ask(x0)) ** 2),
         "this is the mean of absolute errors": np.mean(np.abs(error)),
         "this is the sum over pixels; take the mean": np.mean((error**2).sum((1, 2, 3))),
         "this is a sum; take the mean": np.sum(error**2),
-        "a factor of 1/2 stands before it": true / 2,
+        "it has a factor of 1/2": true / 2,
     }
 
 
@@ -203,7 +203,7 @@ class Sample:
             ),
         }
         expect(got["seen"], twice, "timesteps of the steps", backwards)
-        expect(got["asked"], twice, "timesteps that the network is asked for", backwards)
+        expect(got["asked"], twice, "timesteps at which the network is evaluated", backwards)
         for i, t in enumerate(timesteps):
             x, e = traj[i], toy.toy_network(traj[i], t)
             mistakes = {
@@ -290,7 +290,7 @@ class ScoreFunction:
 
 
 def tell(self, x, timestep, class_label=None, guidance_scale=0.0):
-    """Stands for predict_noise: what it was told about classes."""
+    """A stand-in for predict_noise: what it was told about classes."""
     label = 0 if class_label is None else class_label.reshape(-1, 1, 1, 1)
     return 0 * x + 0.3 * label + 0.1 * guidance_scale
 
@@ -406,7 +406,7 @@ class Guidance:
 
 @graded("2.2b", points=3)
 class NullClass:
-    """The network is asked for the class of every image, and for the null class 0."""
+    """The network is given the class of every image, and for the null class 0."""
 
     def inputs(rng):
         return {"labels": rng.permutation(6)[:B] + 1, "scale": float(rng.uniform(1.5, 4))}
@@ -424,6 +424,6 @@ class NullClass:
         want = np.unique(np.append(labels, 0))
         expect_that(
             np.array_equal(got["asked"], want),
-            f"the network was asked for the classes {got['asked'].tolist()}; "
+            f"the network was given the classes {got['asked'].tolist()}; "
             f"expected {want.tolist()}, with 0 as the null class.",
         )

@@ -12,7 +12,7 @@ ROWS = (3, 2, 2)  # shape of a measurement by an explicit matrix
 
 
 class Weighted:
-    """Stands for an operator: A x = sum_c w_c x_c, with a unit vector w (C,)."""
+    """A stand-in for an operator: A x = sum_c w_c x_c, with a unit vector w (C,)."""
 
     def __init__(self, w):
         self.w = w.reshape(-1, 1, 1)
@@ -25,7 +25,7 @@ class Weighted:
 
 
 class Matrix:
-    """Stands for an operator: an explicit matrix A (12, 60) with orthonormal rows."""
+    """A stand-in for an operator: an explicit matrix A (12, 60) with orthonormal rows."""
 
     def __init__(self, A):
         self.A = A
@@ -302,7 +302,7 @@ class LinearModel:
 
 @graded("2.5c", points=2)
 class MisfitGradient:
-    """The gradient of the misfit behind a linear network, in closed form, for each image."""
+    """The gradient of the misfit through a linear network, in closed form, for each image."""
 
     def inputs(rng):
         n, m = int(np.prod(SHAPE)), int(np.prod(ROWS))
@@ -378,7 +378,7 @@ CALLS = ("reverse_diffusion_step", "correct_fn", "project", "predict_fn")
 
 
 class Forward(standins.ToyProcess):
-    """Stands for a process of Task 1.1, and writes down what is called, when and with what."""
+    """A stand-in for a process of Task 1.1, and writes down what is called, when and with what."""
 
     def __init__(self):
         self.calls = []
@@ -403,7 +403,7 @@ class Forward(standins.ToyProcess):
 
 
 class Backward:
-    """Stands for the reverse process."""
+    """A stand-in for the reverse process."""
 
     def __init__(self, forward, score_fn):
         self.forward, self.score_fn = forward, score_fn
@@ -424,8 +424,8 @@ def check_state(x, name):
     """Refuse the pair that a step returns."""
     if isinstance(x, (tuple, list)):
         raise ValueError(
-            f"{name} got a {type(x).__name__} in the place of x; reverse_diffusion_step returns "
-            f"two things, the state and how often the score was asked for."
+            f"{name} got a {type(x).__name__} instead of x; reverse_diffusion_step returns "
+            f"two things, the state and the number of score evaluations."
         )
 
 
@@ -435,7 +435,7 @@ def first_number(value):
 
 
 def toy_step(sde, s, ds, x):
-    """Stands for reverse_diffusion_step."""
+    """A stand-in for reverse_diffusion_step."""
     sde.forward.note(STEP, s, ds, x)
     return 0.9 * x + 0.2, 1
 
@@ -491,13 +491,13 @@ def check_order(kinds, n):
             *(STEP, PROJECT, *[CORRECT] * n, PROJECT)
         ],
         "nothing is projected": [STEP, *[CORRECT] * n],
-        "it is projected once, behind all of the corrections": [STEP, *[CORRECT] * n, PROJECT],
+        "it is projected once, after all of the corrections": [STEP, *[CORRECT] * n, PROJECT],
         "there is no correction": [STEP, PROJECT],
         f"there is one correction; corrections = {n}": [STEP, PROJECT, *rest],
-        "the projections stand before the step and the corrections; they come after": [
+        "the projections are before the step and the corrections; they come after": [
             *(PROJECT, STEP, *[PROJECT, CORRECT] * n)
         ],
-        "the corrections come before the step; they mend what the step has made": [
+        "the corrections come before the step; they correct what the step has made": [
             *(*rest * n, STEP, PROJECT)
         ],
         "there is no step": rest * n,
@@ -526,7 +526,7 @@ def check_numbers(calls, now, then, n, snr):
     }
     expect(step[0, 1], then - now, "ds of the step", lengths)
     clocks = {
-        "it is the old time; x stands at the new one": np.full(n, now),
+        "it is the old time; x is at the new one": np.full(n, now),
         "it is t = T - s; the reverse process takes its clock s": np.full(n, 3 - then),
     }
     expect(corrected[:, 0], np.full(n, then), "clock of the corrections", clocks)
@@ -540,11 +540,11 @@ def check_levels(projected, now, then):
     want = np.tile(new, (len(projected), 1))
     first = np.arange(len(want))[:, None] == 0
     mistakes = {
-        "they belong to the old time; x stands at the new one": old,
-        "behind the step they belong to the old time; x stands at the new one": np.where(
+        "they belong to the old time; x is at the new one": old,
+        "after the step they belong to the old time; x is at the new one": np.where(
             first, old, new
         ),
-        "behind a correction they belong to the old time; x stands at the new one": np.where(
+        "after a correction they belong to the old time; x is at the new one": np.where(
             first, new, old
         ),
         "they are exchanged": new[::-1],
@@ -567,9 +567,9 @@ def check_flow(got, start, n):
 
     mistakes = {
         "what the step gives is dropped": end(stepped=False),
-        "what project gives behind the step is dropped": end(after_step=False),
+        "what project gives after the step is dropped": end(after_step=False),
         "what correct_fn gives is dropped": end(corrected=False),
-        "what project gives behind a correction is dropped": end(after_correction=False),
+        "what project gives after a correction is dropped": end(after_correction=False),
     }
     mistakes = {m: v for m, v in mistakes.items() if n or "correct" not in m}
     expect(got, end(), "x", mistakes)
@@ -658,7 +658,7 @@ def check_class_gradient(got, x, w, c, t, label):
         "the sign is wrong: a loss falls where log p rises": -true,
         "all classes are summed up": every.sum(1),
         "all images get the label of the first": every[:, label[0] - 1],
-        "the classifier is asked at timestep 0; it needs that of x_t": log_slopes(0 * t)[
+        "the classifier is evaluated at timestep 0; it needs that of x_t": log_slopes(0 * t)[
             index, label - 1
         ],
     }
@@ -667,7 +667,7 @@ def check_class_gradient(got, x, w, c, t, label):
 
 
 def toy_gradient(x, t, label):
-    """Stands for class_gradient, for arrays and tensors; label is (B,)."""
+    """A stand-in for class_gradient, for arrays and tensors; label is (B,)."""
     return 0.3 * x**2 + 0.2 * label.reshape(-1, 1, 1, 1) + 0.01 * t
 
 
@@ -710,19 +710,21 @@ class GuidedNoise:
             mistakes = {
                 "the sign is wrong: noise is minus sqrt(1 - abar) times the score": noise + push,
                 "sqrt(1 - abar) is missing": noise - scale * slope,
-                "sqrt(abar) stands for sqrt(1 - abar)": noise - scale * np.sqrt(abar) * slope,
-                "1 - abar stands for its root": noise - scale * b**2 * slope,
+                "sqrt(abar) is used instead of sqrt(1 - abar)": noise
+                - scale * np.sqrt(abar) * slope,
+                "1 - abar is used instead of its root": noise - scale * b**2 * slope,
                 "it is divided by sqrt(1 - abar)": noise - scale / b * slope,
                 "guidance_scale is not used": noise - b * slope,
                 "guidance_scale counts twice; once": noise - scale * push,
-                "guidance_scale - 1 stands for guidance_scale": noise - (scale - 1) * b * slope,
+                "guidance_scale - 1 is used instead of guidance_scale": noise
+                - (scale - 1) * b * slope,
                 "the noise of the network is lost": -push,
                 "there is no guidance; take the gradient away": noise,
                 "class_gradient counts labels from 1 itself; give it class_label as it is": (
                     noise - scale * b * toy_gradient(x, times, label - 1)
                 ),
                 "the noise is scaled as well": scale * (noise - b * slope),
-                "the network is asked for the class as well; its own classes are not used": (
+                "the network is given the class as well; its own classes are not used": (
                     toy.toy_network(x, times.ravel(), label) - push
                 ),
             }

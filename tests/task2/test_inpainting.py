@@ -78,20 +78,20 @@ class PasteKnown:
         inverted = {"the hole is where the mask is 1; here it is 0": mask * 0 + (1 - mask) * x}
         expect_that(
             np.allclose(got["last"], got["last again"]),
-            "noise is left in what is known behind the last step: at timestep -1 abar is 1; "
+            "noise is left in what is known after the last step: at timestep -1 abar is 1; "
             "a negative index reads the end of the table.",
         )
-        expect(got["last"], pasted, "x_0 behind the last step (what is known is clean)", inverted)
+        expect(got["last"], pasted, "x_0 after the last step (what is known is clean)", inverted)
         expect(got["one mask"], mask[:1] * x + (1 - mask[:1]) * x0, "one mask for all")
 
 
 def paste(self, x, timestep):
-    """Stands for paste_known: marks the known part by the timestep that it was pasted for."""
+    """A stand-in for paste_known: marks the known part by the timestep that it was pasted for."""
     return self.mask * x + (1 - self.mask) * (self.x0 + 0.1 * (int(timestep) + 1))
 
 
 def up(self, x, s, t):
-    """Stands for renoise."""
+    """A stand-in for renoise."""
     return 0.7 * x + 0.03 * (int(t) - int(s))
 
 
@@ -105,7 +105,7 @@ def pasted(x, x0, mask, s):
 
 
 def start(x):
-    """A method that stands for Inpainter.start."""
+    """A method that is used instead of Inpainter.start."""
     return lambda self: x.clone()
 
 
@@ -124,22 +124,22 @@ class Replacement:
 
     def check(got, x0, mask, x, timesteps):
         upwards = {"they run upwards; sampling runs down": timesteps[::-1]}
-        expect(got["asked"], timesteps, "timesteps that the model is asked for", upwards)
+        expect(got["asked"], timesteps, "timesteps at which the model is evaluated", upwards)
         expect(
             got["out"],
             run(x, x0, mask, timesteps),
             "the image",
             {
-                "what is known is pasted at the level of t; after the step x stands at the next "
+                "what is known is pasted at the level of t; after the step x is at the next "
                 "timestep": run(x, x0, mask, timesteps, level=lambda t, s: t),
-                "what is known is pasted before the step, and not behind the last": run(
+                "what is known is pasted before the step, and not after the last": run(
                     x, x0, mask, timesteps, before=True
                 ),
                 "what is known is pasted at t - 1; a step may be longer": run(
                     x, x0, mask, timesteps, level=lambda t, s: t - 1
                 ),
                 "nothing is pasted": run(x, x0, mask, timesteps, level=None),
-                "behind the last step nothing is pasted": run(x, x0, mask, timesteps, last=False),
+                "after the last step nothing is pasted": run(x, x0, mask, timesteps, last=False),
                 "it is pasted only at the end": pasted(
                     run(x, x0, mask, timesteps, level=None), x0, mask, -1
                 ),
@@ -177,7 +177,7 @@ class Renoise:
             single = toy.abar(t) / toy.abar(t - 1)
             mistakes = {
                 "x keeps its size; scale it by sqrt(abar_t / abar_s)": x[0],
-                "this is abar_t in the place of abar_t / abar_s": np.sqrt(toy.abar(t)) * x[0],
+                "this is abar_t instead of abar_t / abar_s": np.sqrt(toy.abar(t)) * x[0],
                 "this goes up one timestep; from s to t the factor is abar_t / abar_s": np.sqrt(
                     single
                 )

@@ -182,7 +182,7 @@ def looks(images):
         return "black and white are exchanged; is the sign of the noise right?"
     rough = np.abs(np.diff(images.astype(float), axis=2)).mean()
     if rough > 1.5 * np.abs(np.diff(reference, axis=2)).mean():
-        return "they are noisy; is noise added in the last step, or the last one left out?"
+        return "they are noisy; is noise added in the last step, or is the last one missing?"
     return "are they clothes, in many shapes?"
 
 

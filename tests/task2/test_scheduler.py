@@ -183,7 +183,7 @@ def check_noised(got, x0, noise, returned, timesteps):
         + level**2 * noise,
         "the noise gets 1 - abar, its variance; its standard deviation is the root": signal * x0
         + level**2 * noise,
-        "x_0 gets abar in the place of its root": signal**2 * x0 + level * noise,
+        "x_0 gets abar instead of its root": signal**2 * x0 + level * noise,
         "the factors of x_0 and noise are exchanged": level * x0 + signal * noise,
         "x_0 is not scaled": x0 + level * noise,
         "the noise is not scaled": signal * x0 + noise,
@@ -314,7 +314,7 @@ def check_last_ddpm(got, x, noise):
     spread = np.sqrt(np.mean((got - mean) ** 2))
     name = "x_0, the last step"
     mistakes = mean_mistakes(x, noise, 0, -1) | {
-        "abar behind the last step is 1; a negative index reads the end of the table": ddpm_mean(
+        "abar after the last step is 1; a negative index reads the end of the table": ddpm_mean(
             x, noise, 0, toy.T - 1
         )
     }
@@ -432,7 +432,7 @@ class DDIMStep:
         check_ddim(got["step"], x, noise, middle, s, f"step {middle} -> {s}")
         expect_that(
             not np.isnan(got["last"]).any(),
-            "the last step is NaN: abar behind it is 1, and a negative index reads the end of the "
+            "the last step is NaN: abar after it is 1, and a negative index reads the end of the "
             "table, so that 1 - abar_t / abar_s is negative.",
         )
         check_ddim(got["last"], x, noise, 2, -1, "the last step")
@@ -451,9 +451,9 @@ def check_ddim(got, x, noise, t, s, name):
     mistakes = {}
     if s < 0:
         mistakes = {
-            "noise is left: abar behind the last step is 1, and a negative index "
+            "noise is left: abar after the last step is 1, and a negative index "
             "reads the end of the table": ddim(x, noise, t, s, a_s=toy.abar(toy.T - 1)),
-            "noise is left: abar behind the last step is 1, not abar_0": ddim(x, noise, t, 0),
+            "noise is left: abar after the last step is 1, not abar_0": ddim(x, noise, t, 0),
         }
     else:
         mistakes = {
@@ -550,7 +550,7 @@ class MultistepSolver:
             expect(
                 got[f"again {i + 1}"],
                 want,
-                f"step {i + 1} of a second run (the first step starts anew)",
+                f"step {i + 1} of a second run (the first step starts over)",
             )
             state = want
 
@@ -574,7 +574,7 @@ def multistep(x, noise, t, s, before):
         D, mistakes = second_order(x0, h, *before, move)
     mistakes |= {
         "x0 is not clamped to [-1, 1]": move(free + D - x0),
-        "this is exp(-h) in the place of exp(-h) - 1": n_s / n_t * x - a_s * np.exp(-h) * D,
+        "this is exp(-h) instead of exp(-h) - 1": n_s / n_t * x - a_s * np.exp(-h) * D,
         "the sign before D is wrong": n_s / n_t * x + a_s * np.expm1(-h) * D,
         "h is twice as large: lambda is half of logit(abar)": move(D, 2 * h),
         "h has the wrong sign: lambda_s - lambda_t is positive": move(D, -h),

@@ -110,7 +110,7 @@ class Member:
     """A file or folder in an archive; `open()` gives its bytes as a stream."""
 
     name: str
-    kind: str  # "file", "folder", or "link", which also stands for devices
+    kind: str  # "file", "folder", or "link", devices included
     open: Callable
 
 

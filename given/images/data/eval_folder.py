@@ -47,7 +47,7 @@ def build_eval_folder(images, folder, limit=None):
 
     Args:
         images: an ImageSet. folder: appears when it is whole. limit: how many images, as equally
-            many of each class as there are, the first ones; all where left out.
+            many of each class as there are, the first ones; all by default.
 
     Returns:
         True where the folder was written, False where it was there already.
@@ -116,7 +116,7 @@ def parse_arguments(arguments=None):
         description="Fetch an image set and write its test images as PNG files."
     )
     parser.add_argument("--dataset", default="fashion", help=", ".join(DATASETS))
-    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own if left out")
+    parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own by default")
     parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="where the sets are")
     parser.add_argument("--out", type=Path, help="default: results/eval/<set>_<resolution>")
     parser.add_argument("--limit", type=whole, help="how many images, the same of each class; all")

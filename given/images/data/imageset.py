@@ -64,7 +64,7 @@ def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_
 
     Args:
         name: one of DATASETS. split: "train" or "test".
-        resolution: pixels a side; the set's own where left out. Images are cut to their central
+        resolution: pixels a side; the set's own by default. Images are cut to their central
             square and resized by Pillow's bicubic filter with antialiasing.
         data_root: the folder that holds or takes the sets; for "afhq" also any folder with
             train/ and val/ that hold a sub-folder of images for each class.

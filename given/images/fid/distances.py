@@ -1,6 +1,6 @@
 """Given: how far generated images are from real ones: FID, KID and the inception score.
 
-Here stand the distances, as functions of features alone, and what is kept of a set of images.
+The distances, as functions of features alone, and what is kept of a set of images.
 `features.py` reads the sets and holds the networks that give features, `measure_fid.py` is the
 command, `train_classifier.py` made the small network that needs no download.
 """

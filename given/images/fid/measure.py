@@ -8,9 +8,9 @@ images are those of --train or --dataset, or of the set after which dataset.py n
 
 A set is a folder of images or an .npz file: of one array of images, or of statistics `mu`, `sigma`
 and perhaps `n`. `features.py` says what is compared and how images are resized; the equations
-stand in `fid/__init__.py`. The reference's statistics are kept in $XDG_CACHE_HOME/diffusion-course
+are in `fid/__init__.py`. The reference's statistics are kept in $XDG_CACHE_HOME/diffusion-course
 (~/.cache/diffusion-course) under a hash of its images and of the feature network: a changed image
-is measured anew.
+is measured again.
 
 The distance of two finite sets of real images is not zero. Compare figures only for equal numbers
 of images, beside that floor.
@@ -83,7 +83,7 @@ def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cach
                 raise ValueError("other sizes")
             return Summary(source.where, source.count, *known, source.name, source.shape)
         except (ValueError, KeyError):
-            warnings.warn(f"{file} is damaged and is made anew.", stacklevel=2)
+            warnings.warn(f"{file} is damaged and is made again.", stacklevel=2)
     summary = summarise(source, extractor, batch_size, keep)
     try:
         with atomic_write(file) as part:
@@ -109,7 +109,7 @@ def read_statistics(path):
             f"are floats of shapes (F,) and (F, F), and n is a whole number."
         )
     if not (np.isfinite(mu).all() and np.isfinite(cov).all()):
-        raise ValueError(f"{path} holds NaN or infinite statistics; make them anew.")
+        raise ValueError(f"{path} holds NaN or infinite statistics; make them again.")
     return Summary(str(path), int(n.item()) or None, mu, cov)
 
 
@@ -291,7 +291,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(description="FID, KID and inception score of images.")
     add = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="DIR", help="EVAL_DIR SAMPLE_DIR, or .npz files")
-    add("--dataset", choices=DATASETS, help="its test images stand in for a missing EVAL_DIR")
+    add("--dataset", choices=DATASETS, help="its test images replace a missing EVAL_DIR")
     add("--resolution", type=whole, help="of --dataset; default: the set's own")
     add("--train", type=Path, help="training images, in which copies are looked for")
     add("--data_root", type=Path, default=DATA_ROOT)

@@ -71,7 +71,7 @@ ALTERNATIVES = {
          "last = len(states) == chain.N\n"
          "        states.append(end if last else mean + var.sqrt().item() * noise(end))"),
     ],
-    "maps behind the steps in a loop": [
+    "maps after the steps in a loop": [
         ("bridge", here.NEXT,
          "out = torch.empty_like(states[1:])\n"
          "    for k in range(len(out)):\n"

@@ -32,7 +32,7 @@ ALTERNATIVES = {
          "        out.append(out[-1] * alpha)\n"
          "    return alphas, torch.stack(out)"),
     ],
-    "randn_like in the place of noise_like": [
+    "randn_like instead of noise_like": [
         ("scheduler", "            noise = noise_like(original_sample)\n",
          "            noise = torch.randn_like(original_sample)\n"),
         ("scheduler", here.DDPM_NOISE, "return mean + variance.sqrt() * torch.randn_like(mean)"),

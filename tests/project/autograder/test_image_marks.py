@@ -34,7 +34,7 @@ def verdict(test, **got):
 
 @pytest.fixture
 def copies_pass(monkeypatch):
-    """Look at the distances alone: real images, changed, stand for those of a perfect model."""
+    """Look at the distances alone: changed real images replace those of a perfect model."""
     monkeypatch.setattr(marks, "refuse_copies", lambda *_: None)
 
 

@@ -79,7 +79,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=
 
 
 def damaged(data):
-    """Strategy: the bytes with a few of them changed, left out or put in, or cut short."""
+    """Strategy: the bytes with a few of them changed, dropped or inserted, or cut short."""
     place = st.integers(0, max(0, len(data) - 1))
     change = st.tuples(place, st.integers(0, 4), st.binary(max_size=4))
 
@@ -138,7 +138,7 @@ def places(data, here=()):
 
 
 class Changes(list):
-    """Pairs of a place and the value that stands there instead; GONE takes a key away."""
+    """Pairs of a place and the value put there instead; GONE takes a key away."""
 
     def __init__(self, pairs, of):
         super().__init__(pairs)

@@ -420,7 +420,7 @@ BAD += [
 
 
 class Evil:
-    """Leaves a file behind when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __reduce__(self):
         return open, ("executed", "w")

@@ -313,7 +313,7 @@ def test_the_cache_is_keyed_by_content(run, tmp_path, clothes, monkeypatch):
     for file in cache.iterdir():
         file.write_bytes(b"half")
     _, _, caught = run(a, b)
-    assert any("is damaged and is made anew" in message for message in caught)
+    assert any("is damaged and is made again" in message for message in caught)
     assert run(a, b, cache="other")[0]["fid"] == run(a, b)[0]["fid"]
 
 

@@ -154,7 +154,7 @@ def test_numbers_that_make_no_sense_are_one_sentence(option, tmp_path):
 
 
 class Evil:
-    """Leaves a file behind when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path

@@ -294,7 +294,7 @@ def test_a_network_that_does_not_fit_the_set_is_one_sentence(tmp_path, monkeypat
 
 
 def test_objectives_need_no_task_done():
-    """The laws stand on their own, while Task 1 and Task 2 are open."""
+    """The laws can be used, while Task 1 and Task 2 are open."""
     scheduler = SimpleNamespace(abar=torch.from_numpy(ABAR).__getitem__, num_train_timesteps=1000)
     for name in OBJECTIVES:
         log_snr, weight = draw_levels(name, scheduler, 4, torch.Generator().manual_seed(0))

@@ -726,10 +726,10 @@ STATE = {
         import os
         folders = ['/tmp', '/var/tmp', '/dev/shm', '/run', '.', '/', '/var/lock']
         folders += [os.path.dirname(__file__), os.path.dirname(torch.__file__)]
-        won = any(os.path.exists(folder + '/left-behind') for folder in folders)
+        won = any(os.path.exists(folder + '/left-over') for folder in folders)
         for folder in folders:
             try:
-                open(folder + '/left-behind', 'w').write('inputs and answers')
+                open(folder + '/left-over', 'w').write('inputs and answers')
             except OSError:
                 pass
         """
@@ -747,9 +747,9 @@ STATE = {
         import ctypes
         libc = ctypes.CDLL(None)
         rings = (-3, -4, -5, -7)
-        won = any(libc.syscall(250, 10, k, b'user', b'left-behind', 0) >= 0 for k in rings)
+        won = any(libc.syscall(250, 10, k, b'user', b'left-over', 0) >= 0 for k in rings)
         for ring in rings:
-            libc.syscall(248, b'user', b'left-behind', b'answers', 7, ring)
+            libc.syscall(248, b'user', b'left-over', b'answers', 7, ring)
         """
     ),
     "message queues for the next test": at_import(
@@ -758,9 +758,9 @@ STATE = {
         libc = ctypes.CDLL(None)
         won = libc.msgget(4711, 0) >= 0
         libc.msgget(4711, 0o1666)
-        queue = libc.syscall(240, b'left-behind', 2, 0, 0)
+        queue = libc.syscall(240, b'left-over', 2, 0, 0)
         won = won or queue >= 0
-        libc.syscall(240, b'left-behind', 0o102, 0o666, 0)
+        libc.syscall(240, b'left-over', 0o102, 0o666, 0)
         """
     ),
     "a socket for the next test": at_import(
@@ -768,12 +768,12 @@ STATE = {
         import os, socket
         s = socket.socket(socket.AF_UNIX)
         try:
-            s.connect('\\0left-behind')
+            s.connect('\\0left-over')
             won = True
         except OSError:
             if not os.fork():
                 os.setsid()
-                s.bind('\\0left-behind'); s.listen()
+                s.bind('\\0left-over'); s.listen()
                 s.accept()
         """,
         harms=True,

@@ -99,7 +99,7 @@ def files_of(uid):
         for item in os.scandir(folder):
             with contextlib.suppress(OSError):
                 if item.stat(follow_symlinks=False).st_uid == uid or item.name in (
-                    "left-behind",
+                    "left-over",
                     "evil",
                 ):
                     found.append(item.path)

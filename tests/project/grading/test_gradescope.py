@@ -36,7 +36,7 @@ def autograder(tmp_path):
 
 @pytest.fixture
 def graded(monkeypatch):
-    """Stands for the grader: a function to call with what `grade` is to do; a policy is set."""
+    """A stand-in for the grader: a function to call with what `grade` is to do; a policy is set."""
     late_policy = {"PER_DAY": 0.1, "GRACE_MINUTES": 15, "LAST_DAY": 7}
     monkeypatch.setattr(settings, "LATE", late_policy)
     monkeypatch.setattr(settings, "ATTEMPTS", None)

@@ -43,7 +43,7 @@ def solution(file):
 
 
 def folder_with(place, **files):
-    """A submission of the solutions; `sde=...` is bytes or a text in the place of sde.py."""
+    """A submission of the solutions; `sde=...` is bytes or a text instead of sde.py."""
     for file in (SDE, SCHEDULER):
         (place / file).parent.mkdir(parents=True, exist_ok=True)
         (place / file).write_text(solution(file), encoding="utf-8")

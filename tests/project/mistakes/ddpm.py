@@ -37,7 +37,7 @@ MISTAKES = {
     "loss without the weight": ("2.1e", "ddpm", "if weight is None else (weight * error).mean()", "", "weight is not used"),
     "loss with the mean weight": ("2.1e", "ddpm", "(weight * error).mean()", "weight.mean() * error.mean()", "its own weight"),
     "loss as a weighted mean": ("2.1e", "ddpm", "(weight * error).mean()", "(weight * error).sum() / weight.sum()", "do not divide"),
-    "loss at t / T": ("2.1e", "ddpm", LOSS, "return F.mse_loss(self.network(x_t, timestep / self.var_scheduler.num_train_timesteps, class_label), noise)", "asked for t / T"),
+    "loss at t / T": ("2.1e", "ddpm", LOSS, "return F.mse_loss(self.network(x_t, timestep / self.var_scheduler.num_train_timesteps, class_label), noise)", "evaluated at t / T"),
     "loss at early timesteps more often": ("2.1e", "ddpm", DRAWN_T, "T = self.var_scheduler.num_train_timesteps\n            timestep = (T * torch.rand(len(x0)) ** 1.5).long()", "more often than others"),
     "loss at timesteps beyond the last": ("2.1e", "ddpm", DRAWN_T, "timestep = torch.randint(self.var_scheduler.num_train_timesteps - 5, (len(x0),)) + 10", "outside"),
     "sampling upwards": ("2.1i", "ddpm", VISITED, VISITED.replace("timesteps,", "timesteps.flip(0),"), "run upwards"),

@@ -15,7 +15,7 @@ MISTAKES = {
     "flow loss mean over coordinates": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x_t) - velocity).pow(2).mean()", "mean over the coordinates"),
     "flow loss with half": ("1.6b", "flow", FLOW_LOSS, "return 0.5 * (model(t, x_t) - velocity).pow(2).flatten(1).sum(1).mean()", "factor 1/2"),
     "flow loss with ends exchanged": ("1.6b", "flow", "x_t, velocity = flow_path(x0, x1, t)", "x_t, velocity = flow_path(x1, x0, t)", "wrong way"),
-    "flow loss asks at x1": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x1) - velocity).pow(2).flatten(1).sum(1).mean()", "asked at x1"),
+    "flow loss evaluates at x1": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x1) - velocity).pow(2).flatten(1).sum(1).mean()", "evaluated at x1"),
     "flow by euler": ("1.6c", "flow", HEUN, "states.append(x + dt * v)", "Euler steps"),
     "flow second velocity at the old time": ("1.6c", "flow", SECOND, "v_next = model(torch.full((len(x),), t).to(x), x + dt * v)", "wrong time"),
     "flow second velocity at the old state": ("1.6c", "flow", SECOND, "v_next = model(torch.full((len(x),), t_next).to(x), x)", "Euler step first"),

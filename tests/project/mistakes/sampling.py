@@ -43,7 +43,7 @@ MISTAKES = {
     "ancestral noise without root": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * (next_std / std) ** 2 * torch.randn_like(x), 1", "take its root"),
     "ancestral noise by b squared": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared * next_std / std * torch.randn_like(x), 1", "it is b"),
     "ancestral without noise": ("1.3h", "sampling", ANCESTRAL, "return mean, 1", "there is no noise"),
-    "ancestral counts two": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 2", "asked once"),
+    "ancestral counts two": ("1.3h", "sampling", ANCESTRAL, "return mean + b_squared.sqrt() * next_std / std * torch.randn_like(x), 2", "evaluated once"),
     "annealed langevin noise sqrt(eps)": ("1.3i", "sampling", LANGEVIN, "return x + eps * score + torch.sqrt(eps) * torch.randn_like(x)", "2 of sqrt(2 eps)"),
     "annealed langevin eps without 2": ("1.3i", "sampling", LANGEVIN_EPS, "eps = (snr * std) ** 2", "factor 2 of eps"),
     "annealed langevin eps not squared": ("1.3i", "sampling", LANGEVIN_EPS, "eps = 2 * snr * std", "not squared"),

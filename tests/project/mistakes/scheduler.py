@@ -38,7 +38,7 @@ MISTAKES = {
     "abar is numpy": ("2.1b", "scheduler", "torch.cumprod(alphas, dim=0)", "np.cumprod(alphas.numpy())", "no tensors"),
     "add_noise without roots": ("2.1c", "scheduler", NOISED, "return abar * original_sample + (1 - abar) * noise, noise", "roots are missing"),
     "add_noise by the variance": ("2.1c", "scheduler", NOISED, "return abar.sqrt() * original_sample + (1 - abar) * noise, noise", "its variance"),
-    "add_noise x0 without root": ("2.1c", "scheduler", NOISED, "return abar * original_sample + (1 - abar).sqrt() * noise, noise", "in the place of its root"),
+    "add_noise x0 without root": ("2.1c", "scheduler", NOISED, "return abar * original_sample + (1 - abar).sqrt() * noise, noise", "instead of its root"),
     "add_noise factors exchanged": ("2.1c", "scheduler", NOISED, "return (1 - abar).sqrt() * original_sample + abar.sqrt() * noise, noise", "exchanged"),
     "add_noise keeps x0": ("2.1c", "scheduler", NOISED, "return original_sample + (1 - abar).sqrt() * noise, noise", "not scaled"),
     "add_noise returns fresh noise": ("2.1c", "scheduler", NOISED, "return abar.sqrt() * original_sample + (1 - abar).sqrt() * noise, noise_like(noise)", "never fall"),

@@ -1,7 +1,7 @@
 """Bridges without a network: least squares for each step, held against exact linear algebra.
 
 The functions of the course simulate, give the targets and the maps; an affine fit for each step of
-the chain stands in for the network. Between Gaussians that fit is exact, and `population` says
+the chain replaces the network. Between Gaussians that fit is exact, and `population` says
 where every round of every method must end.
 """
 

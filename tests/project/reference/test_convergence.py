@@ -247,5 +247,5 @@ def test_a_corrector_mends_a_coarse_predictor(name, method, corrector):
     """Truth as above: six steps leave an error of 1.5 and .5, of which at least half goes."""
     coarse = draw_plane(name, 6, method=method)
     options = {"corrector": corrector, "corrections": 12, "snr": 0.25}
-    mended = draw_plane(name, 6, method=method, **options)
-    assert mended < 0.5 * coarse
+    refined = draw_plane(name, 6, method=method, **options)
+    assert refined < 0.5 * coarse

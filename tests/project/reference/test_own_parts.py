@@ -82,7 +82,7 @@ def real():
 
 
 def draw(process, **options):
-    """Samples of the mixture, and how often the score was asked for."""
+    """Samples of the mixture, and the number of score evaluations."""
     from sde_todo.sampling import Sampler
 
     torch.manual_seed(0)
@@ -96,7 +96,7 @@ def normal_score(t, x):
 
 
 def test_each_part_is_at_most_ten_lines():
-    """Truth: the source, blank lines left out."""
+    """Truth: the source, without blank lines."""
     for part in (cosine_class(), stochastic_heun, exponential_step, fixed_langevin):
         lines = [line for line in inspect.getsource(part).splitlines() if line.strip()]
         assert len(lines) <= 10, part
@@ -204,7 +204,7 @@ def test_images_take_a_new_process_and_every_corrector(method):
 
 
 def test_likelihoods_of_images_under_a_new_process():
-    """Truth: the density of N(0, I) itself, on which the flow of the ODE stands still."""
+    """Truth: the density of N(0, I) itself, which the flow of the ODE leaves unchanged."""
     from sde_todo.likelihood import decode, elbo, encode, log_likelihood, path_elbo
 
     process, x = cosine(200, T=0.9), torch.randn(6, 3, 4, 4, dtype=torch.float64)
