@@ -1,8 +1,7 @@
 """Commands of Task 1: `python -m sde_todo demo|check|bridge`."""
 
-from given.runtime.cli import run_package
+from given.runtime.cli import STOPPED, run_package
 
-STOPPED = "Stopped before the end."
 COMMANDS = {
     "demo": (
         "experiments.plane.demo",

@@ -1,5 +1,6 @@
 """Given: say whether the installation works, `python -m sde_todo check`."""
 
+import argparse
 import sys
 
 MINIMUM = (2, 4)
@@ -34,6 +35,7 @@ def _torchvision_problem(torch_version):
 
 def main():
     """Print the versions, or the problem, and exit accordingly."""
+    argparse.ArgumentParser(description="Say whether the installation works.").parse_args()
     message = problem()
     if message:
         sys.exit(message)

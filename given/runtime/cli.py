@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib
 import math
+import os
 import re
 import runpy
 import signal
@@ -15,10 +16,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from given.runtime.submission import PACKAGES
+from given.runtime.submission import PACKAGES, ROOT
 from given.runtime.todo import short_path, todo_line
 
-COURSE = (*PACKAGES, "given", "experiments")  # packages whose own errors are sentences
+COURSE = (*PACKAGES, "given", "experiments", "autograder", "grading")  # packages whose own errors are sentences
+STOPPED = "Stopped before the end."
 OLD_SPELLINGS = {  # each goes on working for one release
     "sde_todo.demo": "sde_todo demo",
     "sde_todo.check": "sde_todo check",
@@ -40,7 +42,8 @@ def run_package(package, commands):
     """Run the command that is named first on the command line of `python -m package`.
 
     Args:
-        package: its name. commands: {name: (module with `main`, what it does, what Ctrl-C says)}.
+        package: its name.
+        commands: {name: (module with `main`, what it does, what Ctrl-C says)}.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}",
@@ -48,29 +51,40 @@ def run_package(package, commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="\n".join(f"{name:<12}{what}" for name, (_, what, _) in commands.items()),
     )
-    parser.add_argument("command", choices=commands, metavar="COMMAND")
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help=argparse.SUPPRESS)
+    if not sys.argv[1:]:
+        parser.print_help()
+        sys.exit(2)
     name = parser.parse_args(sys.argv[1:2]).command
     sys.argv = [f"{parser.prog} {name}", *sys.argv[2:]]
     module, _, stopped = commands[name]
     run_command(module, stopped)
 
 
-def run_command(module, stopped="Stopped before the end."):
+def run_command(module, stopped=STOPPED):
     """Import a module and call its `main`, with errors and Ctrl-C as one line.
 
     Args:
-        module: its name. stopped: the line of Ctrl-C, where the command itself does not handle it.
+        module: its name.
+        stopped: the line of Ctrl-C, where the command itself does not handle it.
     """
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(stopped))
-    with one_line_errors():
-        importlib.import_module(module).main()
+
+    def end(*_):
+        os.write(2, f"{stopped}\n".encode())
+        os._exit(1)  # an exception could be swallowed or wrapped by a library on its way up
+
+    signal.signal(signal.SIGINT, end)
+    with one_line_errors(stopped):
+        main = importlib.import_module(module).main
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        main()
 
 
 def run_old_spelling():
     """Run `python -m sde_todo.demo` as `python -m sde_todo demo`, and say so."""
-    if sys.argv[:1] != ["-m"]:  # which is there while Python looks for the module of -m
+    if sys.argv[:1] != ["-m"]:  # so it is while Python looks for the module of -m
         return
-    name = sys.orig_argv[sys.orig_argv.index("-m") + 1]
+    name, *_ = _words_after_m()
     if name in OLD_SPELLINGS:
         run_as(OLD_SPELLINGS[name])
 
@@ -78,15 +92,18 @@ def run_old_spelling():
 def run_as(spelling):
     """Run `python -m spelling` with the options of this command line, and end."""
     print(f"This command is now: python -m {spelling}", file=sys.stderr)
+    options = _words_after_m()[1:] if sys.argv[0] == "-m" else sys.argv[1:]
     package, command = spelling.split()
-    sys.argv = [package, command, *_options()]
+    sys.argv = [package, command, *options]
     runpy.run_module(package, run_name="__main__", alter_sys=True)
     sys.exit()
 
 
-def _options():
+def _words_after_m():
+    """The module's name and its options, of `python -m name` or `python -mname`."""
     words = sys.orig_argv
-    return words[words.index("-m") + 2 :] if "-m" in words else sys.argv[1:]
+    k = next(k for k, word in enumerate(words) if word.startswith("-m"))
+    return [words[k][2:], *words[k + 1 :]] if words[k] != "-m" else words[k + 1 :]
 
 
 def whole(text):
@@ -104,8 +121,12 @@ def number(text):
 
 
 @contextlib.contextmanager
-def one_line_errors():
-    """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1."""
+def one_line_errors(stopped=STOPPED):
+    """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1.
+
+    Args:
+        stopped: the line of Ctrl-C.
+    """
     try:
         yield
     except NotImplementedError as error:
@@ -116,13 +137,18 @@ def one_line_errors():
     except (ValueError, OSError) as error:
         sys.exit(" ".join(f"{error}{_place(error)}".split()))
     except KeyboardInterrupt:
-        sys.exit("Stopped before the end.")
+        sys.exit(stopped)
 
 
 def _place(error):
     """Where the course's code met an error that it did not raise itself: a slip, not a sentence."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if set(COURSE).intersection(Path(f.filename).parts)]
+    own = [f for f in traceback.extract_tb(error.__traceback__) if _is_own(Path(f.filename))]
     if isinstance(error, OSError) or not own or own[-1].line.startswith("raise"):
         return ""
     return f" ({short_path(own[-1].filename)}, line {own[-1].lineno})"
+
+
+def _is_own(path):
+    """Whether a file is the course's or that of a submission, and not of an installed package."""
+    inside = path.relative_to(ROOT).parts[0] if path.is_relative_to(ROOT) else None
+    return inside in COURSE or path.parent.name in PACKAGES

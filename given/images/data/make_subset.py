@@ -4,6 +4,7 @@ Takes the first images of every class from the whole of Fashion-MNIST (`fashion_
 training part and 400 of its test part, and packs them into assets/fashion_mnist.npz.xz.
 """
 
+import argparse
 import io
 import lzma
 
@@ -22,6 +23,8 @@ def first_of_each(labels, count):
 
 
 def main():
+    """Command line."""
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     arrays = {}
     for split, count in (("train", TRAIN_PER_CLASS), ("test", TEST_PER_CLASS)):
         whole = load_dataset("fashion_full", split)

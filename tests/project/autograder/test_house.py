@@ -26,7 +26,7 @@ RANKS = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
 DOORS = {
     "sde_todo": {"__init__", "__main__", "dataset", "eval"},
     "image_diffusion": {"__init__", "__main__", "train", "sampling", "dataset", "network", "module"}
-    | {"fid/__init__", "fid/measure_fid", "fid/train_classifier"},
+    | {"fid/__init__", "fid/measure_fid", "fid/train_classifier", "inpaint"},
 }
 OPTIONAL = {"sde_todo": ("likelihood", "flow", "bridge", "light_sb")}
 OPTIONAL["image_diffusion"] = ("guidance",)
