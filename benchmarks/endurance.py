@@ -25,9 +25,8 @@ from pathlib import Path
 
 os.environ.setdefault("COURSE", str(Path(__file__).resolve().parents[1] / "solutions"))
 
-import endurance_runs as runs
-from endurance_torments import LIMIT, TORMENTS, Trial
-
+from benchmarks import endurance_runs as runs
+from benchmarks.endurance_torments import LIMIT, TORMENTS, Trial
 from given.runtime.files import write
 
 OUT = Path("results/benchmarks/endurance.json")

@@ -81,7 +81,7 @@ OPTIONS = {
     "images": "--batch_size 4 --steps 40 --save_every 2 --sample_every 15 --threads 1",
     "sampling": "--batch_size 4 --num_samples 32 --steps 4 --guidance_scale 1.5",
     "bridge": "--num_steps 8 --batch_size 16 --cache_size 16 --iters 64 --rounds 2 "
-    "--num_sample 50 --exp_name run --save_every 0.02",
+    "--num_samples 50 --exp_name run --save_every 0.02",
     "plane": "",
 }
 FILES = {

@@ -5,9 +5,10 @@ import shutil
 import signal
 import time
 
-import endurance_runs as runs
 import numpy as np
-from endurance_runs import Disk, Done
+
+from benchmarks import endurance_runs as runs
+from benchmarks.endurance_runs import Disk, Done
 
 LIMIT = 180  # seconds after which a run hangs
 POLITE = (signal.SIGINT, signal.SIGTERM)

@@ -23,8 +23,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 from torch import nn
-from turns import agreement, in_turns, ratio, show
 
+from benchmarks.turns import agreement, in_turns, ratio, show
 from given.images.data.imageset import load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid import measure

@@ -44,7 +44,7 @@ def sync(device):
 
 
 def images_per_second(step, args, device):
-    """Throughput of a step on args.batch images, once three calls have warmed it up."""
+    """Throughput of a step on args.batch_size images, once three calls have warmed it up."""
     for _ in range(3):
         step()
     sync(device)
@@ -53,15 +53,17 @@ def images_per_second(step, args, device):
         step()
         sync(device)
         count += 1
-    return args.batch * count / (time.perf_counter() - start)
+    return args.batch_size * count / (time.perf_counter() - start)
 
 
 def make_run(args, device, *options):
     """A Run as train.py makes it, and random images of its set's size."""
-    shape = (2 * args.batch, args.size, args.size, 3)
+    shape = (2 * args.batch_size, args.resolution, args.resolution, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     photos = ImageSet(args.dataset, "train", pixels, np.zeros(len(pixels), int), ("photo",), True)
-    asked = trainer.parse(["--dataset", args.dataset, "--batch_size", str(args.batch), *options])
+    asked = trainer.parse(
+        ["--dataset", args.dataset, "--batch_size", str(args.batch_size), *options]
+    )
     config = trainer.make_config(asked, photos, device)
     config["network"] |= {"ch": args.ch}
     return Run(config, device), photos
@@ -105,11 +107,11 @@ def ladder_step(args, device, upto):
         network.compile(mode="reduce-overhead" if has["CUDA graph"] else None)
     fused = {"fused": True} if has["fused optimizer"] else {"foreach": False}
     optimizer = torch.optim.AdamW(network.parameters(), 2e-4, **fused)
-    x0 = torch.randn(args.batch, 3, args.size, args.size, device=device)
+    x0 = torch.randn(args.batch_size, 3, args.resolution, args.resolution, device=device)
     x0 = x0.contiguous(memory_format=layout)
 
     def step():
-        t = torch.randint(1000, (args.batch,), device=device)
+        t = torch.randint(1000, (args.batch_size,), device=device)
         x_t, noise = run.model.var_scheduler.add_noise(x0, t)
         with torch.autocast(device.type, torch.bfloat16, enabled=has["bf16"]):
             loss = F.mse_loss(network(x_t, t), noise)
@@ -126,14 +128,14 @@ def ladder(args, device):
     flops, first = training_flops(run), None
     parameters = sum(p.numel() for p in run.model.network.parameters())
     print(
-        f"ladder: {args.dataset}, {args.size} x {args.size}, batch {args.batch}, "
+        f"ladder: {args.dataset}, {args.resolution} x {args.resolution}, batch {args.batch_size}, "
         f"{parameters / 1e6:.1f} M parameters, {flops / 1e9:.1f} GFLOP an image and step"
     )
     for k, name in enumerate(LADDER if device.type == "cuda" else LADDER[:5]):
         speed = images_per_second(ladder_step(args, device, k), args, device)
         first = first or speed
         report(name, speed, first, flops, device)
-    model, loader = parallel_model(run), Loader(photos, args.batch, device=device)
+    model, loader = parallel_model(run), Loader(photos, args.batch_size, device=device)
     speed = images_per_second(lambda: own_step(run, model, loader), args, device)
     report("train.py's step", speed, first, flops, device)
 
@@ -150,12 +152,12 @@ def own_step(run, model, loader):
 
 def batch(args, device):
     """Print images/s and memory for batches that double until the card is full."""
-    print(f"batch: {args.dataset}, {args.size} x {args.size}, train.py's step")
+    print(f"batch: {args.dataset}, {args.resolution} x {args.resolution}, train.py's step")
     size, last = 32, None
     while size <= args.largest:
         try:
             speed, memory, flops = one_batch(
-                argparse.Namespace(**vars(args) | {"batch": size}), device
+                argparse.Namespace(**vars(args) | {"batch_size": size}), device
             )
         except torch.OutOfMemoryError:
             print(f"  {size:6d} does not fit any more.")
@@ -173,7 +175,7 @@ def one_batch(args, device):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     run, photos = make_run(args, device)
-    model, loader = parallel_model(run), Loader(photos, args.batch, device=device)
+    model, loader = parallel_model(run), Loader(photos, args.batch_size, device=device)
     speed = images_per_second(lambda: own_step(run, model, loader), args, device)
     return speed, torch.cuda.max_memory_allocated() if cuda else 0, training_flops(run)
 
@@ -181,7 +183,7 @@ def one_batch(args, device):
 @torch.no_grad()
 def sampling(args, device):
     """Print evaluations of the network in images/s: as it comes, in bf16, compiled, as a graph."""
-    print(f"sampling: {args.dataset}, one evaluation of a batch of {args.batch}")
+    print(f"sampling: {args.dataset}, one evaluation of a batch of {args.batch_size}")
     first = None
     ways = {"fp32": (False, None), "bf16": (True, None)}
     if device.type == "cuda":
@@ -191,9 +193,9 @@ def sampling(args, device):
         network = make_run(args, device)[0].model.network.eval()
         if mode:
             network.compile(mode=mode)
-        x = torch.randn(args.batch, 3, args.size, args.size, device=device)
+        x = torch.randn(args.batch_size, 3, args.resolution, args.resolution, device=device)
         x = x.to(memory_format=torch.channels_last)
-        t = torch.full((args.batch,), 500, device=device)
+        t = torch.full((args.batch_size,), 500, device=device)
 
         def evaluate(network=network, x=x, t=t, bf16=bf16):
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -216,11 +218,13 @@ def minutes(args, device):
                 step()
             sync(device)
             spent += time.perf_counter() - start
-            value = fid(model(), train_set, args.images, device)
+            value = fid(model(), train_set, args.num_samples, device)
             best = min(best, value)
             print(f"  {name:<12}{spent / 60:6.1f} minutes   FID {value:7.2f}", flush=True)
         whole = fid(model(), train_set, 50_000, device)
-        print(f"  {name:<12}best {best:.2f} ({args.images:,} images), last {whole:.2f} (50,000)")
+        print(
+            f"  {name:<12}best {best:.2f} ({args.num_samples:,} images), last {whole:.2f} (50,000)"
+        )
 
 
 def course_program(train_set, args, device):
@@ -275,14 +279,14 @@ def main():
         "--parts", nargs="+", choices=parts, default=["ladder", "batch", "sampling"]
     )
     parser.add_argument("--dataset", choices=("cifar10", "afhq"), default="cifar10")
-    parser.add_argument("--size", type=int, default=32, help="pixels a side; 64 for AFHQ")
+    parser.add_argument("--resolution", type=int, default=32, help="pixels a side; 64 for AFHQ")
     parser.add_argument("--ch", type=int, default=128, help="width of the network")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--largest", type=int, default=2**14, help="batch at most")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each figure")
     parser.add_argument("--minutes", type=float, default=25.0, help="of training")
     parser.add_argument("--every", type=float, default=2.5, help="minutes between two FIDs")
-    parser.add_argument("--images", type=int, default=5000, help="of each FID on the way")
+    parser.add_argument("--num_samples", type=int, default=5000, help="of each FID on the way")
     parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()

@@ -229,7 +229,7 @@ def speed(args):
     """Images/s of training and sampling of three programs, in turns, `rounds` times."""
     import tempfile
 
-    ch, size, batch = args.ch, args.size, args.batch
+    ch, size, batch = args.ch, args.resolution, args.batch_size
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder), 4 * batch)
@@ -419,7 +419,7 @@ def inpainting(args):
         print(f"inpainting, mask {mask}")
         folder = f"results/benchmarks/inpainting_{mask}"
         compare_inpainting.main(
-            ["--mask", mask, "--num_samples", str(args.images), "--save_dir", folder]
+            ["--mask", mask, "--num_samples", str(args.num_samples), "--save_dir", folder]
         )
 
 
@@ -430,10 +430,10 @@ def parse():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--runs", type=Path, default=ROOT / "results" / "benchmarks" / "images")
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, help="of quality; default: all")
-    parser.add_argument("--images", type=int, default=200, help="of inpainting")
+    parser.add_argument("--num_samples", type=int, default=200, help="of inpainting")
     parser.add_argument("--ch", type=int, default=32, help="of speed; 128 on a GPU")
-    parser.add_argument("--size", type=int, default=64, help="of speed")
-    parser.add_argument("--batch", type=int, default=8, help="of speed")
+    parser.add_argument("--resolution", type=int, default=64, help="of speed")
+    parser.add_argument("--batch_size", type=int, default=8, help="of speed")
     parser.add_argument("--rounds", type=int, default=5, help="of speed")
     return parser.parse_args()
 

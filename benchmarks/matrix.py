@@ -21,12 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each torch needs the torchvision that was built with it.
 TORCHVISION = {"2.4.1": "0.19.1", "2.6.0": "0.21.0", "2.8.0": "0.23.0", "2.12.1": "0.27.1"}
 CELLS = ("3.10:2.4.1", "3.11:2.12.1", "3.12:2.8.0", "3.13:2.6.0", "3.13:newest")
-TESTS = ("given", "stubs", "doors", "own_parts", "song_formulas", "edm", "objectives", "training")
+TESTS = ("given/test_given", "given/test_edm", "given/test_objectives", "given/test_training")
+TESTS += ("reference/test_stubs", "reference/test_own_parts", "reference/test_song_formulas")
+TESTS += ("autograder/test_doors",)
 CHECKS = {
     "check": ["-m", "sde_todo", "check"],
     "stub gate": ["-m", "grading", "stubs", "--check"],
     "autograder": ["-m", "pytest", "-q", "--solutions", "-k", "not Marks"],
-    "project": ["-m", "pytest", "-q", *(f"tests/project/test_{name}.py" for name in TESTS)],
+    "project": ["-m", "pytest", "-q", *(f"tests/project/{name}.py" for name in TESTS)],
 }
 
 

@@ -18,11 +18,11 @@ import time
 os.environ.setdefault("TQDM_DISABLE", "1")  # the peers draw bars without a terminal, too
 
 import numpy as np
-import plane  # sets COURSE, and finds the course
 import torch
-from peers_images import images
-from turns import agreement, in_turns, missing, ratio, show
 
+from benchmarks import plane  # sets COURSE, and finds the course
+from benchmarks.peers_images import images
+from benchmarks.turns import agreement, in_turns, missing, ratio, show
 from given.bridges.plane_network import VelocityNet
 from given.levels import alpha_std
 from given.plane import metrics as judge

@@ -5,8 +5,8 @@ from unittest import mock
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from turns import agreement, in_turns, missing, ratio, show
 
+from benchmarks.turns import agreement, in_turns, missing, ratio, show
 from experiments.images.training_loop import Run, parallel_model, train_step
 from given.images.unet import PatchUNet
 from image_diffusion import scheduler as schedulers

@@ -134,7 +134,7 @@ def grader():
 
 def alone():
     """What the grader saves: a process of its own that loads what a probe needs."""
-    return shell("from grading import zygote\nfor n in zygote.PRELOADED: __import__(n)")
+    return shell("from grading.isolation import zygote\nfor n in zygote.PRELOADED: __import__(n)")
 
 
 PARTS = {f.__name__: f for f in (plane, images, sampler, fid, notebook, pytest, grader, alone)}

@@ -148,14 +148,14 @@ def report(found, path, num):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
-    parser.add_argument("--num", type=int, default=NUM)
+    parser.add_argument("--num_samples", type=int, default=NUM)
     parser.add_argument("--fresh", action="store_true", help="do again what is done")
     args = parser.parse_args()
     path = ROOT / "results" / "benchmarks" / "samplers.json"
     found = json.loads(path.read_text()) if path.exists() and not args.fresh else {}
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    measure(found, path, args.samplers, args.num)
-    report(found, path.with_suffix(".png"), args.num)
+    measure(found, path, args.samplers, args.num_samples)
+    report(found, path.with_suffix(".png"), args.num_samples)
 
 
 if __name__ == "__main__":

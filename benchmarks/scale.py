@@ -163,7 +163,7 @@ def epoch(args):
     speed = args.images_per_second or SHARE * PEAK / flops
     gradient = 4 * parameters
     print(
-        f"epoch: AFHQ, {AFHQ_IMAGES:,} images of 512 x 512, {args.batch} a GPU and step; "
+        f"epoch: AFHQ, {AFHQ_IMAGES:,} images of 512 x 512, {args.batch_size} a GPU and step; "
         f"{parameters / 1e6:.1f} M parameters, {gradient / 2**20:.0f} MiB of gradients in float32, "
         f"{flops / 1e12:.2f} TFLOP an image and step"
     )
@@ -173,16 +173,17 @@ def epoch(args):
     print(
         f"  {speed:.1f} images/s a GPU ({measured}{'' if args.images_per_second else ' TFLOP/s'})"
     )
-    compute = args.batch / speed
+    compute = args.batch_size / speed
     for n in (1, 8, 64):
         bandwidth, alpha = LINKS.get(n, (float("inf"), 0.0))
         reduced = ring(n, gradient, bandwidth, alpha) if n > 1 else 0.0
         last = ring(n, min(BUCKET, gradient), bandwidth, alpha) if n > 1 else 0.0
         hidden = compute + max(last, reduced - 2 / 3 * compute)
-        steps = AFHQ_IMAGES / (n * args.batch)
+        steps = AFHQ_IMAGES / (n * args.batch_size)
         print(
-            f"  {n:3} GPUs, batch {n * args.batch:5}: {steps:6.1f} steps of {1e3 * hidden:7.1f} ms "
-            f"({1e3 * compute:.1f} to compute, {1e3 * reduced:.1f} to reduce): "
+            f"  {n:3} GPUs, batch {n * args.batch_size:5}: {steps:6.1f} steps of "
+            f"{1e3 * hidden:7.1f} ms ({1e3 * compute:.1f} to compute, {1e3 * reduced:.1f} to "
+            "reduce): "
             f"{steps * hidden:7.1f} s, {100 * compute / hidden:.1f}% of linear "
             f"({100 * compute / (compute + reduced):.1f}% if nothing were hidden)"
         )
@@ -194,7 +195,7 @@ def main():
     parser.add_argument(
         "--parts", nargs="+", choices=parts, default=["law", "gloo", "reduce", "epoch"]
     )
-    parser.add_argument("--batch", type=int, default=8, help="of epoch: images a GPU and step")
+    parser.add_argument("--batch_size", type=int, default=8, help="of epoch: images a GPU and step")
     parser.add_argument(
         "--images_per_second", type=float, help="of epoch, measured on one GPU; assumed by default"
     )

@@ -8,7 +8,8 @@ from importlib import metadata, util
 
 import numpy as np
 import torch
-from plane import print_table
+
+from benchmarks.plane import print_table
 
 
 def missing(part, **packages):

@@ -89,12 +89,12 @@ def survival(x, y, real):
     return [(x - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (y, random)]
 
 
-def write_results(run, judge, folder, num_sample):
+def write_results(run, judge, folder, num_samples):
     """Pictures, animation, samples.npz and metrics.json; prints the figures."""
     report, arrays = {"config": run.config, "rounds": run.history, "directions": {}}, {}
     keys = {"forward": ("x0", "x1_from_x0"), "backward": ("x1", "x0_from_x1")}
     for name, x in judge.source.items():
-        states = carried(run, name, x[:num_sample])
+        states = carried(run, name, x[:num_samples])
         for key, state in zip(keys[name], (states[0], states[-1]), strict=True):
             arrays[key] = torch.from_numpy(to_uint8(state))
         figures.save(times_figure(run.config, name, states[:, :SHOWN]), folder / f"{name}.png")

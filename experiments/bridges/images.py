@@ -1,9 +1,9 @@
 """Given: Schrödinger bridges between image sets, by the loop of sde_todo/bridge.py.
 
     python -m image_diffusion bridge --prior "fashion_mnist:boot" --dataset fashion_mnist:bag
-    python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog --use_amp
+    python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog --bf16
     torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
-        --dataset afhq-cat-64 --use_amp
+        --dataset afhq-cat-64 --bf16
 
 A class is named after a colon; `--prior standard` is noise. `--method flow` trains a flow, and
 --init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
@@ -71,7 +71,7 @@ def parse(arguments):
     parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
     parser.add_argument("--resolution", type=int, help="pixels a side; the set's own by default")
     parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
-    parser.add_argument("--num_sample", type=int, default=400, help="images in samples.npz")
+    parser.add_argument("--num_samples", type=int, default=400, help="images in samples.npz")
     parser.add_argument("--threads", type=int, help="of the CPU")
     add_options(parser)
     return parser.parse_args(arguments)
@@ -253,5 +253,5 @@ def work(args, device, rank, world_size):
     if rank == 0 and not whole:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     elif rank == 0:
-        image_report.write_results(run, judge, folder, args.num_sample)
+        image_report.write_results(run, judge, folder, args.num_samples)
         print(f"{time.perf_counter() - start:.0f} seconds of training and reporting.")

@@ -68,7 +68,10 @@ def add_options(parser):
     )
     parser.add_argument("--init_from", type=Path, help="checkpoint of --method flow to start from")
     parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it replaces")
-    parser.add_argument("--use_amp", action="store_true", help="bfloat16 where it is safe")
+    parser.add_argument("--bf16", action="store_true", help="mixed precision where it is safe")
+    parser.add_argument(  # the spelling of before, for one release
+        "--use_amp", dest="bf16", action="store_true", help=argparse.SUPPRESS
+    )
     parser.add_argument("--exp_name", help="name of the folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
     parser.add_argument(
@@ -87,8 +90,8 @@ def make_config(args, defaults):
     """
     numbers = {k: v for k, v in defaults.items() if getattr(args, k, None) is None}
     numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
-    given = numbers | {"num_sample": args.num_sample}
-    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_sample"):
+    given = numbers | {"num_samples": args.num_samples}
+    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_samples"):
         most = math.inf if name == "lr" else 10**9
         if not 0 < given[name] < most:
             raise ValueError(f"--{name} must be above 0 and below {most}, not {given[name]}.")
@@ -108,7 +111,7 @@ def make_config(args, defaults):
         "reinit": args.reinit,
         "init_from": str(args.init_from) if args.init_from else "",
         "skip_rounds": args.skip_rounds,
-        "use_amp": args.use_amp,
+        "use_amp": args.bf16,
         "divergence": "exact",
         "clip": None,
         "seed": args.seed,

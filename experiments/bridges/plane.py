@@ -46,7 +46,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description="Schrödinger bridges between sets of points.")
     parser.add_argument("--prior", default="pinwheel", help="the source, such as moons")
     parser.add_argument("--dataset", default="checkerboard", help="the target, as checkerboard:8")
-    parser.add_argument("--num_sample", type=int, default=2000, help="points in samples.npz")
+    parser.add_argument("--num_samples", type=int, default=2000, help="points in samples.npz")
     add_options(parser)
     return parser.parse_args(arguments)
 
@@ -212,17 +212,17 @@ def work(args, device, rank, world_size):
     if rank == 0 and not whole:
         print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     elif rank == 0:
-        show(run, judge, folder, args.num_sample, time.perf_counter() - start)
+        show(run, judge, folder, args.num_samples, time.perf_counter() - start)
     return whole
 
 
 @torch.no_grad()
-def show(run, judge, folder, num_sample, seconds):
+def show(run, judge, folder, num_samples, seconds):
     """Write samples.npz, metrics.json and the pictures of a finished run."""
     config, states = run.config, {}
     for name, set_ in (("forward", config["prior"]), ("backward", config["dataset"])):
         generator = torch.Generator(run.device).manual_seed(config["seed"])
-        x = make_points(set_, num_sample, 60_000 + config["seed"]).to(run.device)
+        x = make_points(set_, num_samples, 60_000 + config["seed"]).to(run.device)
         states[name] = run.carry(name, x, generator).cpu()
     forward, backward = states["forward"], states["backward"]
     ends = {"x0": forward[0], "x1_from_x0": forward[-1], "x1": backward[0]}

@@ -19,7 +19,8 @@ from pathlib import Path
 from given.runtime.submission import PACKAGES, ROOT
 from given.runtime.todo import short_path, todo_line
 
-COURSE = (*PACKAGES, "given", "experiments", "autograder", "grading")  # packages whose own errors are sentences
+# Packages whose own errors are sentences.
+COURSE = (*PACKAGES, "given", "experiments", "autograder", "grading")
 STOPPED = "Stopped before the end."
 OLD_SPELLINGS = {  # each goes on working for one release
     "sde_todo.demo": "sde_todo demo",

@@ -200,7 +200,7 @@ BRIDGE = (
     "--skip_rounds",
     "--save_every",
     "--seed",
-    "--num_sample",
+    "--num_samples",
     "--exp_name",
     "--init_from",
     "--prior",

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from benchmarks import __main__ as runner
+from benchmarks import matrix
 from given.runtime.submission import ROOT
 
 
@@ -21,6 +22,10 @@ def test_every_script_is_a_part():
     start = 'if __name__ == "__main__":'
     found = [p.name for p in (ROOT / "benchmarks").glob("*.py") if start in p.read_text("utf-8")]
     assert set(found) == scripts | others
+
+
+def test_the_matrix_names_tests_that_exist():
+    assert not [n for n in matrix.TESTS if not (ROOT / f"tests/project/{n}.py").is_file()]
 
 
 def test_an_unknown_part_is_one_line():

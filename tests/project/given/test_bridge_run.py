@@ -24,9 +24,9 @@ from given.runtime.submission import ROOT
 DDPM = ASSETS / "fashion_ddpm.ckpt"
 # 8 steps of a direction make one cache.
 PLANE = ["--device", "cpu", "--num_steps", "8", "--batch_size", "16", "--cache_size", "16"]
-PLANE += ["--iters", "8", "--rounds", "2", "--num_sample", "20", "--exp_name", "plane"]
+PLANE += ["--iters", "8", "--rounds", "2", "--num_samples", "20", "--exp_name", "plane"]
 IMAGES = ["--device", "cpu", "--num_steps", "4", "--batch_size", "4", "--cache_size", "4"]
-IMAGES += ["--iters", "4", "--rounds", "2", "--num_sample", "5", "--exp_name", "images"]
+IMAGES += ["--iters", "4", "--rounds", "2", "--num_samples", "5", "--exp_name", "images"]
 IMAGES += ["--resolution", "8"]
 COMMON = {"plane": PLANE, "images": IMAGES}
 METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt", "flow")
@@ -146,7 +146,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
 
 CASES = [("plane", ["--method", method]) for method in METHODS]
 CASES += [("plane", ["--method", "sb-fbsde-joint", "--prior", "standard"])]
-CASES += [("plane", ["--method", "dsb", more]) for more in ("--reinit", "--use_amp")]
+CASES += [("plane", ["--method", "dsb", more]) for more in ("--reinit", "--bf16")]
 CASES += [("plane", ["--method", "tr", "--reference", name]) for name in ("ou", "flow")]
 CASES += [("images", ["--method", method]) for method in ("fr", "dsb", "sb-fbsde-alt", "flow")]
 
@@ -366,7 +366,7 @@ BOTH = [
     ("--lr nan", "--lr must be above 0"),
     ("--ema 1", r"--ema 1.0: choose it in \[0, 1\)"),
     ("--ema nan", r"--ema nan: choose it in \[0, 1\)"),
-    ("--num_sample 0", "--num_sample must be above 0"),
+    ("--num_samples 0", "--num_samples must be above 0"),
     ("--save_every -1", "--save_every must be at least 0"),
     ("--seed -1", "--seed must be at least 0"),
     ("--skip_rounds 1", "give --init_from"),

@@ -319,22 +319,3 @@ def test_a_file_that_changes_under_a_loader_changes_no_batch(tmp_path):
     np.load(tmp_path / "train.npy", mmap_mode="r+")[:] = 0
     x0, labels = loader.batch(0)
     assert torch.equal(x0, to_tensor(images[labels.numpy() - 1]))
-
-
-DOORS = ["image_diffusion." + n for n in ("train", "sampling", "bridge", "control", "likelihood")]
-DOORS += ["image_diffusion/fid/measure_fid.py", "sde_todo.bridge"]
-
-
-@pytest.mark.parametrize("name", DOORS)
-def test_ctrl_c_while_torch_is_loaded_is_one_line(name, tmp_path):
-    (tmp_path / "torch.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
-    paths = os.pathsep.join(map(str, (tmp_path, ROOT)))
-    done = subprocess.run(
-        [sys.executable, *(["-m", name] if "/" not in name else [ROOT / name])],
-        cwd=tmp_path,
-        env=os.environ | {"COURSE": str(ROOT / "solutions"), "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and done.stderr.startswith("Stopped"), done.stderr
-    assert len(done.stderr.splitlines()) == 1
