@@ -19,6 +19,7 @@ from PIL import Image
 
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
+from given.runtime.cli import one_line_errors
 from given.runtime.submission import ROOT
 
 DDPM = ASSETS / "fashion_ddpm.ckpt"
@@ -449,7 +450,7 @@ def test_bad_input_is_one_sentence(kind, options, said, plain, monkeypatch, tmp_
     if "old" in options:
         plain[kind].main([*common, "--lr", "0.01", "--exp_name", "old"])
     monkeypatch.setattr(plain["run"].BridgeRun, "fit", None)  # it must not come to training
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit) as stop, one_line_errors():
         plain[kind].main([*common, *options])
     line = stop.value.code
     if line == 2:  # argparse has printed the sentence
@@ -468,12 +469,18 @@ def test_sets_of_different_size_are_one_sentence(plain, monkeypatch):
         return real("fashion", split, 16 if name == "mnist" else 8, root)
 
     monkeypatch.setattr(images.data, "load_dataset", load)
-    with pytest.raises(SystemExit, match="16x16x1 and 8x8x1; choose sets of one size"):
+    with (
+        pytest.raises(SystemExit, match="16x16x1 and 8x8x1; choose sets of one size"),
+        one_line_errors(),
+    ):
         images.main([*IMAGES, "--prior", "mnist"])
 
 
 def test_a_loss_that_is_not_finite_is_one_sentence(plain):
-    with pytest.raises(SystemExit, match=r"The loss is not finite .* lower --lr"):
+    with (
+        pytest.raises(SystemExit, match=r"The loss is not finite .* lower --lr"),
+        one_line_errors(),
+    ):
         plain["plane"].main([*PLANE, "--method", "dsb", "--lr", "1e30"])
 
 
@@ -482,7 +489,7 @@ def test_a_stop_outside_of_training_is_one_sentence(plain, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(plain["plane"], "show", interrupted)
-    with pytest.raises(SystemExit, match="Stopped before the end"):
+    with pytest.raises(SystemExit, match="Stopped before the end"), one_line_errors():
         plain["plane"].main(PLANE)
     assert last("plane")["training"]["step"] == 32
 
@@ -494,11 +501,11 @@ def test_unknown_options_and_methods_are_for_argparse(plain, capsys):
         assert stop.value.code == 2 and options[-1] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["sde_todo.bridge", "experiments.bridges.images"])
+@pytest.mark.parametrize("module", ["sde_todo bridge", "image_diffusion bridge"])
 def test_the_stubs_name_the_first_todo(module, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "COURSE"}
     done = subprocess.run(
-        [sys.executable, "-m", module, "--exp_name", "stub", "--device", "cpu"],
+        [sys.executable, "-m", *module.split(), "--exp_name", "stub", "--device", "cpu"],
         cwd=tmp_path,
         env=environment | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
