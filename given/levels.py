@@ -11,8 +11,23 @@ Networks take the log SNR: float32 holds it to 7 digits at both ends of a schedu
 1 - abar loses them where abar is near 1.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
+
+
+class Process(Protocol):
+    """A process in time as `sde_todo/sde.py` defines it: N steps from 0 to T."""
+
+    N: int
+    T: float
+
+    def marginal_prob(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of X_t given X_0 = x."""
+
+    def predict_fn(self, t: Tensor, x: Tensor, dt: float | None = None) -> Tensor:
+        """One step of the process from time t."""
 
 
 class NoiseLevels(nn.Module):
@@ -29,10 +44,13 @@ class NoiseLevels(nn.Module):
         log_snr: (T,) float32, falling; or None.
     """
 
+    log_snr: Tensor
+
     def __init__(self, alphas_cumprod: Tensor | None, persistent: bool = False):
         super().__init__()
-        known = alphas_cumprod is not None
-        log_snr = torch.logit(alphas_cumprod.double()).float() if known else None
+        log_snr = None
+        if alphas_cumprod is not None:
+            log_snr = torch.logit(alphas_cumprod.double()).float()
         self.register_buffer("log_snr", log_snr, persistent)
 
     def log_snr_at(self, timestep: Tensor) -> Tensor:
@@ -126,7 +144,7 @@ def karras_sigmas(
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 
-def alpha_std(sde, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def alpha_std(sde: Process, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The numbers alpha and std of X_t = alpha x_0 + std z, from marginal_prob.
 
     Args:

@@ -6,10 +6,16 @@ Colours are those of Okabe and Ito, or viridis: both can be told apart by colour
 """
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
 
+from given.levels import Process
 from given.runtime.figures import (
     BLUE,
     GRAY,
@@ -29,7 +35,12 @@ FORWARD_TIMES = (0.0, 0.1, 0.2, 0.4, 0.6, 1.0)  # parts of T
 
 
 @styled
-def plot_clouds(clouds, title, colours=BLUE, columns=3):
+def plot_clouds(
+    clouds: dict[str, Tensor],
+    title: str,
+    colours: str | list[str] | Tensor = BLUE,
+    columns: int = 3,
+) -> Figure:
     """Clouds of points in a grid of square panels.
 
     Args:
@@ -51,7 +62,9 @@ def plot_clouds(clouds, title, colours=BLUE, columns=3):
     return figure
 
 
-def plot_forward(sde, points, fractions=FORWARD_TIMES):
+def plot_forward(
+    sde: Process, points: Tensor, fractions: Sequence[float] = FORWARD_TIMES
+) -> Figure:
     """What a process does to points (n, 2): draws from p(x_t | x_0) at parts of T."""
     z = torch.randn_like(points)  # the same noise in every panel, so that a point can be followed
     clouds = {
@@ -61,11 +74,18 @@ def plot_forward(sde, points, fractions=FORWARD_TIMES):
     return plot_clouds(clouds, title, points.norm(dim=1))
 
 
-def plot_reverse(timesteps, x_traj, name="Reverse process", panels=6, n=2000):
+def plot_reverse(
+    timesteps: Sequence[float] | Tensor,
+    x_traj: Tensor,
+    name: str = "Reverse process",
+    panels: int = 6,
+    n: int = 2000,
+) -> Figure:
     """Snapshots of samples on their way from noise to data.
 
     Args:
-        timesteps: (K + 1,) clock of the reverse process. x_traj: (K + 1, B, 2).
+        timesteps: (K + 1,) clock of the reverse process.
+        x_traj: (K + 1, B, 2).
     """
     share = np.linspace(0, 1, panels) ** 0.6  # more panels late, when the shape appears
     steps = [round(part * (len(x_traj) - 1)) for part in share]
@@ -74,11 +94,17 @@ def plot_reverse(timesteps, x_traj, name="Reverse process", panels=6, n=2000):
     return plot_clouds(clouds, title, x_traj[-1, :n].norm(dim=1))
 
 
-def plot_samples(samples, reference, notes=None, title="Do the samples look like the target?"):
+def plot_samples(
+    samples: dict[str, Tensor],
+    reference: Tensor,
+    notes: dict[str, str] | None = None,
+    title: str = "Do the samples look like the target?",
+) -> Figure:
     """Samples beside the target, on the same axes.
 
     Args:
-        samples: dict from name to (n, 2). reference: real points, the first panel.
+        samples: dict from name to (n, 2).
+        reference: real points, the first panel.
         notes: dict from name to lines below the name, such as `metric_note`.
     """
     clouds = {"target: real points": reference}
@@ -89,8 +115,8 @@ def plot_samples(samples, reference, notes=None, title="Do the samples look like
 
 
 @styled
-def plot_moments(sdes):
-    """Mean and variance of X_t given x_0 = 1 against t/T. sdes: dict from name to process."""
+def plot_moments(sdes: dict[str, Process]) -> Figure:
+    """Mean and variance of X_t given x_0 = 1 against t/T, for each process by name."""
     figure, (left, right) = panels(1, 2, "How the data fade and the noise grows", height=3)
     for (name, sde), line in zip(sdes.items(), ("-", "--", "-.", ":"), strict=False):
         t = torch.linspace(0, sde.T, 201)
@@ -104,11 +130,15 @@ def plot_moments(sdes):
 
 
 @styled
-def plot_paths(sdes, start=2.0, n=500, shown=5):
+def plot_paths(
+    sdes: dict[str, Process], start: float = 2.0, n: int = 500, shown: int = 5
+) -> Figure:
     """Simulated paths (`predict_fn`) over the marginal (`marginal_prob`), from +start and -start.
 
     Args:
-        sdes: dict from name to forward process. n: simulated paths; shown: how many are drawn.
+        sdes: dict from name to forward process.
+        n: simulated paths.
+        shown: how many are drawn.
     """
     rows = -(-len(sdes) // 2)
     title = f"Mean ± 2 std of {n} simulated paths (dashed) and by formula (band)"
@@ -121,15 +151,24 @@ def plot_paths(sdes, start=2.0, n=500, shown=5):
 
 
 @styled
-def plot_scores(fields, sde, points, fractions=(0.05, 0.2, 0.5), arrows=13):
+def plot_scores(
+    fields: dict[str, Callable[[Tensor, Tensor], Tensor]],
+    sde: Process,
+    points: Tensor,
+    fractions: Sequence[float] = (0.05, 0.2, 0.5),
+    arrows: int = 13,
+) -> Figure:
     """Score fields over the noisy data at a few times; a row for each field.
 
     An arrow is std(t) * score, cut where it is too long. A field named "exact" is taken as the
     truth, and the other panels say how far theirs is off: the root of E|std (s - s_exact)|^2.
 
     Args:
-        fields: dict from name to score_fn(t, x). sde: forward process. points: (n, 2).
-        fractions: times, as parts of T. arrows: number in a row.
+        fields: dict from name to score_fn(t, x).
+        sde: forward process.
+        points: (n, 2).
+        fractions: times, as parts of T.
+        arrows: number in a row.
     """
     title = "Scores point to the data: sharply at small t, to the middle later"
     figure, axes = panel_grid(len(fields), len(fractions), title, 1 if "exact" in fields else 0)
@@ -148,7 +187,12 @@ def plot_scores(fields, sde, points, fractions=(0.05, 0.2, 0.5), arrows=13):
 
 
 @styled
-def plot_trajectories(trajectories, title="From noise (orange) to data (blue)", n=60, limit=None):
+def plot_trajectories(
+    trajectories: dict[str, Tensor],
+    title: str = "From noise (orange) to data (blue)",
+    n: int = 60,
+    limit: float | None = None,
+) -> Figure:
     """The way of n points from noise to data, three of them drawn bold; a panel per sampler.
 
     Args:
@@ -171,34 +215,34 @@ def plot_trajectories(trajectories, title="From noise (orange) to data (blue)", 
 class Recorded:
     """A loss that also keeps the value of every call, in `losses`, for `plot_loss`."""
 
-    def __init__(self, loss_fn):
+    def __init__(self, loss_fn: Callable[..., Tensor]) -> None:
         self.loss_fn = loss_fn
-        self.losses = []
+        self.losses: list[float] = []
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         loss = self.loss_fn(*args, **kwargs)
         self.losses.append(loss.item())
         return loss
 
 
-def metric_note(values, floor):
-    """One short line per metric, with its floor in brackets. Both are dicts of `eval.score`."""
+def metric_note(values: dict[str, float], floor: dict[str, float]) -> str:
+    """One short line per metric, with its floor in brackets; both as `metrics.score` gives them."""
     return "\n".join(f"{name} {v:.2g} (floor {floor[name]:.2g})" for name, v in values.items())
 
 
-def name_of(sde):
+def name_of(sde: object) -> str:
     """A process's name without the ending SDE: "VP", "OU"."""
     return type(sde).__name__.removesuffix("SDE")
 
 
-def diffuse(sde, t, points, z=None):
+def diffuse(sde: Process, t: float, points: Tensor, z: Tensor | None = None) -> Tensor:
     """Draws from p(x_t | x_0 = points) at one time t, shape of points (n, D)."""
     mean, std = sde.marginal_prob(torch.full((len(points),), float(t)).to(points), points)
     return mean + std * (torch.randn_like(points) if z is None else z)
 
 
 @torch.no_grad()
-def simulate(process, x, n=None):
+def simulate(process: Process, x: Tensor, n: int | None = None) -> Tensor:
     """All states of `predict_fn` walked from 0 to T in n equal steps (N), (n + 1, B, ...)."""
     n = n or process.N
     states = [x]
@@ -241,27 +285,33 @@ def _quiver(ax, field, cloud, arrows):
     square_axes(ax, limit)
 
 
-def scatter_points(ax, cloud, colour):
-    """Dots, smaller and fainter where there are many. colour: a name, or a number per point."""
+def scatter_points(ax: Axes, cloud: Tensor | np.ndarray, colour: str | Tensor) -> None:
+    """Dots, smaller and fainter where there are many.
+
+    Args:
+        ax: the axes to draw on.
+        cloud: (n, 2).
+        colour: a name, or a number for each point.
+    """
     cloud = to_numpy(cloud)
     colour = colour if isinstance(colour, str) else to_numpy(colour)
     size = np.clip(8000 / len(cloud), 1.5, 6.0)
     ax.scatter(*cloud.T, s=size, c=colour, alpha=0.35 if size < 2 else 0.6, linewidths=0)
 
 
-def axis_limit(cloud):
+def axis_limit(cloud: Tensor | np.ndarray) -> float:
     """Half the side of a square that shows nearly all points: 5, or more where that is cut."""
     return max(5.0, 1.02 * float(np.quantile(np.abs(to_numpy(cloud)), 0.999)))
 
 
-def square_axes(ax, limit):
+def square_axes(ax: Axes, limit: float) -> None:
     """Equal axes from -limit to limit, with three ticks so that they stay readable when small."""
     tick = 4 if limit < 8 else float(f"{0.75 * limit:.0e}")
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     ax.set(xticks=[-tick, 0, tick], yticks=[-tick, 0, tick])
 
 
-def panel_grid(rows, columns, title, lines=0):
+def panel_grid(rows: int, columns: int, title: str, lines: int = 0) -> tuple[Figure, np.ndarray]:
     """Square panels for point sets, with `lines` of title beyond one; axes (rows, columns)."""
     height = rows * (WIDTH / columns + 0.15 + 0.13 * lines) + 0.3
     figure, axes = panels(rows, columns, title, height, squeeze=False)
@@ -273,15 +323,19 @@ def panel_grid(rows, columns, title, lines=0):
 
 
 @styled
-def plot_loss(losses, window=50, title="The loss falls fast, then levels off: not at 0"):
-    """The loss of every step (list of numbers), and its mean over a sliding window."""
-    losses = np.asarray(losses, dtype=float)
-    window = max(1, min(window, len(losses) // 4))
+def plot_loss(
+    losses: Sequence[float],
+    window: int = 50,
+    title: str = "The loss falls fast, then levels off: not at 0",
+) -> Figure:
+    """The loss of every step, and its mean over a sliding window of steps."""
+    values = np.asarray(losses, dtype=float)
+    window = max(1, min(window, len(values) // 4))
     figure, ax = panels(1, 1, title, height=2.8)
-    ax.plot(losses, color=LIGHT, linewidth=0.7, label="one batch")
-    mean = np.convolve(losses, np.ones(window) / window, "valid")
+    ax.plot(values, color=LIGHT, linewidth=0.7, label="one batch")
+    mean = np.convolve(values, np.ones(window) / window, "valid")
     ax.plot(np.arange(len(mean)) + window - 1, mean, color=BLUE, label=f"mean of {window}")
-    low, high = np.percentile(losses[len(losses) // 20 :], [0.5, 99.5])
+    low, high = np.percentile(values[len(values) // 20 :], [0.5, 99.5])
     margin = 0.1 * (high - low) + 1e-9
     ax.set_ylim(low - margin, high + 6 * margin)  # the first steps may leave the picture
     ax.set(xlabel="step", ylabel="loss")

@@ -1,6 +1,11 @@
-"""Given: the pictures of likelihood, bounds and codes, in the style of `plot.py`."""
+"""Given: the pictures of likelihood, bounds and codes, in the style of `figures.py`."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from given.plane.figures import axis_limit, panel_grid, square_axes
 from given.runtime.figures import (
@@ -21,11 +26,17 @@ MARKS = {"s": 4.5, "linewidths": 0, "alpha": 0.6}
 
 
 @styled
-def plot_density(truth, found, side, title="The density by the ODE is the true one"):
+def plot_density(
+    truth: Tensor,
+    found: Tensor,
+    side: Tensor,
+    title: str = "The density by the ODE is the true one",
+) -> Figure:
     """Three panels: the true density, the one that was found, and the difference of their logs.
 
     Args:
-        truth, found: (n * n,) log densities in nats at torch.cartesian_prod(side, side).
+        truth: (n * n,) log density in nats at torch.cartesian_prod(side, side).
+        found: (n * n,) the same by the ODE.
         side: (n,) coordinates.
     """
     figure, axes = panel_grid(1, 3, title)
@@ -34,7 +45,8 @@ def plot_density(truth, found, side, title="The density by the ODE is the true o
     difference = found - truth
     reach = float(np.quantile(np.abs(difference), 0.99)) + 1e-12  # a few corners may be cut
     peak = float(np.exp(truth).max())
-    shade, signed = {"vmin": 0, "vmax": peak}, {"vmin": -reach, "vmax": reach, "cmap": "RdBu_r"}
+    shade: dict[str, Any] = {"vmin": 0, "vmax": peak}
+    signed: dict[str, Any] = {"vmin": -reach, "vmax": reach, "cmap": "RdBu_r"}
     panels = {
         "true density p": (np.exp(truth), shade, "density"),
         "p by the ODE": (np.exp(found), shade, "density"),
@@ -54,8 +66,10 @@ def plot_density(truth, found, side, title="The density by the ODE is the true o
 
 @styled
 def plot_probes(
-    draws, truth, title="Hutchinson's estimate: the mean is right, more probes calm it"
-):
+    draws: dict[str, dict[int, Tensor]],
+    truth: float,
+    title: str = "Hutchinson's estimate: the mean is right, more probes calm it",
+) -> Figure:
     """Left the mean of all draws and its standard error, right the spread of one draw.
 
     Args:
@@ -91,11 +105,14 @@ def plot_probes(
 
 
 @styled
-def plot_draws(draws, truth, title="Draws scatter, their mean is the bound"):
+def plot_draws(
+    draws: dict[str, Tensor], truth: float, title: str = "Draws scatter, their mean is the bound"
+) -> Figure:
     """Histograms on common axes, one panel each, with the mean and the true value.
 
     Args:
-        draws: dict from the title of a panel to draws (n,). truth: number.
+        draws: dict from the title of a panel to draws (n,).
+        truth: number.
     """
     figure, axes = panels(1, len(draws), title, height=3.1, sharex=True)
     everything = np.concatenate([to_numpy(v) for v in draws.values()])
@@ -116,11 +133,20 @@ def plot_draws(draws, truth, title="Draws scatter, their mean is the bound"):
 
 
 @styled
-def plot_against(truth, means, errors, title, xlabel="true log p(x), nats", ylabel="found, nats"):
+def plot_against(
+    truth: Tensor,
+    means: dict[str, Tensor],
+    errors: dict[str, Tensor] | None,
+    title: str,
+    xlabel: str = "true log p(x), nats",
+    ylabel: str = "found, nats",
+) -> Figure:
     """Values with error bars against the true ones; the diagonal is where both agree.
 
     Args:
-        truth: (n,). means: dict from name to (n,). errors: the same, or None for no bars.
+        truth: (n,).
+        means: dict from name to (n,).
+        errors: the same, or None for no bars.
     """
     figure, ax = panels(1, 1, title, height=3.8)
     x = to_numpy(truth)
@@ -135,12 +161,20 @@ def plot_against(truth, means, errors, title, xlabel="true log p(x), nats", ylab
 
 
 @styled
-def plot_gaps(deltas, measured, predicted, ODE, title="What a score wrong by a part δ costs"):
+def plot_gaps(
+    deltas: Sequence[float],
+    measured: Sequence[tuple[float, float]],
+    predicted: Sequence[float],
+    ODE: Sequence[float],
+    title: str = "What a score wrong by a part δ costs",
+) -> Figure:
     """What the bound and the ODE lose with a wrong score, on logarithmic axes.
 
     Args:
-        deltas: (n,) how wrong. measured: (n,) pairs of the bound's gap and its standard error.
-        predicted: (n,) that gap by the error of the score. ODE: (n,) gap of its likelihood.
+        deltas: (n,) how wrong.
+        measured: (n,) pairs of the bound's gap and its standard error.
+        predicted: (n,) that gap by the error of the score.
+        ODE: (n,) gap of its likelihood.
     """
     figure, ax = panels(1, 1, title, height=3.6)
     ax.plot(deltas, predicted, "--", color="black", linewidth=1, label="the bound, predicted")
@@ -160,11 +194,16 @@ def plot_gaps(deltas, measured, predicted, ODE, title="What a score wrong by a p
 
 
 @styled
-def plot_family(draws, truth, title="From the bound of the SDE to the likelihood of the ODE"):
+def plot_family(
+    draws: dict[str, dict[float, Tensor]],
+    truth: float,
+    title: str = "From the bound of the SDE to the likelihood of the ODE",
+) -> Figure:
     """Mean and spread of draws along the family of reverse processes.
 
     Args:
-        draws: dict from name to dict from lambda to draws (n,). truth: log p(x).
+        draws: dict from name to dict from lambda to draws (n,).
+        truth: log p(x).
     """
     figure, (left, right) = panels(1, 2, title, height=3.3)
     for (name, by_lam), mark in zip(draws.items(), "osD", strict=False):
@@ -186,11 +225,12 @@ def plot_family(draws, truth, title="From the bound of the SDE to the likelihood
 
 
 @styled
-def plot_codes(first, second, title, xlabel, ylabel):
+def plot_codes(first: Tensor, second: Tensor, title: str, xlabel: str, ylabel: str) -> Figure:
     """Codes of the same points under two models, a panel for each of two coordinates.
 
     Args:
-        first, second: (n, 2).
+        first: (n, 2).
+        second: (n, 2).
     """
     figure, axes = panels(1, 2, title, height=3.3)
     first, second = to_numpy(first), to_numpy(second)
@@ -205,12 +245,18 @@ def plot_codes(first, second, title, xlabel, ylabel):
 
 
 @styled
-def plot_between(codes, data, points, title="Between two points: along a circle, or straight"):
+def plot_between(
+    codes: dict[str, Tensor],
+    data: dict[str, Tensor],
+    points: dict[str, Tensor],
+    title: str = "Between two points: along a circle, or straight",
+) -> Figure:
     """Paths between codes (left) and what they decode to (right), over points of either side.
 
     Args:
-        codes, data: dicts from name to (K, 2), in the order of the path. points: dict with "codes"
-            and "data", (n, 2), drawn in gray.
+        codes: dict from name to (K, 2), in the order of the path.
+        data: the same, decoded.
+        points: dict with "codes" and "data", (n, 2), drawn in gray.
     """
     figure, axes = panel_grid(1, 2, title)
     for ax, (side, paths) in zip(axes.flat, {"codes": codes, "data": data}.items(), strict=True):

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
+from torch import Tensor
 
 from given.plane.point_sets import make_points
+
+Points = Tensor | np.ndarray
 
 CLOUDS, CLOUD_SIZE = 100, 100  # the form of the course that this grew from
 EMD_SIZE = 2000
@@ -23,13 +26,14 @@ SEED_MARK = {"CD 100x100": 0.1975}  # of the course that this grew from, reporte
 SETS = 10
 
 
-def CD(a, b):
+def CD(a: Points, b: Points) -> Tensor:
     """Chamfer distance of clouds: mean squared distance to the nearest neighbour, both ways.
 
         CD(a, b) = 1/N sum_i min_j |a_i - b_j|^2 + 1/M sum_j min_i |a_i - b_j|^2
 
     Args:
-        a, b: (B, N, D) and (B, M, D), tensors or arrays.
+        a: (B, N, D).
+        b: (B, M, D).
 
     Returns:
         (B,) float64 tensor.
@@ -39,11 +43,12 @@ def CD(a, b):
     return squared.amin(2).mean(1) + squared.amin(1).mean(1)
 
 
-def EMD(a, b):
+def EMD(a: Points, b: Points) -> Tensor:
     """Earth mover's distance of clouds: mean distance under the optimal assignment (POT).
 
     Args:
-        a, b: (B, N, D) and (B, M, D).
+        a: (B, N, D).
+        b: (B, M, D).
 
     Returns:
         (B,) float64 tensor.
@@ -52,22 +57,27 @@ def EMD(a, b):
     return torch.tensor([emd(x, y) for x, y in zip(a, b, strict=True)], dtype=torch.float64)
 
 
-def chamfer(a, b):
-    """Chamfer distance of two single clouds (N, D) and (M, D), by nearest-neighbour trees."""
+def chamfer(a: Points, b: Points) -> float:
+    """Chamfer distance of two single clouds, by nearest-neighbour trees.
+
+    Args:
+        a: (N, D).
+        b: (M, D).
+    """
     a, b = _cloud(a), _cloud(b)
     to_b = cKDTree(b).query(a)[0]
     to_a = cKDTree(a).query(b)[0]
     return float((to_b**2).mean() + (to_a**2).mean())
 
 
-def chamfer_100x100(a, b):
+def chamfer_100x100(a: Points, b: Points) -> float:
     """Mean `CD` over 100 clouds of 100 points each, cut in order from the first 10,000 points."""
     a, b = _cloud(a, MARK_SIZE), _cloud(b, MARK_SIZE)
     shape = (CLOUDS, CLOUD_SIZE, -1)
     return CD(a[:MARK_SIZE].reshape(shape), b[:MARK_SIZE].reshape(shape)).mean().item()
 
 
-def emd(a, b):
+def emd(a: Points, b: Points) -> float:
     """Earth mover's distance (Euclidean cost) of two single clouds; exact, cubic in N."""
     import ot  # a tenth of the start of a notebook, and seldom needed
 
@@ -75,7 +85,7 @@ def emd(a, b):
     return float(ot.emd2([], [], cdist(a, b), numItermax=1_000_000))
 
 
-def sliced_w2(a, b, directions=64):
+def sliced_w2(a: Points, b: Points, directions: int = 64) -> float:
     """Sliced Wasserstein-2 distance in the plane, over equally spaced directions.
 
     The root of the mean over directions of the squared one-dimensional W2 (Bonneel et al. 2015).
@@ -88,7 +98,7 @@ def sliced_w2(a, b, directions=64):
     return float(ot.sliced_wasserstein_distance(a, b, projections=projections, p=2))
 
 
-def energy_distance(a, b):
+def energy_distance(a: Points, b: Points) -> float:
     """Energy distance 2 E|X-Y| - E|X-X'| - E|Y-Y'| (Szekely and Rizzo 2013), unbiased.
 
     Uses the first 4,000 points of each cloud.
@@ -110,20 +120,27 @@ METRICS = {
 }
 
 
-def score(samples, dataset="swiss_roll", metrics=tuple(MARKS), sets=SETS, seed=10_000):
+def score(
+    samples: Points,
+    dataset: str = "swiss_roll",
+    metrics: tuple[str, ...] = tuple(MARKS),
+    sets: int = SETS,
+    seed: int = 10_000,
+) -> dict[str, float]:
     """Each metric of the samples, a mean over fresh real sets of the same size.
 
     Args:
         samples: (n, 2); the marks want n >= 10,000, of which the first 10,000 count.
         dataset: name of the real set.
         metrics: names from `METRICS`.
-        sets: number of fresh real sets. seed: of the first of them.
+        sets: number of fresh real sets.
+        seed: of the first of them.
 
     Returns:
         dict from metric to float.
     """
     samples = _cloud(samples, MARK_SIZE)[:MARK_SIZE]
-    values = {name: [] for name in metrics}
+    values: dict[str, list[float]] = {name: [] for name in metrics}
     for i in range(sets):
         real = make_points(dataset, MARK_SIZE, seed + i).numpy()
         for name in metrics:
@@ -131,7 +148,12 @@ def score(samples, dataset="swiss_roll", metrics=tuple(MARKS), sets=SETS, seed=1
     return {name: float(np.mean(value)) for name, value in values.items()}
 
 
-def floor(dataset="swiss_roll", metrics=tuple(MARKS), sets=SETS, seed=20_000):
+def floor(
+    dataset: str = "swiss_roll",
+    metrics: tuple[str, ...] = tuple(MARKS),
+    sets: int = SETS,
+    seed: int = 20_000,
+) -> dict[str, float]:
     """What `score` gives for real points: the mean over pairs of real sets."""
     values = [
         score(make_points(dataset, MARK_SIZE, seed + i), dataset, metrics, 1, seed + 5_000 + i)
@@ -140,12 +162,12 @@ def floor(dataset="swiss_roll", metrics=tuple(MARKS), sets=SETS, seed=20_000):
     return {name: float(np.mean([value[name] for value in values])) for name in metrics}
 
 
-def passes(values):
+def passes(values: dict[str, float]) -> bool:
     """Whether every mark is met by the values of `score`."""
     return all(values[name] <= mark for name, mark in MARKS.items())
 
 
-def _clouds(a, b):
+def _clouds(a: Points, b: Points) -> tuple[Tensor, Tensor]:
     a, b = (torch.as_tensor(x).cpu().double() for x in (a, b))
     if a.ndim != 3 or b.ndim != 3 or len(a) != len(b) or a.shape[2] != b.shape[2]:
         raise ValueError(
@@ -157,7 +179,7 @@ def _clouds(a, b):
     return a, b
 
 
-def _cloud(x, at_least=1):
+def _cloud(x: Points, at_least: int = 1) -> np.ndarray:
     x = np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x, dtype=np.float64)
     if x.ndim != 2:
         raise ValueError(f"A cloud has shape {x.shape}; pass (n, D).")

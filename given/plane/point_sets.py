@@ -7,43 +7,45 @@ come from a fixed draw of 200,000 points: a set of any size has the same scale.
 
 import functools
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from sklearn import datasets as sk
+from torch import Tensor
 
 SCALE = 2.0
 
 
-def swiss_roll(n, rng):
+def swiss_roll(n: int, rng: np.random.Generator) -> np.ndarray:
     """The Swiss roll with a hole, seen from the side: its first and third coordinate."""
     points, _ = sk.make_swiss_roll(n, noise=0.0, hole=True, random_state=_state(rng))
     return points[:, [0, 2]]
 
 
-def moons(n, rng):
+def moons(n: int, rng: np.random.Generator) -> np.ndarray:
     """Two interleaved half circles."""
     return sk.make_moons(n, noise=0.05, random_state=_state(rng))[0]
 
 
-def scurve(n, rng):
+def scurve(n: int, rng: np.random.Generator) -> np.ndarray:
     """The letter S, from the side."""
     return sk.make_s_curve(n, noise=0.05, random_state=_state(rng))[0][:, [0, 2]]
 
 
-def circles(n, rng):
+def circles(n: int, rng: np.random.Generator) -> np.ndarray:
     """Two concentric circles."""
     return sk.make_circles(n, noise=0.03, factor=0.5, random_state=_state(rng))[0]
 
 
-def checkerboard(n, rng, cells=4):
+def checkerboard(n: int, rng: np.random.Generator, cells: int = 4) -> np.ndarray:
     """Uniform on the dark cells of a cells x cells board."""
     column = rng.integers(0, cells, n)
     row = 2 * rng.integers(0, cells // 2, n) + column % 2
     return np.stack([column, row], 1) + rng.uniform(size=(n, 2))
 
 
-def pinwheel(n, rng, arms=5):
+def pinwheel(n: int, rng: np.random.Generator, arms: int = 5) -> np.ndarray:
     """Gaussian arms, twisted the more the further out."""
     x = rng.normal(size=(n, 2)) * [0.3, 0.1] + [1.0, 0.0]
     angle = 2 * np.pi * rng.integers(0, arms, n) / arms + 0.25 * np.exp(x[:, 0])
@@ -51,13 +53,13 @@ def pinwheel(n, rng, arms=5):
     return np.stack([cos * x[:, 0] - sin * x[:, 1], sin * x[:, 0] + cos * x[:, 1]], 1)
 
 
-def gaussians(n, rng, modes=8):
+def gaussians(n: int, rng: np.random.Generator, modes: int = 8) -> np.ndarray:
     """Narrow Gaussians on a circle."""
     angle = 2 * np.pi * rng.integers(0, modes, n) / modes
     return np.stack([np.cos(angle), np.sin(angle)], 1) + 0.05 * rng.normal(size=(n, 2))
 
 
-def standard(n, rng):
+def standard(n: int, rng: np.random.Generator) -> np.ndarray:
     """N(0, I), not rescaled: the usual prior."""
     return rng.normal(size=(n, 2))
 
@@ -76,7 +78,7 @@ DATASETS = {
 TAKES_COUNT = ("checkerboard", "gaussians")
 
 
-def make_points(name, n, seed=0):
+def make_points(name: str, n: int, seed: int = 0) -> Tensor:
     """Draw n points of a set.
 
     Args:
@@ -109,23 +111,23 @@ class Batches:
         seed: of the order; `state_dict` and `load_state_dict` carry on from any batch.
     """
 
-    def __init__(self, points, batch_size=512, seed=0):
+    def __init__(self, points: Tensor, batch_size: int = 512, seed: int = 0) -> None:
         if len(points) == 0:
             raise ValueError("The set has no points; pass at least one.")
         self.points = points
         self.batch_size = batch_size
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         while True:
             index = torch.randint(len(self.points), (self.batch_size,), generator=self.generator)
             yield self.points[index.to(self.points.device)]
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Tensor]:
         """The state of the order, as one tensor."""
         return {"generator": self.generator.get_state()}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from where `state_dict` was taken."""
         self.generator.set_state(state["generator"])
 
