@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help demo test grade stubs lab bench release clean
+.PHONY: help demo test types grade stubs lab bench release clean
 
 help:
 	@echo "make demo    train, sample and score with the solutions; writes results/demo/index.html"
@@ -40,6 +40,9 @@ test: .venv/installed
 	$(RUN) -m pytest --solutions
 	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
 	$(RUN) -m pytest tests/project -n 2 --dist worksteal
+
+types: .venv/installed
+	$(RUN) -m mypy
 
 grade: .venv/installed
 	$(RUN) -m pytest

@@ -19,6 +19,7 @@ import dataclasses
 import importlib
 import traceback
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Result:
     inputs: dict = dataclasses.field(default_factory=dict, repr=False)
 
 
-_running = {"inputs": {}, "compared": []}  # of the check that runs now
+_running: dict[str, Any] = {"inputs": {}, "compared": []}  # of the check that runs now
 
 
 def graded(task, points):

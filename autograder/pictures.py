@@ -164,7 +164,7 @@ class Curves:
     got: np.ndarray
     xlabel: str = ""
     band: bool = False
-    exact: tuple = None
+    exact: tuple | None = None
 
     def draw(self, ax):
         n = len(self.x)
@@ -212,7 +212,7 @@ class Places:
     title: str
     want: np.ndarray
     got: np.ndarray
-    start: np.ndarray = None
+    start: np.ndarray | None = None
 
     def draw(self, ax):
         want = np.asarray(self.want, dtype=float)

@@ -6,11 +6,11 @@ Students get this file without the part between BEGIN HIDDEN and END HIDDEN
 
 # Points of a task, instead of those that its tests carry: {"1.1a": 10}. They are shared among
 # the tests of the task as before. Tasks marked optional on the board count as a bonus.
-POINTS = {}
+POINTS: dict[str, float] = {}
 
 # Pass marks of the tasks that measure samples, instead of those in tests/task1/test_marks.py
 # and tests/task2/test_marks.py: {"1.4a": {"sliced W2": 0.09}, "2.4a": {"plain": 8.0}}.
-MARKS = {}
+MARKS: dict[str, dict[str, float]] = {}
 
 # BEGIN HIDDEN
 # Who sees a test in the report: visible, hidden, after_due_date or after_published. By name of a

@@ -22,7 +22,14 @@ from given.runtime.machine import pick_device
 
 PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
 SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
-METHODS = ("euler_maruyama", "reverse_diffusion", "ancestral", "none", "ode_euler", "ode_heun")
+METHODS: tuple[str, ...] = (
+    "euler_maruyama",
+    "reverse_diffusion",
+    "ancestral",
+    "none",
+    "ode_euler",
+    "ode_heun",
+)
 METHODS += ("rk45", "multistep")  # of Task 1, see sde_todo/sampling.py
 OTHERS = ("edm", "stochastic")  # see edm.py and stochastic.py
 TAKERS = {  # of which schedulers each option is

@@ -14,6 +14,7 @@ same batch.
 import argparse
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ from given.runtime.submission import ROOT
 RESULTS = ROOT / "results" / "images"
 
 # What each set is trained with, unless the command line says otherwise.
-SMALL = {
+SMALL: dict[str, Any] = {
     "network": {"name": "PatchUNet", "predicts": "v", "ch": (48, 96), "num_res_blocks": 2},
     "mode": "cosine",
     "times": "lognormal",

@@ -18,6 +18,7 @@ that is t > .0008 of VP, t > .027 of sub-VP, and every t of VE.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -182,7 +183,7 @@ def edm(numbers: Tensor, ends: Ends, mean: float = -1.2, std: float = 1.2) -> Le
 
 
 CONTINUOUS = {"vp": vp, "subvp": subvp, "ve": ve}  # these have a likelihood weighting
-OBJECTIVES = CONTINUOUS | {"smld": smld, "edm": edm}
+OBJECTIVES: dict[str, Callable[..., Levels]] = CONTINUOUS | {"smld": smld, "edm": edm}
 
 
 def draw_levels(

@@ -97,14 +97,14 @@ class NoisePredictor(NoiseLevels):
         Returns:
             (B, C, H, W).
         """
-        timestep = one_for_each(timestep, x)
-        log_snr = None if self.log_snr is None else self.log_snr_at(timestep)
-        return self.at_log_snr(x, log_snr, class_label, timestep)
+        times = one_for_each(timestep, x)
+        log_snr = None if self.log_snr is None else self.log_snr_at(times)
+        return self.at_log_snr(x, log_snr, class_label, times)
 
     def at_log_snr(
         self,
         x: Tensor,
-        log_snr: Tensor,
+        log_snr: Tensor | None,
         class_label: Tensor | None = None,
         timestep: Tensor | None = None,
     ) -> Tensor:
@@ -112,7 +112,7 @@ class NoisePredictor(NoiseLevels):
 
         Args:
             x: (B, C, H, W) images x_t = a x_0 + s noise with a^2 + s^2 = 1.
-            log_snr: (B,) log(a^2 / s^2).
+            log_snr: (B,) log(a^2 / s^2); None where the network knows no schedule.
             class_label: (B,) from 1, 0 for none; None for all none.
             timestep: (B,) of this log SNR, where it is known; else positional features look it up.
 
@@ -122,6 +122,10 @@ class NoisePredictor(NoiseLevels):
         emb = self._condition(x, log_snr, class_label, timestep)
         out = self.trunk(self._trunk_input(x, log_snr), emb)
         return self._noise_from(out, x, log_snr)
+
+    def trunk(self, x: Tensor, emb: Tensor) -> Tensor:
+        """What a subclass computes from its input (B, C, H, W) and the conditions (B, E)."""
+        raise NotImplementedError(f"{type(self).__name__} has no trunk.")
 
     def compile(self, *args, **kwargs):
         """Compile `at_log_snr`, which a call by timestep goes through as well."""
@@ -182,7 +186,7 @@ class NoisePredictor(NoiseLevels):
         return s / size**2 * x - SIGMA_DATA * a / size * out
 
 
-def one_for_each(timestep, x):
+def one_for_each(timestep: Tensor | float, x: Tensor) -> Tensor:
     """(B,) timesteps on the device of x (B, ...), of a number or (B,).
 
     A number is written there by a kernel: copied there, it would make the host wait at every step.

@@ -9,6 +9,7 @@ import ast
 import functools
 import shutil
 import symtable
+from collections.abc import Set
 from pathlib import Path
 
 from autograder.harness import course_files
@@ -91,7 +92,8 @@ def probe_sources() -> dict[str, str]:
     """
     files = [*course_files("test"), *course_files("pictures")]
     sources = {f"tests.{p.parent.name}.{p.stem}": p.read_text(encoding="utf-8") for p in files}
-    asked, cut = {}, {}
+    asked: dict[str, set[str]] = {}
+    cut: dict[str, str] = {}
     changed = set(sources)
     while changed:
         cut |= {name: probe_source(sources[name], asked.get(name, set())) for name in changed}
@@ -103,7 +105,7 @@ def probe_sources() -> dict[str, str]:
     return cut
 
 
-def probe_source(source: str, asked: set[str] = frozenset()) -> str:
+def probe_source(source: str, asked: Set[str] = frozenset()) -> str:
     """The text of a test file without `inputs` and `check`, and without what only they use.
 
     Args:
@@ -119,8 +121,8 @@ def probe_source(source: str, asked: set[str] = frozenset()) -> str:
     named = {name: node for node in tree.body for name in _defines(node)}
     waiting = list(used)
     while waiting:
-        node = named.get(waiting.pop())
-        new = _names([node]) - used if node is not None else set()
+        user = named.get(waiting.pop())
+        new = _names([user]) - used if user is not None else set()
         used |= new
         waiting += new
     tree.body = [node for node in map(_needed_imports(used), tree.body) if _is_kept(node, used)]

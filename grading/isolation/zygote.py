@@ -24,7 +24,14 @@ import types
 from grading.isolation import arrays, confine
 
 VALUES, WRONG, TODO = b"V", b"W", b"T"  # the first byte of an answer
-PRELOADED = ("numpy", "scipy.integrate", "scipy.optimize", "scipy.stats", "torch", "torch.func")
+PRELOADED: tuple[str, ...] = (
+    "numpy",
+    "scipy.integrate",
+    "scipy.optimize",
+    "scipy.stats",
+    "torch",
+    "torch.func",
+)
 PRELOADED += ("torch.optim.swa_utils", "torch.utils.data", "torch._dynamo", "tqdm", "PIL.Image")
 PRELOADED += ("given.plane.point_sets", "given.images.data.imageset", "autograder.standins_images")
 

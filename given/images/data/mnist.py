@@ -12,7 +12,7 @@ from given.images.data.download import download
 from given.images.data.sources import ASSETS, Source, Split, missing
 
 DIGITS = tuple("0123456789")
-FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat")
+FASHION: tuple[str, ...] = ("T-shirt", "trouser", "pullover", "dress", "coat")
 FASHION += ("sandal", "shirt", "sneaker", "bag", "boot")
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist

