@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autograder import board, harness, report
+from autograder.tasks import all_sections, section
 from given.runtime.submission import PACKAGES, ROOT
 
 MISSED = pytest.StashKey()  # the first task that was not done
@@ -65,8 +66,15 @@ def pytest_load_initial_conftests(early_config, args):
 
 def pytest_configure(config):
     set_course(config)
+    for number, title in all_sections().items():
+        config.addinivalue_line("markers", f"{marker(number)}: Task {number}, {title}")
     if config.getoption("--next"):
         config.option.verbose = min(config.option.verbose, -1)  # no list of files not run
+
+
+def marker(number):
+    """The name of the marker of a section: task1_1 of "1.1"."""
+    return f"task{number.replace('.', '_')}"
 
 
 def set_course(config):
@@ -150,7 +158,7 @@ class GradedItem(pytest.Item):
     def __init__(self, *, test, **kwargs):
         super().__init__(**kwargs)
         self.test = test
-        self.add_marker(f"task{test.task[:-1].replace('.', '_')}")
+        self.add_marker(marker(section(test.task)))
 
     def runtest(self):
         self.result = harness.run(self.test, self.config.getoption("--seed"))

@@ -4,7 +4,7 @@ python -m grading grade SUBMISSION             a folder or zip
 python -m grading grade --all FOLDER           all folders and zips in it
 python -m grading isolation                    what a submission could do on this machine
 python -m grading package student              also gradescope, classroom
-python -m grading stubs                        the students' modules, from solutions/
+python -m grading stubs                        the students' modules and tables of tasks
 python -m grading container                    inside Gradescope's container
 """
 
@@ -85,10 +85,10 @@ def run_package(args):
 
 
 def run_stubs(args):
-    """Write the stubs, or say which are stale."""
-    from grading.release.stubs import write_stubs
+    """Write what is derived from the solutions and the tasks, or say what is stale or missing."""
+    from grading.release import derived
 
-    write_stubs(args.check)
+    derived.check() if args.check else derived.write()
 
 
 def run_container(args):

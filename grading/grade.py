@@ -22,9 +22,9 @@ from autograder.harness import Open, Result, Wrong
 from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT
 from grading import submission
-from grading.isolation.runtime import stubs
 from grading.isolation.sandbox import Sandbox
 from grading.isolation.zygote import Import
+from grading.release.stubs import stubs
 from grading.submission import Unreadable
 
 PICTURES_SECONDS = 120

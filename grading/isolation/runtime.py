@@ -6,7 +6,6 @@ that it can read, knows what is expected.
 """
 
 import ast
-import functools
 import shutil
 import symtable
 from collections.abc import Set
@@ -15,7 +14,6 @@ from pathlib import Path
 from autograder.harness import course_files
 from given.images.data.imageset import decoded_folder, load_dataset
 from given.runtime.submission import PACKAGES, ROOT, TODO_MODULES
-from grading.release.stubs import stub_source
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
 SHARED = ("__init__", "harness", "diagnose", "standins", "standins_images")
@@ -76,13 +74,6 @@ def add_images(folder, dataset):
         shutil.copyfile(file, place / file.name)
     for path in (place.parent, place):
         path.chmod(0o755)
-
-
-@functools.cache
-def stubs():
-    """The stubs of all TODO modules, made from the solutions: {file: text}."""
-    files = [f"{package}/{m}.py" for package, names in TODO_MODULES.items() for m in names]
-    return {f: stub_source((ROOT / "solutions" / f).read_text(encoding="utf-8"), f) for f in files}
 
 
 def probe_sources() -> dict[str, str]:

@@ -5,8 +5,9 @@ or a folder where `out` does not end in .zip, and return its path. What cannot b
 ValueError with one sentence.
 
 A student's package holds the rooms named in STUDENT and nothing else: a new file goes out when it
-lies in one of them. The TODO modules are the stubs of solutions/, whatever is in the
-working tree. Before anything is written, `leaks` compares every file with the solutions.
+lies in one of them. The TODO modules and the tables of tasks are those that
+`python -m grading stubs` would write, whatever is in the working tree. Before anything is written,
+`leaks` compares every file with the solutions.
 """
 
 import ast
@@ -23,7 +24,8 @@ from autograder import settings
 from given.runtime.submission import ROOT
 from grading import late
 from grading.release import gradescope as container
-from grading.release import stubs
+from grading.release.derived import derived_files
+from grading.release.stubs import all_regions
 
 FOLDER = "diffusion-course"  # that a student's zip unpacks to
 EXECUTABLE = ("setup.sh", "run_autograder")
@@ -84,27 +86,28 @@ def gradescope(out):
         raise ValueError(f"Gradescope takes a zip file: give --out a name like {out}.zip.")
     late.check_policy(getattr(settings, "LATE", None), getattr(settings, "ATTEMPTS", None))
     names = {*_names(ROOT, GRADER), *_names(ROOT, STUDENT)}
-    course = {name: _read(ROOT, name) for name in names} | _stubs(ROOT)
+    course = {name: _read(ROOT, name) for name in names} | _derived()
     tree = {f"course/{name}": data for name, data in course.items()}
     top = container.scripts(_text(ROOT, "constraints.txt"))
     return _write(tree | {name: text.encode() for name, text in top.items()}, out)
 
 
-def student_tree(root=ROOT):
+def student_tree():
     """The files of a student's package: {name: bytes}."""
-    tree = {n: _read(root, n) for n in _names(root, STUDENT) if n not in NOT_STUDENT} | _stubs(root)
+    tree = {name: _read(ROOT, name) for name in _names(ROOT, STUDENT) if name not in NOT_STUDENT}
+    tree |= _derived()
     for name in tree:
         if name.endswith(".ipynb"):
             tree[name] = _without_outputs(tree[name])
     made = {
-        "README.md": student_readme(_text(root, "README.md")),
-        "Makefile": student_makefile(_text(root, "Makefile")),
+        "README.md": student_readme(_text(ROOT, "README.md")),
+        "Makefile": student_makefile(_text(ROOT, "Makefile")),
         "pyproject.toml": "".join(
             line
-            for line in _text(root, "pyproject.toml").splitlines(keepends=True)
+            for line in _text(ROOT, "pyproject.toml").splitlines(keepends=True)
             if "tests/project" not in line
         ),
-        "autograder/settings.py": student_settings(_text(root, "autograder/settings.py")),
+        "autograder/settings.py": student_settings(_text(ROOT, "autograder/settings.py")),
     }
     return tree | {name: text.encode() for name, text in made.items()}
 
@@ -125,13 +128,15 @@ def student_readme(text):
     body = "".join(sections[name] for name in README_SECTIONS)
     body = re.sub(r"(?m)^(?:solutions|grading|benchmarks)/.*\n(?: +.*\n)*", "", body)
     body = re.sub(r" and the tests of the course itself.*", "", body)
-    found = NOT_THEIRS.search(start + body)
-    if found:
-        line = (start + body)[: found.start()].count("\n") + 1
-        raise ValueError(
-            f"README.md mentions {found.group()!r} in what students get (line {line} there)."
-        )
     return start + INSTALL + body
+
+
+def check_words(name, text):
+    """Refuse a text for students that speaks of what they do not get."""
+    found = NOT_THEIRS.search(text)
+    if found:
+        line = text[: found.start()].count("\n") + 1
+        raise ValueError(f"{name} mentions {found[0]!r} in what students get (line {line} there).")
 
 
 def student_makefile(text):
@@ -160,7 +165,7 @@ def student_settings(text):
     return "\n".join([SETTINGS_DOC, *rest]) + "\n"
 
 
-def leaks(tree, root=ROOT):
+def leaks(tree):
     """Where a student's package holds lines of a solution or of the hidden settings.
 
     A line counts if it has 25 characters and is no comment, import or string. What a student reads
@@ -168,9 +173,10 @@ def leaks(tree, root=ROOT):
     of a region, as closed forms look alike, but not two; tests/task1 and tests/task2 may share
     lines with hidden tests, which are often made from them.
     """
-    regions = _regions(root)
-    hidden = _lines(HIDDEN.split(_text(root, "autograder/settings.py"))[2])
-    given = {name for name in _names(root, STUDENT) if name.endswith(".py")}
+    regions = _regions()
+    hidden = _lines(HIDDEN.split(_text(ROOT, "autograder/settings.py"))[2])
+    given = {name for name in _names(ROOT, STUDENT) if name.endswith(".py")}
+    given -= {*_derived(), "autograder/settings.py"}
     found = []
     for name, data in sorted(tree.items()):
         lines = _lines(_plain_text(name, data))
@@ -186,6 +192,8 @@ def leaks(tree, root=ROOT):
 
 
 def _checked(tree):
+    for name in (name for name in tree if name.endswith("README.md")):
+        check_words(name, tree[name].decode())
     found = leaks(tree)
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
@@ -193,20 +201,13 @@ def _checked(tree):
     return tree
 
 
-def _regions(root):
-    """{"1.1a of sde_todo/sde.py, line 12": its lines} of all solutions."""
-    regions = {}
-    for path in sorted((root / "solutions").rglob("*.py")):
-        name, lines = path.relative_to(root / "solutions").as_posix(), None
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            begin = stubs.BEGIN.match(line)
-            if begin:
-                lines = regions.setdefault(f"{begin[2]} ({name}, line {number})", [])
-            elif stubs.END.match(line):
-                lines = None
-            elif lines is not None:
-                lines.append(line)
-    return {region: _lines("\n".join(lines)) for region, lines in regions.items()}
+def _regions():
+    """{"1.1a (sde_todo/sde.py, line 12)": the lines that count} of all solutions."""
+    return {
+        f"{region.task} ({name}, line {region.begin})": _lines("\n".join(region.lines))
+        for name, regions in all_regions().items()
+        for region in regions
+    }
 
 
 def _lines(text):
@@ -238,8 +239,8 @@ def _names(root, patterns):
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
-def _stubs(root):
-    return {path.relative_to(root).as_posix(): text.encode() for path, text in stubs.stubs(root)}
+def _derived():
+    return {name: text.encode() for name, text in derived_files().items()}
 
 
 def _read(root, name):

@@ -1,4 +1,4 @@
-"""Make the students' stubs from the solutions: `python -m grading stubs` or `make stubs`.
+"""Make the students' stubs from the solutions.
 
 `solutions/` is the only hand-written copy of a TODO module. A region
 
@@ -13,7 +13,10 @@ becomes, in the student's copy, the hint and
 """
 
 import ast
+import dataclasses
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from given.runtime.submission import ROOT
 
@@ -21,50 +24,73 @@ BEGIN = re.compile(r"( *)# BEGIN SOLUTION (\d+\.\d+[a-z])$")
 END = re.compile(r" *# END SOLUTION$")
 
 
-def stub_source(source, path="source"):
-    """Return the stub of a solution module.
+@dataclasses.dataclass
+class Region:
+    """What a student writes in one place.
+
+    Attributes:
+        task: such as "1.1a".
+        owner: the function around it, as Class.function.
+        indent: the spaces before its first line.
+        begin, end: the numbers of the lines BEGIN SOLUTION and END SOLUTION.
+        lines: what is between them.
+    """
+
+    task: str
+    owner: str
+    indent: str
+    begin: int
+    end: int
+    lines: list[str]
+
+    def stub(self) -> list[str]:
+        """The lines of a student's copy: the task, the hint, and an error."""
+        code = [k for k, line in enumerate(self.lines) if not line.strip().startswith("#")]
+        return [
+            f"{self.indent}# TODO {self.task}: replace the raise below with your code.",
+            *self.lines[: min(code, default=len(self.lines))],
+            f'{self.indent}raise NotImplementedError("TODO {self.task}: {self.owner}")',
+        ]
+
+
+def regions(source: str, path: str | Path = "source") -> list[Region]:
+    """The solution regions of a module, in order.
 
     Args:
-        source: text of the module. path: its name, for messages.
+        source: text of the module.
+        path: its name, for messages.
 
     Raises:
-        ValueError: a region that is not closed, is empty or outside a function.
+        ValueError: a region is not closed, is empty or is outside a function.
     """
-    names = _owners(source)
-    out, region = [], None  # region: indent, task and lines of the open region
-    for number, line in enumerate(source.splitlines(), 1):
-        begin = BEGIN.match(line)
-        if begin and region is None:
-            region = (*begin.groups(), number, [])
-        elif begin:
-            raise ValueError(f"{path}:{number}: a region opens inside the one of line {region[2]}.")
+    owners, lines = _owners(source), source.splitlines()
+    found, begin = [], None
+    for number, line in enumerate(lines, 1):
+        if BEGIN.match(line):
+            if begin is not None:
+                raise ValueError(f"{path}:{number}: a region opens inside the one of line {begin}.")
+            begin = number
         elif END.match(line):
-            if region is None:
+            if begin is None:
                 raise ValueError(f"{path}:{number}: END SOLUTION without a BEGIN.")
-            out += _stub_lines(*region, names.get(region[2]), path)
-            region = None
-        elif region is not None:
-            region[3].append(line)
-        else:
-            out.append(line)
-    if region is not None:
-        raise ValueError(f"{path}:{region[2]}: region {region[1]} is not closed.")
-    return "\n".join(out) + "\n"
+            indent, task = BEGIN.match(lines[begin - 1]).groups()
+            inside = lines[begin : number - 1]
+            if begin not in owners or not any(map(str.strip, inside)):
+                raise ValueError(f"{path}:{begin}: region {task} is empty or outside a function.")
+            found.append(Region(task, owners[begin], indent, begin, number, inside))
+            begin = None
+    if begin is not None:
+        raise ValueError(f"{path}:{begin}: the region is not closed.")
+    return found
 
 
-def _stub_lines(indent, task, number, lines, owner, path):
-    if owner is None or not any(line.strip() for line in lines):
-        raise ValueError(f"{path}:{number}: region {task} is empty or outside a function.")
-    hint = []
-    for line in lines:
-        if not line.strip().startswith("#"):
-            break
-        hint.append(line)
-    return [
-        f"{indent}# TODO {task}: replace the raise below with your code.",
-        *hint,
-        f'{indent}raise NotImplementedError("TODO {task}: {owner}")',
-    ]
+def stub_source(source: str, path: str | Path = "source") -> str:
+    """The stub of a solution module; arguments and errors are those of `regions`."""
+    lines, out, at = source.splitlines(), [], 0
+    for region in regions(source, path):
+        out += lines[at : region.begin - 1] + region.stub()
+        at = region.end
+    return "\n".join(out + lines[at:]) + "\n"
 
 
 def _owners(source):
@@ -85,27 +111,18 @@ def _owners(source):
     return owners
 
 
-def stubs(root=ROOT):
-    """Yield (path of the stub, its text) for every module in `root`/solutions."""
+def solutions(root: Path = ROOT) -> Iterator[tuple[str, str]]:
+    """Yield (name such as sde_todo/sde.py, text) of every module in `root`/solutions."""
     for path in sorted((root / "solutions").rglob("*.py")):
-        relative = path.relative_to(root / "solutions")
-        yield root / relative, stub_source(path.read_text(encoding="utf-8"), relative)
+        name = path.relative_to(root / "solutions").as_posix()
+        yield name, path.read_text(encoding="utf-8")
 
 
-def write_stubs(check=False):
-    """Write the stubs, or with `check` only say which differ.
+def all_regions(root: Path = ROOT) -> dict[str, list[Region]]:
+    """The regions of every module in `root`/solutions, by its name, such as sde_todo/sde.py."""
+    return {name: regions(text, name) for name, text in solutions(root)}
 
-    Raises:
-        ValueError: with `check`, some differ.
-    """
-    stale = [
-        (path, text)
-        for path, text in stubs()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
-    for path, text in stale:
-        if not check:
-            path.write_text(text, encoding="utf-8", newline="\n")
-        print(f"{'differs' if check else 'wrote'}: {path.relative_to(ROOT)}")
-    if check and stale:
-        raise ValueError("The stubs are not those of the solutions; run `make stubs`.")
+
+def stubs(root: Path = ROOT) -> dict[str, str]:
+    """The stub of every module in `root`/solutions, by its name, such as sde_todo/sde.py."""
+    return {name: stub_source(text, name) for name, text in solutions(root)}

@@ -47,4 +47,22 @@ ALTERNATIVES = {
          "steps = len(dt) // len(log_q)\n"
          "        return steps * weighted_mean(per_state, dt) - log_q.sum() / len(log_q)"),
     ],
+    "debiased times by np.interp": [
+        ("loss", "        i = torch.searchsorted(value, target).clamp(1, len(grid) - 1)\n"
+         "        slope = (value[i] - value[i - 1]) / (grid[i] - grid[i - 1])\n"
+         "        t = (grid[i - 1] + (target - value[i - 1]) / slope).clamp(eps, sde.T)\n",
+         "        import numpy as np\n\n"
+         "        t = torch.from_numpy(np.interp(target.numpy(), value.numpy(), grid.numpy()))\n"
+         "        h = 1e-4 * t\n"
+         "        slope = (log_nsr(sde, t + h) - log_nsr(sde, t - h)) / (2 * h)\n"),
+    ],
+    "stable target for every row, by the normal density": [
+        ("loss", "        target = x0.clone()\n        target[far] = logits.softmax(1) @ c\n"
+         "        return target",
+         "        square = torch.cdist((x / alpha).double(), c.double()) ** 2\n"
+         "        density = self.log_weight - square / (2 * (std / alpha).double() ** 2)\n"
+         "        share = (density - density.logsumexp(1, keepdim=True)).exp().to(x)\n"
+         '        mean = torch.einsum("bk,kd->bd", share, c)\n'
+         "        return torch.where(std > self.above * alpha, mean, x0)"),
+    ],
 }  # fmt: skip

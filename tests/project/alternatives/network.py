@@ -22,4 +22,10 @@ ALTERNATIVES = {
         ("network", "return (alpha * prediction - x) / std**2",
          "return -(x - prediction * alpha) / (std * std)"),
     ],
+    "denoiser by the coefficients of the paper": [
+        ("network", "return s**2 * c_in * y + sigma * s * c_in * F",
+         "c_skip, c_out = s**2 / (s**2 + sigma**2), sigma * s / (s**2 + sigma**2).sqrt()\n"
+         "        return c_skip * (x / alpha) + c_out * F"),
+        ("network", "c_in = (sigma**2 + s**2).rsqrt()", "c_in = 1 / torch.sqrt(sigma**2 + s * s)"),
+    ],
 }  # fmt: skip

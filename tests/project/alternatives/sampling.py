@@ -52,4 +52,19 @@ ALTERNATIVES = {
          "            x, k = corrector(sde, after, x, snr=snr), k + 1"),
         ("sampling", here.COUNT, "return x, corrections + evaluations"),
     ],
+    "reverse diffusion by its variance": [
+        ("sampling", "    score = sde.score_fn(sde.T - s, x)\n"
+         "    return (2 - a) * x + b_squared * score + b_squared.sqrt() * torch.randn_like(x), 1",
+         "    backward = x - (a - 1) * x + b_squared * sde.score_fn(sde.T - s, x)\n"
+         "    return torch.normal(backward, b_squared.sqrt().expand_as(x)), 1"),
+    ],
+    "rk45 from time to time": [
+        ("sampling", '    solution = solve_ivp(slope, clock[[0, -1]], start, "RK45", clock, rtol=tol, atol=tol)\n'
+         "    x_traj = torch.from_numpy(solution.y.T.copy()).to(x).reshape(len(clock), *x.shape)\n"
+         "    return x_traj, solution.nfev",
+         "    ends = (clock[0], clock[-1])\n"
+         "    solution = solve_ivp(slope, ends, start, rtol=tol, atol=tol, dense_output=True)\n"
+         "    states = [torch.from_numpy(solution.sol(s)).reshape(x.shape) for s in clock]\n"
+         "    return torch.stack(states).to(x), solution.nfev"),
+    ],
 }  # fmt: skip

@@ -76,4 +76,13 @@ ALTERNATIVES = {
         ("sde", "eps = 2 * (snr * z_norm / score_norm) ** 2",
          "ratio = snr * z_norm / score_norm\n        eps = 2 * ratio * ratio"),
     ],
+    "sub-vp by exponentials": [
+        ("sde", "        beta = self.beta(t)\n"
+         "        return -0.5 * beta * x, torch.sqrt(-beta * torch.expm1(-2 * self.beta_integral(t)))",
+         "        decay = torch.exp(-self.beta_integral(t))\n"
+         "        g_squared = self.beta(t) * (1 - decay) * (1 + decay)\n"
+         "        return x * self.beta(t) / -2, g_squared**0.5"),
+        ("sde", "return torch.exp(-B / 2) * x0, -torch.expm1(-B)",
+         "mean = x0 / torch.exp(0.5 * B)\n        return mean, (1 - torch.exp(-B)).expand_as(x0)"),
+    ],
 }  # fmt: skip

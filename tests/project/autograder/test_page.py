@@ -1,6 +1,10 @@
 """The page with its pictures: on solutions, on mistakes, and on hostile values."""
 
 import html.parser
+import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +13,8 @@ from matplotlib.figure import Figure
 from autograder import harness, page, pictures, report
 from autograder.harness import Result
 from autograder.tasks import all_tasks
+from given.runtime.submission import ROOT
+from grading.isolation import runtime
 from tests.project import trees
 from tests.project.mistakes import ALL as MISTAKES
 
@@ -57,6 +63,37 @@ def test_pictures_of_the_solutions_agree(classes, monkeypatch):
             assert np.isfinite(got).all()
             assert np.abs(got - want).mean() < 0.03 * max(1, np.abs(want).max()), cls
         assert all(not lost and outside <= 0.01 * total for outside, lost, total, *_ in notes), cls
+
+
+ISOLATED = """
+import pickle, sys
+from autograder import harness
+inputs = pickle.load(sys.stdin.buffer)
+found = {c.__name__: c for m in harness.course_modules("pictures") for c in vars(m).values()
+         if isinstance(c, type) and "task" in vars(c)}
+got = {name: harness.run_probe(found[name], own) for name, own in inputs.items()}
+pickle.dump(got, sys.stdout.buffer)
+"""
+
+
+def test_every_picture_of_a_page_comes_out_the_same_in_isolation(classes, tmp_path):
+    runtime.build(tmp_path)
+    inputs = {cls.__name__: cls.inputs(np.random.default_rng(0)) for cls in classes}
+    done = subprocess.run(
+        [sys.executable, "-c", ISOLATED],
+        cwd=tmp_path,
+        env=os.environ | {"COURSE": str(ROOT / "solutions"), "PYTHONPATH": str(tmp_path)},
+        input=pickle.dumps(inputs),
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    there = pickle.loads(done.stdout)
+    assert set(there) == {cls.__name__ for cls in classes} and len(there) > 80
+    for cls in classes:
+        here = harness.run_probe(cls, inputs[cls.__name__])
+        for name in here:
+            np.testing.assert_array_equal(here[name], there[cls.__name__][name], cls.__name__)
 
 
 def test_open_tasks_have_no_picture():

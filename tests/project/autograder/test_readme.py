@@ -1,51 +1,50 @@
-"""The README says what is true: tasks, minutes, points, files."""
+"""The READMEs say what is true: tasks, minutes, points, files."""
 
 import re
 
 import pytest
 
-from autograder import harness
-from autograder.tasks import all_tasks
+from autograder.tasks import PACKAGES, all_tasks
 from given.runtime import check
 from given.runtime.submission import ROOT
+from grading.release import tasks_table
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def points():
-    total = {}
-    for test in harness.graded_tests():
-        total[test.task] = total.get(test.task, 0) + test.points
-    return total
+NAMES = ("README.md", *(f"{package}/README.md" for package in PACKAGES.values()))
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
+LISTS = {part[-1]: TEXTS[f"{package}/README.md"] for part, package in PACKAGES.items()}
 
 
-def test_task_map_lists_every_task_with_its_file_minutes_and_points():
+def test_the_tables_list_every_task_with_its_file_minutes_and_points():
+    points = tasks_table.points()
     for name, task in all_tasks().items():
-        row = re.search(rf"^\| {name} \|.*$", README, re.M)
-        assert row, f"{name} is not in the README"
-        assert f"`{task.file}`" in row[0] and task.title in row[0]
-        assert row[0].endswith(f"| {task.minutes} | {points()[name]} |"), row[0]
-        assert ("optional" in row[0]) == task.optional
+        (row,) = re.findall(rf"^\| {name} \|.*$", LISTS[name[0]], re.M)
+        assert f"`{task.file}`" in row and task.title in row
+        assert row.endswith(f"| {task.minutes} | {points[name]} |"), row
+        assert ("optional" in row) == task.optional
 
 
 def test_points_add_up():
     tasks = all_tasks()
-    for part in ("1.", "2."):
-        own = [p for name, p in points().items() if name.startswith(part)]
-        extra = [
-            p for name, p in points().items() if name.startswith(part) and tasks[name].optional
-        ]
-        assert sum(own) - sum(extra) == 100
-        assert f"up to {sum(extra)} more" in README
+    for part, text in LISTS.items():
+        own = {name: p for name, p in tasks_table.points().items() if name[0] == part}
+        extra = sum(points for name, points in own.items() if tasks[name].optional)
+        assert sum(own.values()) - extra == 100
+        assert "100 points" in text and f"add up\nto {extra} more" in text
 
 
-def test_every_path_of_the_readme_exists():
-    for path in set(
-        re.findall(
-            r"`((?:sde_todo|image_diffusion|solutions|tests|grading|benchmarks|notebooks)/[^` ]*)`",
-            README,
-        )
-    ):
+def test_a_readme_without_its_marks_is_refused(monkeypatch, tmp_path):
+    for package in PACKAGES.values():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "README.md").write_text("# A title\n", encoding="utf-8")
+    monkeypatch.setattr(tasks_table, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match=r"sde_todo/README.md needs one `<!-- BEGIN TASKS -->`"):
+        tasks_table.readmes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_path_of_a_readme_exists(name):
+    rooms = "given|experiments|autograder|sde_todo|image_diffusion|solutions|tests|grading"
+    for path in set(re.findall(rf"`((?:{rooms}|benchmarks|notebooks)/[^` ]*)`", TEXTS[name])):
         assert (ROOT / path).exists(), path
 
 

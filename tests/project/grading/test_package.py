@@ -12,15 +12,9 @@ import pytest
 
 from autograder import classroom
 from autograder.harness import Result
-from autograder.tasks import all_tasks
+from autograder.tasks import PACKAGES, all_tasks
 from given.runtime.submission import ROOT, TODO_MODULES
-from grading.release import package
-
-KNOWN = {  # Python files of the listed folders that do not go out as they are, or not always
-    *(f"{name}/{module}.py" for name, modules in TODO_MODULES.items() for module in modules),
-    "autograder/settings.py",
-    "autograder/classroom.py",
-}
+from grading.release import package, stubs
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +40,12 @@ def run_there(folder, *arguments, **environment):
     )
 
 
-def test_every_module_is_in_the_package_or_known_to_stay():
-    folders = [folder for folder in package.STUDENT if folder not in (".", "notebooks")]
-    here = {path.relative_to(ROOT).as_posix() for f in folders for path in (ROOT / f).glob("*.py")}
-    assert here - KNOWN == {
-        name for name in package._names(package.STUDENT) if name.endswith(".py")
-    }
+def test_every_module_of_a_students_rooms_is_in_the_package_or_known_to_stay(tree):
+    rooms = ("given", "experiments", "autograder", "tests/task1", "tests/task2", *TODO_MODULES)
+    here = {p.relative_to(ROOT).as_posix() for room in rooms for p in (ROOT / room).rglob("*.py")}
+    there = {name for name in tree if name.endswith(".py")}
+    assert here - there == {"autograder/__main__.py", "autograder/classroom.py"}
+    assert there - here == {"tests/__init__.py"}
 
 
 def test_no_answer_and_nothing_of_the_instructor(unpacked):
@@ -73,6 +67,21 @@ def test_the_readme_speaks_to_a_student(unpacked):
     assert not re.search(r"instructor|If you are a reader|solutions/|make demo|make test", text)
     for name in re.findall(r"\]\(([\w/.]+)\)", text):
         assert (unpacked / name).is_file()
+
+
+@pytest.mark.parametrize(("part", "name"), PACKAGES.items())
+def test_the_tasks_are_listed_for_a_student(unpacked, part, name):
+    text = (unpacked / name / "README.md").read_text(encoding="utf-8")
+    own = [
+        task for task in all_tasks() if task[0] == {"sde_todo": "1", "image_diffusion": "2"}[name]
+    ]
+    assert re.findall(r"^\| (\d\.\d[a-z]) \|", text, flags=re.MULTILINE) == own
+    assert "100 points" in text and not re.search(r"instructor|solutions\b", text)
+
+
+def test_a_readme_for_students_speaks_of_what_they_get():
+    with pytest.raises(ValueError, match=r"README.md mentions 'solutions' .* \(line 2 there\)"):
+        package.check_words("README.md", "Fine.\nSee solutions/.\n")
 
 
 def test_the_makefile_has_the_targets_that_work(unpacked):
@@ -110,13 +119,12 @@ def test_a_zip_is_the_same_each_time(tmp_path):
 
 
 def test_stubs_come_from_the_solutions_not_from_the_working_tree(tree):
-    expected = dict(package.stubs.stubs(ROOT))
-    assert tree["sde_todo/sde.py"].decode() == expected[ROOT / "sde_todo/sde.py"]
+    assert tree["sde_todo/sde.py"].decode() == stubs.stubs()["sde_todo/sde.py"]
 
 
 def long_lines(name, task):
     """The lines of a solution that count, by the name of the module and the task."""
-    regions = package._regions(ROOT)
+    regions = package._regions()
     return next(lines for key, lines in regions.items() if key.startswith(f"{task} ({name}"))
 
 
@@ -227,7 +235,7 @@ def test_a_step_writes_its_result(tmp_path, passed):
     output, summary = tmp_path / "output", tmp_path / "summary"
     done = run_there(
         ROOT,
-        *("-m", "autograder.classroom", "1.1a"),
+        *("-m", "autograder", "1.1a"),
         COURSE=str(ROOT / "solutions") if passed else "",
         GITHUB_OUTPUT=str(output),
         GITHUB_STEP_SUMMARY=str(summary),
