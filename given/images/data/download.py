@@ -25,11 +25,13 @@ CHUNK = 2**20
 TIMEOUT = 30  # seconds without an answer
 
 
-def download(url, path, checksum):
+def download(url: str, path: Path | str, checksum: str) -> None:
     """Fetch a file; go on with `<path>.partial` where an earlier try broke off.
 
     Args:
-        url: where it is. path: where it goes. checksum: "sha256:..." or "md5:...".
+        url: where it is.
+        path: where it goes.
+        checksum: "sha256:..." or "md5:...".
 
     Raises:
         ConnectionError: the host cannot be reached or stopped early; what came is kept.
@@ -85,7 +87,7 @@ def _copy(reply, file, have, left):
     return came
 
 
-def file_hash(path, algorithm):
+def file_hash(path: Path | str, algorithm: str) -> str:
     """The hash of a file as hexadecimal digits; algorithm: "sha256" or "md5"."""
     digest = hashlib.new(algorithm, usedforsecurity=False)  # md5 is all that some authors give
     with open(path, "rb") as file:
@@ -94,7 +96,7 @@ def file_hash(path, algorithm):
     return digest.hexdigest()
 
 
-def check_hash(path, checksum):
+def check_hash(path: Path | str, checksum: str) -> None:
     """Raise a ValueError that names the file unless its hash is the expected "sha256:..."."""
     algorithm, expected = checksum.split(":")
     found = file_hash(path, algorithm)
@@ -107,19 +109,20 @@ def check_hash(path, checksum):
 
 @dataclass(frozen=True)
 class Member:
-    """A file or folder in an archive; `open()` gives its bytes as a stream."""
+    """A file or folder in an archive; `open()` returns its bytes as a stream."""
 
     name: str
     kind: str  # "file", "folder", or "link", devices included
     open: Callable
 
 
-def unpack(archive, folder, inner="."):
+def unpack(archive: Path | str, folder: Path | str, inner: str = ".") -> None:
     """Unpack a zip or tar archive into a new folder that appears when it is whole.
 
     Args:
-        archive: the file. folder: must not exist yet. inner: the folder of the archive that
-            becomes `folder`; what lies beside it is dropped.
+        archive: the file.
+        folder: must not exist yet.
+        inner: the folder of the archive that becomes `folder`; what lies beside it is dropped.
 
     Raises:
         ValueError: the archive is damaged, has no such inner folder, or holds a link or a path that

@@ -8,13 +8,14 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from given.images.data.imageset import DATASETS, decoded_folder, load_dataset
+from given.images.data.imageset import DATASETS, ImageSet, decoded_folder, load_dataset
 from given.images.data.sources import DATA_ROOT, MissingSetError
 from given.runtime.cli import whole
 from given.runtime.submission import ROOT
@@ -22,7 +23,9 @@ from given.runtime.submission import ROOT
 RESULTS = ROOT / "results" / "eval"
 
 
-def fetch_and_load(name, split, resolution=None, data_root=DATA_ROOT):
+def fetch_and_load(
+    name: str, split: str, resolution: int | None = None, data_root: Path = DATA_ROOT
+) -> ImageSet:
     """load_dataset, but a set that is not here is downloaded.
 
     Raises:
@@ -33,6 +36,8 @@ def fetch_and_load(name, split, resolution=None, data_root=DATA_ROOT):
         return load_dataset(name, split, resolution, data_root)
     except MissingSetError as error:
         source = DATASETS[name]
+        if source.fetch is None:
+            raise
         print(f"{error.args[0].partition(';')[0]}. Fetching it.", flush=True)
     try:
         source.fetch(data_root)
@@ -42,12 +47,14 @@ def fetch_and_load(name, split, resolution=None, data_root=DATA_ROOT):
     return load_dataset(name, split, resolution, data_root)
 
 
-def build_eval_folder(images, folder, limit=None):
+def build_eval_folder(images: ImageSet, folder: Path | str, limit: int | None = None) -> bool:
     """Write images as PNG files, a sub-folder for each class; a folder that is complete is kept.
 
     Args:
-        images: an ImageSet. folder: appears when it is whole. limit: how many images, as equally
-            many of each class as there are, the first ones; all by default.
+        images: an ImageSet.
+        folder: appears when it is whole.
+        limit: how many images, as equally many of each class as there are, the first ones; all by
+            default.
 
     Returns:
         True where the folder was written, False where it was there already.
@@ -75,7 +82,7 @@ def build_eval_folder(images, folder, limit=None):
     return True
 
 
-def first_of_classes(labels, limit=None):
+def first_of_classes(labels: np.ndarray, limit: int | None = None) -> np.ndarray:
     """Indices of the first `limit` images when the classes take turns, in ascending order."""
     if limit is None:
         return np.arange(len(labels))
@@ -102,7 +109,9 @@ def _expect_files(folder, names):
         )
 
 
-def default_folder(name, resolution, limit=None, data_root=DATA_ROOT):
+def default_folder(
+    name: str, resolution: int, limit: int | None = None, data_root: Path = DATA_ROOT
+) -> Path:
     """results/eval/<set>_<resolution>, with the limit where there is one.
 
     <set> has a hash added for a user's own image folder, as its decoded files have.
@@ -111,7 +120,7 @@ def default_folder(name, resolution, limit=None, data_root=DATA_ROOT):
     return RESULTS / "_".join(map(str, parts))
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Fetch an image set and write its test images as PNG files."
     )
@@ -123,7 +132,7 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command `python image_diffusion/dataset.py`; an error is one line and exit status 1."""
     options = parse_arguments(arguments)
     name, root = options.dataset, options.data_root.expanduser()

@@ -4,6 +4,7 @@ Files come gray, coloured, transparent or with 16 bits; networks want uint8 arra
 Here every file becomes 8-bit RGB or gray, and a file that cannot be read is named.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MODES = {1: "L", 3: "RGB"}
 
 
-def square(image, resolution):
+def square(image: Image.Image | np.ndarray, resolution: int) -> np.ndarray:
     """Cut an image to its central square and resize it by Pillow's antialiased bicubic filter.
 
     Args:
-        image: a PIL image or an (H, W) or (H, W, C) uint8 array. resolution: pixels a side.
+        image: a PIL image or an (H, W) or (H, W, C) uint8 array.
+        resolution: pixels a side.
 
     Returns:
         (resolution, resolution, C) uint8 array.
@@ -35,13 +37,13 @@ def square(image, resolution):
     return np.asarray(image).reshape(resolution, resolution, -1)
 
 
-def read_image(path, channels=3):
+def read_image(path: Path | str, channels: int = 3) -> Image.Image:
     """Read one image file.
 
     Args:
-        path: the file. channels: 3 for RGB, 1 for gray; other modes are converted. Transparency
-            is dropped, 16 bits are scaled to 8, and a photograph is turned the way its camera
-            noted.
+        path: the file.
+        channels: 3 for RGB, 1 for gray; other modes are converted. Transparency is dropped, 16 bits
+            are scaled to 8, and a photograph is turned the way its camera noted.
 
     Returns:
         a PIL image of mode RGB or L.
@@ -60,7 +62,7 @@ def read_image(path, channels=3):
         ) from error
 
 
-def list_images(folder):
+def list_images(folder: Path | str) -> list[Path]:
     """The image files in a folder and its sub-folders, in the order of their names.
 
     Args:
@@ -75,28 +77,28 @@ def list_images(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder.")
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    files = sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     if not files:
         raise ValueError(f"{folder} holds no images ({', '.join(SUFFIXES)}).")
     return files
 
 
-def class_folders(folder):
-    """The names of the classes in a folder: its sub-folders, in the order of their names."""
+def class_folders(folder: Path | str) -> tuple[str, ...]:
+    """The classes of a folder: the names of its sub-folders, sorted, without hidden ones."""
     inside = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
     return tuple(name for name in inside if not name.startswith("."))
 
 
-def read_folder(folder):
+def read_folder(folder: Path | str) -> tuple[np.ndarray, Iterator[Image.Image], tuple[str, ...]]:
     """Read a folder with one sub-folder of image files for each class.
 
     Args:
         folder: holds cat/*.jpg, dog/*.png and so on.
 
     Returns:
-        labels (N,) int64 from 0, an iterator over the N images as RGB PIL images, which reads each
-        file when its turn comes, and the names of the classes.
+        labels (N,) int64 from 0, an iterator over the N images as RGB PIL images that reads each
+        file when it is needed, and the names of the classes.
 
     Raises:
         NotADirectoryError, ValueError: no such folder, no classes in it, or a class without images.
@@ -124,11 +126,15 @@ def _eight_bits(image):
     return Image.fromarray(np.round(values / 257).astype(np.uint8))  # 65535 / 255 = 257
 
 
-def save_images(images, folder, names=None, first=0):
+def save_images(
+    images: np.ndarray, folder: Path | str, names: Sequence[str] | None = None, first: int = 0
+) -> None:
     """Save (N, H, W, C) uint8 images as 00000.png and on.
 
     Args:
-        images: the array. folder: made where missing. names: (N,) of the subfolders, or None.
+        images: the array.
+        folder: made where missing.
+        names: (N,) of the subfolders, or None.
         first: number of the first one.
     """
     for i, image in enumerate(images, first):
@@ -136,14 +142,18 @@ def save_images(images, folder, names=None, first=0):
         save_png(image, place / f"{i:05d}.png")
 
 
-def save_png(image, path):
-    """Save an (H, W, C) uint8 image, whole or not at all."""
+def save_png(image: np.ndarray, path: Path | str) -> None:
+    """Save an (H, W, C) uint8 image as PNG, whole or not at all."""
     with atomic_write(path) as file:
         Image.fromarray(image.squeeze()).save(file, "png")
 
 
-def image_grid(images, columns):
-    """Lay (N, H, W, C) images out in rows on a white ground, a pixel between two.
+def image_grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Lay images out in rows on white, one pixel apart.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        columns: images in a row.
 
     Returns:
         (rows (H + 1) + 1, columns (W + 1) + 1, C) uint8 array.
@@ -157,7 +167,14 @@ def image_grid(images, columns):
     return grid
 
 
-def save_grid(images, path, columns=10, scale=2):
-    """Save a grid of images as one PNG, every pixel `scale` pixels wide."""
+def save_grid(images: np.ndarray, path: Path | str, columns: int = 10, scale: int = 2) -> None:
+    """Save a grid of images as one PNG.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        path: of the PNG file.
+        columns: images in a row.
+        scale: pixels of the file a side of an image's pixel.
+    """
     grid = image_grid(images, columns)
     save_png(grid.repeat(scale, axis=0).repeat(scale, axis=1), path)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from given.images.data.image_files import list_images, square
@@ -38,9 +39,13 @@ DATASETS = MNIST_SETS | PHOTO_SETS
 class ImageSet:
     """One split of a set at one resolution.
 
-    images: (N, H, W, C) uint8, memory-mapped. labels: (N,) int64 from 0; the networks count
-    classes from 1, because 0 is their null class. classes: their names. flip: whether an image
-    stays one of the set when mirrored.
+    Attributes:
+        name: of the set.
+        split: "train" or "test".
+        images: (N, H, W, C) uint8, memory-mapped.
+        labels: (N,) int64 from 0; networks count classes from 1, because 0 is their null class.
+        classes: names of the classes.
+        flip: whether a mirrored image could be one of the set.
     """
 
     name: str
@@ -50,31 +55,38 @@ class ImageSet:
     classes: tuple[str, ...]
     flip: bool
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def fingerprint(self):
-        """A number that other images or labels would hardly have; it looks at 1,000 or so."""
+    def fingerprint(self) -> int:
+        """A checksum of the labels and of about 1,000 of the images."""
         some = np.ascontiguousarray(self.images[:: len(self) // 1000 + 1])
-        return zlib.crc32(some, zlib.crc32(np.ascontiguousarray(self.labels)))
+        return zlib.crc32(some.data, zlib.crc32(np.ascontiguousarray(self.labels).data))
 
 
-def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_ROOT):
+def load_dataset(
+    name: str = "fashion",
+    split: str = "train",
+    resolution: int | None = None,
+    data_root: Path | str = DATA_ROOT,
+) -> ImageSet:
     """Open one split of a set; decode it first where that has not been done yet.
 
     Args:
-        name: one of DATASETS. split: "train" or "test".
-        resolution: pixels a side; the set's own by default. Images are cut to their central
-            square and resized by Pillow's bicubic filter with antialiasing.
-        data_root: the folder that holds or takes the sets; for "afhq" also any folder with
-            train/ and val/ that hold a sub-folder of images for each class.
+        name: one of DATASETS.
+        split: "train" or "test".
+        resolution: pixels a side; the set's own by default. Images are cut to their central square
+            and resized by Pillow's bicubic filter with antialiasing.
+        data_root: the folder that holds or takes the sets; for "afhq" also any folder with train/
+            and val/ that hold a sub-folder of images for each class.
 
     Returns:
         an ImageSet.
 
     Raises:
         ValueError: no such set, split or resolution, or a damaged file; names it.
-        FileNotFoundError: the set is not here; says what gets it. OSError: no place to decode to.
+        FileNotFoundError: the set is not here; says what gets it.
+        OSError: no space to decode to.
     """
     if name not in DATASETS:
         raise ValueError(f"Unknown data set {name!r}. Known: {', '.join(DATASETS)}.")
@@ -92,8 +104,8 @@ def load_dataset(name="fashion", split="train", resolution=None, data_root=DATA_
     return ImageSet(name, split, *_open(file), source.flip)
 
 
-def decoded_folder(name, data_root=DATA_ROOT):
-    """Where the decoded files of a set lie, `<split>_<resolution>.npy`.
+def decoded_folder(name: str, data_root: Path | str = DATA_ROOT) -> Path:
+    """The folder of a set's decoded files, `<split>_<resolution>.npy`.
 
     That is `data_root/<name>`. A user's own image folder, and a data root that cannot be written
     to and holds no decoded files yet, stay as they are: their decoded files lie below DATA_ROOT, in
@@ -112,8 +124,16 @@ def decoded_folder(name, data_root=DATA_ROOT):
     return data_root / name
 
 
-def choose(dataset, num, seed=0):
-    """Indices (num,) of different images of an ImageSet, drawn at random.
+def choose(dataset: ImageSet, num: int, seed: int = 0) -> np.ndarray:
+    """Draw different images of a set at random.
+
+    Args:
+        dataset: an ImageSet.
+        num: how many images.
+        seed: of the draw.
+
+    Returns:
+        (num,) indices.
 
     Raises:
         ValueError: fewer than one is wanted, or more than there are.
@@ -123,14 +143,14 @@ def choose(dataset, num, seed=0):
     return np.random.default_rng(seed).choice(len(dataset), num, replace=False)
 
 
-def to_tensor(images):
+def to_tensor(images: np.ndarray | Tensor) -> Tensor:
     """uint8 images (B, H, W, C) as float32 in [-1, 1], (B, C, H, W)."""
     if isinstance(images, np.ndarray):
         images = torch.from_numpy(np.array(images))  # a copy: memory-mapped ones are read-only
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def to_uint8(x):
+def to_uint8(x: Tensor) -> np.ndarray:
     """Images (B, C, H, W) in [-1, 1] as a uint8 array (B, H, W, C), rounded to the nearest."""
     x = (x.detach().clamp(-1, 1) + 1) * 127.5
     return x.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
@@ -144,9 +164,12 @@ class Loader:
     set lives on the device; of a large one, the next batch is read while the network works.
 
     Args:
-        dataset: an ImageSet. batch_size: images a step, over all processes.
-        seed: of the order and the flips. device: where the batches go.
-        rank, world_size: this process takes the rank-th part of every batch.
+        dataset: an ImageSet.
+        batch_size: images a step, over all processes.
+        seed: of the order and the flips.
+        device: where the batches go.
+        rank: this process takes the rank-th part of every batch.
+        world_size: this process takes the rank-th part of every batch.
 
     Raises:
         ValueError: the set is too small for a batch, or a batch cannot be shared.
@@ -154,20 +177,35 @@ class Loader:
 
     ON_DEVICE = 2**30  # bytes of images that may stay in the accelerator's memory
 
-    def __init__(self, dataset, batch_size, seed=0, device="cpu", rank=0, world_size=1):
+    def __init__(
+        self,
+        dataset: ImageSet,
+        batch_size: int,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         _check_parts(batch_size, len(dataset), rank, world_size)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.steps_per_epoch = len(dataset) // batch_size
         self.reader = ThreadPoolExecutor(1)
-        self.ahead = (None, None)  # number of a step and its batch, on its way
+        self.ahead: tuple = (None, None)  # number of a step and its batch, on its way
         self.permutation = functools.lru_cache(2)(self._permutation)
         self.resident = None
         if dataset.images.nbytes <= self.ON_DEVICE:  # then the file may change or go
             self.resident = torch.from_numpy(np.array(dataset.images)).to(self.device)
 
-    def batch(self, step):
-        """The batch of one step: x0 (B, C, H, W) in [-1, 1] and class labels (B,) from 1."""
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of one step.
+
+        Args:
+            step: number of the step, from 0.
+
+        Returns:
+            x0 (B, C, H, W) in [-1, 1] and class labels (B,) from 1.
+        """
         ahead, future = self.ahead
         batch = future.result() if ahead == step else self._read(step)
         self.ahead = (step + 1, self.reader.submit(self._read, step + 1))
@@ -225,7 +263,7 @@ def _labels_file(images_file):
     return images_file.with_name(f"{images_file.stem}_labels.npz")
 
 
-def _open(file):
+def _open(file: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """The memory-mapped images, labels and class names of a decoded split."""
     labels_file = _labels_file(file)
     try:

@@ -17,12 +17,12 @@ TRAIN_PER_CLASS = 1200
 TEST_PER_CLASS = 400
 
 
-def first_of_each(labels, count):
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
     """Indices of the first `count` members of every class, class after class: packs smaller."""
     return np.concatenate([np.flatnonzero(labels == k)[:count] for k in np.unique(labels)])
 
 
-def main():
+def main() -> None:
     """Command line."""
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     arrays = {}

@@ -50,7 +50,7 @@ def _read_colour(root, split):
     return Split(gray.labels, images, FASHION)
 
 
-def read_idx(path):
+def read_idx(path: Path | str) -> np.ndarray:
     """Read an array of bytes in MNIST's format, packed by gzip or not; ValueError names the file.
 
     Source: the format's description at the MNIST database, LeCun et al. 1998.

@@ -132,7 +132,7 @@ def _fetch_celeba(root):
             raise ConnectionError(f"CelebA's {name} could not be fetched ({reason}).") from error
 
 
-def image_folder(root):
+def image_folder(root: Path | str) -> Path | None:
     """The folder with train/ and val/ or test/: root itself or AFHQ's place in it; or None."""
     root = Path(root)
     for folder in (root, root / "afhq", root / "afhq" / "afhq"):

@@ -4,7 +4,7 @@ A Source knows how to read a set from the places where it may lie, and how to fe
 never fetches: only the command `python image_diffusion/dataset.py` does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,6 @@ import numpy as np
 from given.runtime.submission import ROOT
 
 ASSETS = ROOT / "given" / "images" / "assets"
-
-
 DATA_ROOT = ROOT / "data"
 
 
@@ -24,7 +22,13 @@ class MissingSetError(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Split:
-    """One split as its source gives it: labels (N,) from 0, the N images in turn, class names."""
+    """One split as its source gives it.
+
+    Attributes:
+        labels: (N,) from 0.
+        images: the N images, one at a time.
+        classes: names of the classes.
+    """
 
     labels: np.ndarray
     images: Iterable
@@ -33,10 +37,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Source:
-    """A set: its own resolution, whether mirrored images belong to it, and how to come by it.
+    """Where a set comes from.
 
-    `read(root, split)` returns a Split or raises MissingSetError. `fetch(root)` downloads the set
-    below root. `otherwise` says what else a user can do.
+    Attributes:
+        resolution: the set's own, pixels a side.
+        flip: whether mirrored images could be of the set.
+        read: read(root, split) returns a Split or raises MissingSetError.
+        fetch: fetch(root) downloads the set below root; None where no command can.
+        otherwise: what else a user can do.
     """
 
     resolution: int
@@ -46,7 +54,7 @@ class Source:
     otherwise: str = ""
 
 
-def missing(name, root, places):
+def missing(name: str, root: Path | str, places: Sequence[Path]) -> MissingSetError:
     """The error for a set that is in none of the places."""
     option = "" if Path(root) == DATA_ROOT else f' --data_root "{root}"'
     return MissingSetError(
