@@ -1,4 +1,4 @@
-"""Given: the pictures of bridges, in the style of `plot.py`.
+"""Given: the pictures of bridges, in the style of `plane/figures.py`.
 
 In all of them orange is the source p0 and blue the target p1, whichever way a chain runs. `states`
 are a dict of "forward" and "backward", (N + 1, n, 2) each, every direction in its own clock: the
@@ -6,13 +6,19 @@ forward chain starts at the source, the backward one at the target.
 """
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
+from given.bridges.truth import GaussianBridge
 from given.plane.figures import (
     axis_limit,
     panel_grid,
@@ -27,12 +33,19 @@ PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # times of `marginals`, in the forward cloc
 FRAMES, FRAME_MS, HOLD_MS, PIXELS = 40, 90, 2000, 700
 
 
-def figures(states, history, floor, config, times=None):
+def figures(
+    states: dict[str, Tensor],
+    history: list[dict[str, float]],
+    floor: dict[str, float],
+    config: dict[str, Any],
+    times: np.ndarray | None = None,
+) -> dict[str, Figure]:
     """The pictures of a finished run: a dict from name to Figure.
 
     Args:
-        history: list of {"round": r, "forward": EMD, "backward": EMD}. floor: the EMD of two real
-            sets, by direction. config: has "prior", "dataset", "method".
+        history: list of {"round": r, "forward": EMD, "backward": EMD}.
+        floor: the EMD of two real sets, by direction.
+        config: has "prior", "dataset", "method".
         times: (N + 1,) of the forward states, 0 to 1; even by default.
     """
     source, target = config["prior"], config["dataset"]
@@ -45,7 +58,7 @@ def figures(states, history, floor, config, times=None):
     }
 
 
-def pairs(states):
+def pairs(states: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
     """Where each direction starts and ends: dict from title to (x0, x1), (n, 2) each."""
     return {
         "forward: source to its ends": (states["forward"][0], states["forward"][-1]),
@@ -54,7 +67,9 @@ def pairs(states):
 
 
 @styled
-def plot_marginals(states, s=None, title=None, n=1500):
+def plot_marginals(
+    states: dict[str, Tensor], s: np.ndarray | None = None, title: str | None = None, n: int = 1500
+) -> Figure:
     """Both directions at five times of the forward clock; a column is one time.
 
     Args:
@@ -77,7 +92,10 @@ def plot_marginals(states, s=None, title=None, n=1500):
 
 
 @styled
-def plot_lines(pairs, title="Which points belong together (colour: where the source point lies)"):
+def plot_lines(
+    pairs: dict[str, tuple[Tensor, Tensor]],
+    title: str = "Which points belong together (colour: where the source point lies)",
+) -> Figure:
     """Lines between paired points, about 150 in each panel.
 
     Args:
@@ -98,7 +116,11 @@ def plot_lines(pairs, title="Which points belong together (colour: where the sou
 
 
 @styled
-def plot_rounds(history, floor, title="EMD to real points falls towards the floor"):
+def plot_rounds(
+    history: list[dict[str, float]],
+    floor: dict[str, float],
+    title: str = "EMD to real points falls towards the floor",
+) -> Figure:
     """EMD after every round; dotted, in the same colour: that of two real sets."""
     figure, ax = panels(1, 1, title, height=3.2)
     style = {"forward": (BLUE, "o"), "backward": (ORANGE, "s")}
@@ -116,12 +138,18 @@ def plot_rounds(history, floor, title="EMD to real points falls towards the floo
 
 
 @styled
-def compare(states_by_method, notes, target, title="The ends that each method reaches"):
+def compare(
+    states_by_method: dict[str, dict[str, Tensor]],
+    notes: dict[str, dict[str, str]],
+    target: dict[str, Tensor],
+    title: str = "The ends that each method reaches",
+) -> Figure:
     """Methods side by side: in the upper row they carry the source over, in the lower the target.
 
     Args:
-        states_by_method: dict from name to states. notes: dict from name to a short text for
-            "forward" and "backward", such as "EMD .21 (1.3 x floor)", set above each panel.
+        states_by_method: dict from name to states.
+        notes: dict from name to a short text for "forward" and "backward", such as "EMD .21 (1.3 x
+            floor)", set above each panel.
         target: real points where each direction should end, "forward" and "backward"; the first
             column.
     """
@@ -141,11 +169,17 @@ def compare(states_by_method, notes, target, title="The ends that each method re
 
 
 @styled
-def plot_plans(rounds, exact, shown=(1, 2, 5), title="The plan, round after round"):
+def plot_plans(
+    rounds: list[dict[str, np.ndarray]],
+    exact: GaussianBridge,
+    shown: Sequence[int] = (1, 2, 5),
+    title: str = "The plan, round after round",
+) -> Figure:
     """Gaussian plans of two numbers (X_0, X_1) as ellipses of one deviation.
 
     Args:
-        rounds: of `bridge_truth.population`, in one dimension. exact: a `GaussianBridge`.
+        rounds: of `truth.population`, in one dimension.
+        exact: a `GaussianBridge`.
         shown: numbers of rounds.
     """
     figure, axes = panel_grid(1, 2, title)
@@ -157,7 +191,7 @@ def plot_plans(rounds, exact, shown=(1, 2, 5), title="The plan, round after roun
             S = [S0, S1]
             S[end] = float(rounds[r - 1][key][0, 0])
             coupling = float(rounds[r - 1][f"coupling_{name}"][0, 0])
-            ax.plot(*_ellipse(*S, coupling), "--", color=colour, label=f"round {r}")
+            ax.plot(*_ellipse(S[0], S[1], coupling), "--", color=colour, label=f"round {r}")
         reach = 1.2 * max(S0, S1) ** 0.5
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
         ax.set(xlabel="$X_0$", ylabel="$X_1$")
@@ -166,8 +200,10 @@ def plot_plans(rounds, exact, shown=(1, 2, 5), title="The plan, round after roun
 
 
 @styled
-def plot_steps(shares, title="How far towards the end each step goes"):
-    """Shares of the way, by the number of the step. shares: dict from name to (N,)."""
+def plot_steps(
+    shares: dict[str, Tensor], title: str = "How far towards the end each step goes"
+) -> Figure:
+    """Shares of the way (N,) by the number of the step, for each name."""
     figure, ax = panels(1, 1, title, height=2.8)
     for (name, y), mark in zip(shares.items(), "osD", strict=False):
         ax.plot(to_numpy(y), marker=mark, markersize=4.5, label=name)
@@ -177,7 +213,12 @@ def plot_steps(shares, title="How far towards the end each step goes"):
 
 
 @styled
-def animate(states, path, config, times=None):
+def animate(
+    states: dict[str, Tensor],
+    path: Path | str,
+    config: dict[str, Any],
+    times: np.ndarray | None = None,
+) -> Figure:
     """Write a GIF of both directions side by side, whole or not at all.
 
     Frames are even in time; between two states a point is drawn on the straight line.
@@ -206,7 +247,7 @@ def animate(states, path, config, times=None):
     return figure
 
 
-def gif(frames):
+def gif(frames: list[Image.Image]) -> bytes:
     """Frames (PIL images) as the bytes of a GIF that holds on the last one, then begins again."""
     buffer, durations = io.BytesIO(), [FRAME_MS] * (len(frames) - 1) + [HOLD_MS]
     later = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0}

@@ -1,5 +1,7 @@
 """Given: velocities (s, x) -> (B, C, H, W) of bridges between images."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from given.images.load import build_network
@@ -16,7 +18,7 @@ class VelocityUNet(nn.Module):
             mirrors its backward network: both directions can then start from one flow.
     """
 
-    def __init__(self, config, mirrored=False):
+    def __init__(self, config: dict[str, Any], mirrored: bool = False) -> None:
         super().__init__()
         self.net, self.mirrored = build_network(config), mirrored
 
@@ -40,7 +42,7 @@ class VelocityFromNoise(nn.Module):
         smallest: s is kept this far from 0 and 1.
     """
 
-    def __init__(self, network, mirrored=False, smallest=0.01):
+    def __init__(self, network: nn.Module, mirrored: bool = False, smallest: float = 0.01) -> None:
         super().__init__()
         self.net, self.mirrored, self.smallest = network, mirrored, smallest
 

@@ -6,8 +6,12 @@ between two Gaussians (`GaussianBridge`) and for a target made to fit (`MixtureP
 says what each method would reach with perfect fits.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 METHODS = ("dsb", "sdsb", "tr", "fr")
 WIDTHS = {0.1: 0.01, 1.0: 1 / 16, 10.0: 0.01}  # eps -> s, component variance of v in MixturePair
@@ -20,10 +24,16 @@ class GaussianBridge:
         D = (4 S0^1/2 S1 S0^1/2 + sigma^4 I)^1/2
 
     Args:
-        m0, m1: (D,). S0, S1: (D, D), positive definite. sigma: of the reference, a number.
+        m0: (D,).
+        m1: (D,).
+        S0: (D, D), positive definite.
+        S1: (D, D), positive definite.
+        sigma: of the reference, a number.
     """
 
-    def __init__(self, m0, S0, m1, S1, sigma=1.0):
+    def __init__(
+        self, m0: ArrayLike, S0: ArrayLike, m1: ArrayLike, S1: ArrayLike, sigma: float = 1.0
+    ) -> None:
         self.m0, self.S0, self.m1, self.S1 = (_double(v) for v in (m0, S0, m1, S1))
         self.sigma, self.eye = float(sigma), torch.eye(len(self.m0), dtype=torch.float64)
         for name, S in (("S0", self.S0), ("S1", self.S1)):
@@ -33,7 +43,7 @@ class GaussianBridge:
         D = _root(4 * root @ self.S1 @ root + self.sigma**4 * self.eye)
         self.C = 0.5 * (root @ D @ torch.linalg.inv(root) - self.sigma**2 * self.eye)
 
-    def marginal(self, t):
+    def marginal(self, t: float | Tensor) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of X_t; with t of shape (B,), (B, D) and (B, D, D).
 
         S_t = (1-t)^2 S0 + t^2 S1 + t (1-t) (C + C' + sigma^2 I)
@@ -43,7 +53,7 @@ class GaussianBridge:
         middle = self.C + self.C.T + self.sigma**2 * self.eye
         return mean, (1 - t) ** 2 * self.S0 + t**2 * self.S1 + t * (1 - t) * middle
 
-    def drift(self, t, x, direction="forward"):
+    def drift(self, t: float | Tensor, x: Tensor, direction: str = "forward") -> Tensor:
         """Drift of the bridge at x (B, D); t, a number in [0, 1] or (B,), is time from p0 to p1.
 
             forward   (E[X_1 | X_t = x] - x) / (1-t)    for dX = drift dt + sigma dW
@@ -61,7 +71,7 @@ class GaussianBridge:
         off = (_double(x) - mean)[..., None]
         return (sign * (self.m1 - self.m0) + (gain @ off)[..., 0]).to(x)
 
-    def sample_pairs(self, n, seed=0):
+    def sample_pairs(self, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Draw n pairs from the plan: x0 and x1, float32 (n, D) each."""
         z = _normal(_generator(seed), n, 2 * len(self.m0))
         joint = torch.cat([torch.cat([self.S0, self.C], 1), torch.cat([self.C.T, self.S1], 1)])
@@ -69,7 +79,14 @@ class GaussianBridge:
         return (self.m0 + x0).float(), (self.m1 + x1).float()
 
 
-def population(method, S0, S1, gammas, rounds, published=False):
+def population(
+    method: str,
+    S0: ArrayLike,
+    S1: ArrayLike,
+    gammas: ArrayLike,
+    rounds: int,
+    published: bool = False,
+) -> list[dict[str, np.ndarray]]:
     """Iterative proportional fitting with perfect linear fits, for p0 = N(0, S0), p1 = N(0, S1).
 
     The chains are x_{k+1} = F_k x_k + sqrt(2 gamma_k) z from p0, and x_k = B_k x_{k+1} + sqrt(2
@@ -78,7 +95,10 @@ def population(method, S0, S1, gammas, rounds, published=False):
 
     Args:
         method: "dsb", "sdsb" (simplified), "tr" or "fr" (terminal or flow reparameterisation).
-        S0, S1: (D, D). gammas: (N,), so that sigma^2 = 2 sum gammas. rounds: number of them.
+        S0: (D, D).
+        S1: (D, D).
+        gammas: (N,), so that sigma^2 = 2 sum gammas.
+        rounds: number of them.
         published: of tr and fr, the rule of the public code, which takes all gammas for equal.
 
     Returns:
@@ -138,7 +158,7 @@ def _fit(method, maps, S, gammas, published):
     return np.stack(fitted[::-1])
 
 
-def relative_error(got, want):
+def relative_error(got: ArrayLike, want: ArrayLike) -> float:
     """|got - want| / |want|, Frobenius norms."""
     got, want = np.asarray(got), np.asarray(want)
     return float(np.linalg.norm(got - want) / np.linalg.norm(want))
@@ -156,33 +176,36 @@ class MixturePair:
     package. These pairs are ours: the mu_k are uniform on a sphere of radius 5.
 
     Args:
-        eps: 0.1, 1 or 10; another one needs s. D: dimension. seed: of mu. s: variance in v.
+        eps: 0.1, 1 or 10; another one needs s.
+        D: dimension.
+        seed: of mu.
+        s: variance in v.
     """
 
-    def __init__(self, eps, D=2, seed=0, s=None):
+    def __init__(self, eps: float, D: int = 2, seed: int = 0, s: float | None = None) -> None:
         if s is None and eps not in WIDTHS:
             raise ValueError(f"eps = {eps} has no width s of its own; pass s, or eps 0.1, 1 or 10.")
         self.eps, self.s, self.D = float(eps), float(WIDTHS[eps] if s is None else s), D
         self.V = 1 / (1 / self.eps + 1 / self.s)
         self.mu = 5 * torch.nn.functional.normalize(_normal(_generator(seed), 5, D))  # (K, D)
 
-    def sample_source(self, n, seed=0):
+    def sample_source(self, n: int, seed: int = 0) -> Tensor:
         """Draw n points of p0, float32 (n, D)."""
         return _normal(_generator(seed, 1), n, self.D).float()
 
-    def sample_target(self, n, seed=0):
+    def sample_target(self, n: int, seed: int = 0) -> Tensor:
         """Draw n points of p1, float32 (n, D), independent of `sample_source` with any seed."""
         # Hence the streams: drawn from the same x, equal seeds would hand the plan to the solver.
         return self.sample_given(_normal(_generator(seed, 2), n, self.D), 1, seed)[:, 0]
 
-    def sample_given(self, x, n, seed=0):
+    def sample_given(self, x: Tensor, n: int, seed: int = 0) -> Tensor:
         """Draw n points of pi(y | x) for each x (B, D), float32 (B, n, D)."""
         generator, (weights, means) = _generator(seed, 3), self._components(x)
         k = torch.multinomial(weights, n, replacement=True, generator=generator)  # (B, n)
         means = means.gather(1, k[..., None].expand(-1, -1, self.D))
         return (means + self.V**0.5 * _normal(generator, *means.shape)).float()
 
-    def conditional_moments(self, x):
+    def conditional_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, D) and covariance (B, D, D) of pi(y | x), float64."""
         weights, means = self._components(x)
         mean = torch.einsum("bk,bki->bi", weights, means)
@@ -190,12 +213,12 @@ class MixturePair:
         spread = torch.einsum("bk,bki,bkj->bij", weights, off, off)
         return mean, spread + self.V * torch.eye(self.D).double()
 
-    def target_variance(self, n=100_000, seed=0):
+    def target_variance(self, n: int = 100_000, seed: int = 0) -> float:
         """Total variance of p1, from the exact moments of pi(y | x) at n points x."""
         mean, cov = self.conditional_moments(self.sample_source(n, seed))
         return (mean.var(0).sum() + cov.diagonal(dim1=1, dim2=2).sum(1).mean()).item()
 
-    def drift(self, t, x):
+    def drift(self, t: float | Tensor, x: Tensor) -> Tensor:
         """Forward drift eps grad_x log sum_k N(x | mu_k, (s + eps (1-t)) I) at x (B, D).
 
         t is a number in [0, 1] or (B,).
@@ -215,7 +238,7 @@ class MixturePair:
         return (-0.5 * squared / variance).softmax(1)
 
 
-def bw2(m, S, m_true, S_true):
+def bw2(m: Tensor, S: Tensor, m_true: Tensor, S_true: Tensor) -> Tensor:
     """Squared Bures-Wasserstein distance of Gaussians for the cost |x - y|^2 / 2, (...).
 
     1/2 |m - m'|^2 + 1/2 tr S + 1/2 tr S' - tr (S'^1/2 S S'^1/2)^1/2, for m (..., D), S (..., D, D)
@@ -226,13 +249,19 @@ def bw2(m, S, m_true, S_true):
     return 0.5 * ((m - m_true) ** 2).sum(-1) + 0.5 * traces - cross
 
 
-def bw2_uvp(samples, truth):
+def bw2_uvp(samples: Tensor, truth: Tensor) -> float:
     """BW²-UVP = 100 BW²(samples, truth) / (1/2 Var truth), in per cent; both clouds (n, D)."""
     (m, S), (m_true, S_true) = _moments(samples), _moments(truth)
     return (100 * bw2(m, S, m_true, S_true) / (0.5 * S_true.trace())).item()
 
 
-def cbw2_uvp(pair, sampler, n_x=200, n_y=500, seed=0):
+def cbw2_uvp(
+    pair: MixturePair,
+    sampler: Callable[[Tensor], Tensor],
+    n_x: int = 200,
+    n_y: int = 500,
+    seed: int = 0,
+) -> float:
     """cBW²-UVP: BW² between the model's law given x and pi(y | x), averaged over x ~ p0.
 
     In per cent of 1/2 Var y. It sees the coupling, where `bw2_uvp` sees the target only. The
@@ -240,16 +269,17 @@ def cbw2_uvp(pair, sampler, n_x=200, n_y=500, seed=0):
     """
     x = pair.sample_source(n_x, seed)
     y = sampler(x.repeat_interleave(n_y, 0)).detach().reshape(n_x, n_y, -1)
-    distance = bw2(*_moments(y), *pair.conditional_moments(x)).mean()
+    (m, S), (m_true, S_true) = _moments(y), pair.conditional_moments(x)
+    distance = bw2(m, S, m_true, S_true).mean()
     return (100 * distance / (0.5 * pair.target_variance())).item()
 
 
-def bw2_floor(pair, n, seed=0):
+def bw2_floor(pair: MixturePair, n: int, seed: int = 0) -> float:
     """What `bw2_uvp` gives for two exact sets of n points."""
     return bw2_uvp(pair.sample_target(n, seed), pair.sample_target(n, seed + 1))
 
 
-def cbw2_floor(pair, n_x=200, n_y=500, seed=0):
+def cbw2_floor(pair: MixturePair, n_x: int = 200, n_y: int = 500, seed: int = 0) -> float:
     """What `cbw2_uvp` gives for exact draws."""
     return cbw2_uvp(pair, lambda x: pair.sample_given(x, 1, seed)[:, 0], n_x, n_y, seed)
 

@@ -6,10 +6,15 @@ Okabe and Ito. Images are uint8 arrays (N, H, W, C), or tensors (N, C, H, W) in 
 of an image covers the same whole number of pixels of the picture, and nothing is interpolated.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 from given.images.data.image_files import image_grid
 from given.images.data.imageset import to_uint8
@@ -28,47 +33,80 @@ from given.runtime.figures import (
 from given.runtime.figures import curves as curves
 from given.runtime.files import atomic_write
 
+Images: TypeAlias = np.ndarray | Tensor
+
 DPI = STYLE["figure.dpi"]
 IMAGE = 110  # pixels of the picture that a side of an image takes at most, if it has less itself
 LINE, LETTER = 0.2, 0.078  # inches that a line of type is high, and a letter wide
 
 
-def grid(images, columns=10, title="", row_labels=None, column_labels=None):
+def grid(
+    images: Images,
+    columns: int = 10,
+    title: str = "",
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+) -> Figure:
     """Images in rows.
 
     Args:
-        images: (N, H, W, C) uint8 or (N, C, H, W) in [-1, 1]. columns: images in a row.
-        title: of the figure. row_labels, column_labels: one for each row or column, or None.
+        images: (N, H, W, C) uint8 or (N, C, H, W) in [-1, 1].
+        columns: images in a row.
+        title: of the figure.
+        row_labels: one for each row or column, or None.
+        column_labels: one for each row or column, or None.
     """
     return _mosaic(as_uint8(images), columns, title, row_labels, column_labels)
 
 
-def side_by_side(rows, count=8, title="", column_labels=None):
+def side_by_side(
+    rows: dict[str, Images],
+    count: int = 8,
+    title: str = "",
+    column_labels: Sequence[str] | None = None,
+) -> Figure:
     """A row of images for each name: the same images before and after, or in several ways.
 
     Args:
-        rows: dict from name to images. count: how many of each are shown, from the first.
+        rows: dict from name to images.
+        count: how many of each are shown, from the first.
     """
     images = [as_uint8(images)[:count] for images in rows.values()]
     return _mosaic(np.concatenate(images), len(images[0]), title, list(rows), column_labels)
 
 
-def sweep(images, title="", count=8, name="s", column_labels=None):
+def sweep(
+    images: dict[float, Images],
+    title: str = "",
+    count: int = 8,
+    name: str = "s",
+    column_labels: Sequence[str] | None = None,
+) -> Figure:
     """A row of images for each value of a number, such as the guidance scale.
 
     Args:
-        images: dict from value to images. name: of the number.
+        images: dict from value to images.
+        name: of the number.
     """
     rows = {f"{name} = {value}": x for value, x in images.items()}
     return side_by_side(rows, count, title, column_labels)
 
 
-def strip(traj, timesteps, count=8, title="From noise to image", samples=3):
+def strip(
+    traj: Sequence[Tensor],
+    timesteps: Tensor,
+    count: int = 8,
+    title: str = "From noise to image",
+    samples: int = 3,
+) -> Figure:
     """The way of a few samples from noise to image, a row each; the timestep above each column.
 
     Args:
         traj: list of the n + 1 states x_T .. x_0, as `DiffusionModule.sample(return_traj=True)`
-            gives. timesteps: the scheduler's, (n,). count: columns. samples: rows.
+            gives.
+        timesteps: the scheduler's, (n,).
+        count: columns.
+        samples: rows.
     """
     times = [f"t = {int(t)}" for t in timesteps] + ["image"]
     steps = np.unique(np.linspace(0, len(traj) - 1, count).round().astype(int))
@@ -78,12 +116,17 @@ def strip(traj, timesteps, count=8, title="From noise to image", samples=3):
 
 
 def noising(
-    x0, scheduler, timesteps, title="The forward process: the image fades, the noise grows"
-):
+    x0: Tensor,
+    scheduler: Any,
+    timesteps: Sequence[int],
+    title: str = "The forward process: the image fades, the noise grows",
+) -> Figure:
     """Images at several timesteps of `add_noise`, with the same noise in every column.
 
     Args:
-        x0: (B, C, H, W) in [-1, 1]. scheduler: see scheduler.py. timesteps: whole numbers.
+        x0: (B, C, H, W) in [-1, 1].
+        scheduler: see scheduler.py.
+        timesteps: whole numbers.
     """
     noise = torch.randn_like(x0)
     states = [x0]
@@ -94,8 +137,11 @@ def noising(
 
 
 @styled
-def schedules(schedulers, title="Schedules: how much of the image is left at each timestep"):
-    """sqrt(abar) and log SNR = log(abar / (1 - abar)) against t. schedulers: dict from name."""
+def schedules(
+    schedulers: dict[str, Any],
+    title: str = "Schedules: how much of the image is left at each timestep",
+) -> Figure:
+    """sqrt(abar) and log SNR = log(abar / (1 - abar)) against t, for each scheduler by name."""
     figure, (left, right) = panels(1, 2, title, 3)
     for (name, scheduler), line in zip(schedulers.items(), ("-", "--", "-.", ":"), strict=False):
         abar = scheduler.alphas_cumprod.cpu().double()
@@ -108,8 +154,15 @@ def schedules(schedulers, title="Schedules: how much of the image is left at eac
 
 
 @styled
-def bars(groups, title, xlabel, ylabel):
-    """Bars side by side. groups: dict from name to a dict from label to height."""
+def bars(groups: dict[str, dict[str, float]], title: str, xlabel: str, ylabel: str) -> Figure:
+    """Bars side by side.
+
+    Args:
+        groups: dict from name to a dict from label to height.
+        title: of the figure.
+        xlabel: of the axis of labels.
+        ylabel: of the heights.
+    """
     figure, ax = panels(1, 1, title, 3)
     labels = list(next(iter(groups.values())))
     width = 0.8 / len(groups)
@@ -126,12 +179,20 @@ def bars(groups, title, xlabel, ylabel):
 
 
 @styled
-def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
+def arrows(
+    vectors: dict[str, tuple[float, float]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    line: tuple[str, str] | None = None,
+    left: Sequence[str] = (),
+) -> Figure:
     """Vectors of the plane as arrows from the origin, each with its name at its head.
 
     Args:
-        vectors: dict from name to (x, y). line: names of two vectors; a dotted line goes through
-            their heads. left: names drawn to the left of the head.
+        vectors: dict from name to (x, y).
+        line: names of two vectors; a dotted line goes through their heads.
+        left: names drawn to the left of the head.
     """
     figure, ax = panels(1, 1, title, 3.4)
     heads = np.array(list(vectors.values()), dtype=float)
@@ -151,19 +212,29 @@ def arrows(vectors, title, xlabel, ylabel, line=None, left=()):
     return figure
 
 
-def as_uint8(images):
+def as_uint8(images: Images) -> np.ndarray:
     """(N, H, W, C) uint8, from that or from a tensor (N, C, H, W) in [-1, 1], cut to this range."""
-    is_tensor = isinstance(images, torch.Tensor)
-    return to_uint8(images) if is_tensor and images.is_floating_point() else np.asarray(images)
+    if isinstance(images, torch.Tensor) and images.is_floating_point():
+        return to_uint8(images)
+    return np.asarray(images)
 
 
-def blanked(images, mask, gray=128):
-    """Images with their holes in gray. mask: (N or 1, 1, H, W), 1 in the hole."""
+def blanked(images: Images, mask: Tensor, gray: int = 128) -> np.ndarray:
+    """Images with their holes in one gray.
+
+    Args:
+        images: (N, H, W, C) uint8 or (N, C, H, W) in [-1, 1].
+        mask: (N or 1, 1, H, W), 1 in the hole.
+        gray: 0 to 255.
+
+    Returns:
+        (N, H, W, C) uint8.
+    """
     hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)
     return np.where(hole, np.uint8(gray), as_uint8(images))
 
 
-def save(figure, path):
+def save(figure: Figure, path: Path | str) -> None:
     """Write a figure to a PNG file, with the pixels that it has in a notebook."""
     with atomic_write(path) as file:
         figure.savefig(file, dpi=figure.dpi, facecolor="white")

@@ -1,15 +1,17 @@
 """Given: the checkpoints of image models (what one holds: given/runtime/checkpoint.py)."""
 
 import re
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from given.images import unet as networks
 
 LARGEST = 10_000  # pixels a side, timesteps, channels or classes
 
 
-def build_network(config, alphas_cumprod=None):
+def build_network(config: dict[str, Any], alphas_cumprod: Tensor | None = None) -> nn.Module:
     """The network that a configuration describes.
 
     Args:
@@ -29,7 +31,7 @@ def build_network(config, alphas_cumprod=None):
     return network
 
 
-def check_config(config, weights):
+def check_config(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
     """Raise an error unless a configuration is one of this course; name its classes if it does not.
 
     The network is tried without memory: numbers of a file can ask for any amount.
@@ -51,7 +53,7 @@ def check_config(config, weights):
         raise ValueError(f"classes {names}")
 
 
-def check_schedule(schedule):
+def check_schedule(schedule: dict[str, Any]) -> None:
     """Raise an error unless these can be the arguments of a schedule, of a size that fits."""
     T, known = schedule["num_train_timesteps"], {"num_train_timesteps", "beta_1", "beta_T", "mode"}
     if type(T) is not int or not 1 <= T <= LARGEST or not schedule.keys() <= known:

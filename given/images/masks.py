@@ -4,19 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from given.images.data.image_files import read_image
 
 KINDS = ("rectangle", "half", "random")
 
 
-def make_mask(kind, batch_size, size, seed=0):
+def make_mask(kind: str, batch_size: int, size: int, seed: int = 0) -> Tensor:
     """Draw masks.
 
     Args:
         kind: "rectangle" (half the side, somewhere inside), "half" (the right half), "random"
             (three pixels of four), or the path of an image whose white part is the hole.
-        batch_size: B. size: H = W. seed: of rectangle and random.
+        batch_size: B.
+        size: H = W.
+        seed: of rectangle and random.
 
     Returns:
         (B, 1, H, W) float32 tensor.

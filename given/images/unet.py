@@ -191,9 +191,9 @@ def one_for_each(timestep: Tensor | float, x: Tensor) -> Tensor:
 
     A number is written there by a kernel: copied there, it would make the host wait at every step.
     """
-    if torch.is_tensor(timestep) and (timestep.ndim or timestep.device == x.device):
+    if isinstance(timestep, Tensor) and (timestep.ndim or timestep.device == x.device):
         return timestep.to(x.device).expand(len(x))
-    number = timestep.item() if torch.is_tensor(timestep) else timestep
+    number = timestep.item() if isinstance(timestep, Tensor) else timestep
     return torch.full((len(x),), number, device=x.device)
 
 

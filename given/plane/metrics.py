@@ -4,6 +4,8 @@ Squared-distance metrics of two finite sets are never zero, not even for two rea
 is the floor. A figure means something only beside the floor for the same numbers of points.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from given.plane.point_sets import make_points
 
-Points = Tensor | np.ndarray
+Points: TypeAlias = Tensor | np.ndarray
 
 CLOUDS, CLOUD_SIZE = 100, 100  # the form of the course that this grew from
 EMD_SIZE = 2000

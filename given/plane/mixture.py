@@ -30,8 +30,8 @@ class GaussianMixture:
         self.means = torch.as_tensor(means, dtype=torch.float64)
         self.covs = torch.as_tensor(covs, dtype=torch.float64)
         K = len(self.means)
-        weights = torch.ones(K) if weights is None else torch.as_tensor(weights)
-        self.weights = weights.double() / weights.sum()
+        w = torch.ones(K) if weights is None else torch.as_tensor(weights)
+        self.weights = w.double() / w.sum()
         self.variances, self.axes = torch.linalg.eigh(self.covs)  # (K, D), (K, D, D)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:

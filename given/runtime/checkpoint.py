@@ -6,24 +6,28 @@ from, the averaged ones where training kept them) and, for going on with trainin
 
 import contextlib
 import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from given.runtime.files import atomic_write
 
 
-def save_whole(path, state):
+def save_whole(path: Path | str, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
     with atomic_write(path) as file:
         torch.save(state, file)
 
 
-def read_checkpoint(path, device="cpu"):
+def read_checkpoint(path: Path | str, device: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint; nothing in it is executed.
 
     Args:
-        path: of the file. device: where its tensors go.
+        path: of the file.
+        device: where its tensors go.
 
     Returns:
         the dict.
@@ -52,7 +56,7 @@ def read_checkpoint(path, device="cpu"):
 
 
 @contextlib.contextmanager
-def blamed_on(path, remedy="use one that training wrote"):
+def blamed_on(path: Path | str, remedy: str = "use one that training wrote") -> Iterator[None]:
     """Say of a file, in one sentence, what fails inside: damaged data can make any error.
 
     An open TODO passes, and so does an error that names the file already.
@@ -68,7 +72,7 @@ def blamed_on(path, remedy="use one that training wrote"):
         ) from error
 
 
-def check_weights(network, weights, path):
+def check_weights(network: nn.Module, weights: dict[str, Tensor], path: Path | str) -> None:
     """Refuse weights of other names or shapes than a network's; `path` is named."""
     own = network.state_dict()
     for name in sorted(own.keys() | weights.keys(), key=str):
@@ -80,14 +84,16 @@ def check_weights(network, weights, path):
             )
 
 
-def load_weights(network, weights, path):
+def load_weights(network: nn.Module, weights: dict[str, Tensor], path: Path | str) -> None:
     """Put weights of any precision into a network; `path` is named where they do not fit."""
     with blamed_on(path):
         check_weights(network, weights, path)
         network.load_state_dict(weights)
 
 
-def rebuilt(build, weights, path):
+def rebuilt(
+    build: Callable[[], nn.Module], weights: dict[str, Tensor], path: Path | str
+) -> nn.Module:
     """The network that `build` makes, with the weights of a file.
 
     It is tried without memory first, because a file may ask for any amount.
@@ -100,7 +106,7 @@ def rebuilt(build, weights, path):
     return network
 
 
-def refuse_to_overwrite(path, overwrite):
+def refuse_to_overwrite(path: Path, overwrite: bool) -> None:
     """Leave the checkpoint of an earlier run alone, unless asked to train over it."""
     if path.exists() and not overwrite:
         raise ValueError(

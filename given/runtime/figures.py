@@ -2,13 +2,17 @@
 
 import functools
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
 
@@ -40,7 +44,7 @@ STYLE = {
 }
 
 
-def styled(plot):
+def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
     """Let a function that makes a figure draw in `STYLE`, and leave matplotlib's settings alone."""
 
     @functools.wraps(plot)
@@ -55,12 +59,20 @@ def styled(plot):
 
 @styled
 def curves(
-    lines, title, xlabel, ylabel, floor=None, log="xy", floor_label="floor: real data", ticks=None
-):
+    lines: dict[str, Sequence[tuple[float, float]]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    floor: float | None = None,
+    log: str = "xy",
+    floor_label: str = "floor: real data",
+    ticks: Sequence[float] | None = None,
+) -> Figure:
     """Curves with markers, such as the distance against the number of steps.
 
     Args:
-        lines: dict from name to list of (x, y). floor: y of a line that marks what is possible.
+        lines: dict from name to list of (x, y).
+        floor: y of a line that marks what is possible.
         log: axes that are logarithmic: "xy", "x", "y" or "".
         ticks: of a logarithmic x axis; by default, the x that occur, if they are few.
     """
@@ -85,14 +97,14 @@ def curves(
     return figure
 
 
-def png(figure, dpi=180):
+def png(figure: Figure, dpi: int = 180) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     return buffer.getvalue()
 
 
-def show(figure, name="figure"):
+def show(figure: Figure, name: str = "figure") -> None:
     """Show a figure inside a notebook; elsewhere write it to results/NAME.png and say so."""
     try:
         from IPython import display, get_ipython
@@ -107,7 +119,7 @@ def show(figure, name="figure"):
     print(f"Picture: {path}")
 
 
-def panels(rows, columns, title, height, **kwargs):
+def panels(rows: int, columns: int, title: str, height: float, **kwargs: Any) -> tuple[Figure, Any]:
     """A figure of the common width with rows x columns axes."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(rows, columns, **kwargs)
@@ -115,5 +127,5 @@ def panels(rows, columns, title, height, **kwargs):
     return figure, axes
 
 
-def to_numpy(x):
+def to_numpy(x: ArrayLike | Tensor) -> np.ndarray:
     return np.asarray(x.detach().cpu() if isinstance(x, torch.Tensor) else x)

@@ -3,9 +3,12 @@
 import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
+from torch import Tensor
 
 try:
     import fcntl
@@ -14,8 +17,14 @@ except ImportError:  # on Windows
 
 
 @contextlib.contextmanager
-def atomic_write(path):
-    """A neighbour of `path`, open for bytes, that is renamed at the end: no reader meets a half.
+def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` for bytes; at the end it is renamed to `path`.
+
+    Args:
+        path: the file to write; its folder is made.
+
+    Yields:
+        the open file.
 
     Raises:
         OSError: the disk is full, or nothing may be written there; names the file.
@@ -40,18 +49,19 @@ def atomic_write(path):
             part.unlink()
 
 
-def clear_parts(folder, pattern):
-    """Delete the parts of files of a pattern, as last.ckpt, that a killed process left."""
+def clear_parts(folder: Path | str, pattern: str) -> None:
+    """Delete the temporary files of a killed process, of files such as last.ckpt."""
     for part in Path(folder).glob(f"{pattern}.*.part"):
         part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def alone(folder, first=True):
-    """Keep a folder of results for one run, where the system can; clear what a kill left there.
+def alone(folder: Path, first: bool = True) -> Iterator[None]:
+    """Lock a folder of results for one run, where the system can; clear what a kill left there.
 
     Args:
-        folder: of last.ckpt. first: whether this is the first of the run's processes.
+        folder: of last.ckpt.
+        first: whether this is the first of the run's processes.
 
     Raises:
         ValueError: another run is at work there.
@@ -70,21 +80,22 @@ def alone(folder, first=True):
         yield
 
 
-def write(path, data):
-    """Write bytes or text to a file that is replaced whole or not at all."""
+def write(path: Path | str, data: bytes | str) -> None:
+    """Write bytes or text to a file, atomically."""
     with atomic_write(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def npz(**arrays):
+def npz(**arrays: Tensor) -> bytes:
     """Tensors as the bytes of an .npz file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: x.cpu().numpy() for name, x in arrays.items()})
+    plain: dict[str, Any] = {name: x.cpu().numpy() for name, x in arrays.items()}
+    np.savez_compressed(buffer, **plain)
     return buffer.getvalue()
 
 
-def make_folder(path):
-    """Make a folder before the work starts, not after it has been done in vain."""
+def make_folder(path: Path) -> None:
+    """Make a folder, or end the command with one sentence: call it before the work starts."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

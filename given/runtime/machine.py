@@ -4,16 +4,17 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import distributed
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def pick_device(name="auto"):
+def pick_device(name: str = "auto") -> torch.device:
     """The torch device of a name; "auto" takes CUDA, else MPS, else the CPU."""
     if name == "auto":
         if torch.cuda.is_available():
@@ -28,7 +29,7 @@ def pick_device(name="auto"):
 
 
 @contextlib.contextmanager
-def processes(device):
+def processes(device: torch.device) -> Iterator[tuple[int, int, torch.device]]:
     """Join the other processes of a torchrun, where there are any, and leave them at the end.
 
     Yields:
@@ -48,17 +49,17 @@ def processes(device):
             distributed.destroy_process_group()
 
 
-def autocast(device, wanted):
+def autocast(device: torch.device, wanted: bool) -> contextlib.AbstractContextManager:
     """bfloat16 where it is wanted; torch 2.4 knows no autocast on MPS, not even one that is off."""
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
 
 
-def parallel(module, world_size):
-    """The module as training calls it: wrapped where several processes share a batch."""
+def parallel(module: nn.Module, world_size: int) -> nn.Module:
+    """The module, wrapped in DistributedDataParallel if several processes share a batch."""
     return module if world_size == 1 else DistributedDataParallel(module)
 
 
-def mean_over_processes(value, world_size):
+def mean_over_processes(value: Tensor, world_size: int) -> Tensor:
     """The mean of a tensor over all processes."""
     if world_size > 1:
         distributed.all_reduce(value, distributed.ReduceOp.SUM)
@@ -66,8 +67,14 @@ def mean_over_processes(value, world_size):
     return value
 
 
-def agreed(stopped, device, world_size):
-    """Whether any process was asked to stop; all of them get the same answer."""
+def agreed(stopped: object, device: torch.device, world_size: int) -> bool:
+    """Whether any process was told to stop, the same answer in all of them.
+
+    Args:
+        stopped: true in a process that got a signal.
+        device: of the process.
+        world_size: number of processes.
+    """
     if world_size == 1:
         return bool(stopped)
     flag = torch.tensor(float(bool(stopped)), device=device)
@@ -76,14 +83,14 @@ def agreed(stopped, device, world_size):
 
 
 @contextlib.contextmanager
-def stop_signals():
+def stop_signals() -> Iterator[list[int]]:
     """Turn SIGINT and SIGTERM into an entry of a list, so that a step ends before training does.
 
     Outside the main thread, where Python delivers no signals, the list just stays empty.
     """
-    stopped, names = [], SIGNALS
-    if threading.current_thread() is not threading.main_thread():
-        names = ()
+    stopped: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    names = SIGNALS if main else ()
     before = {s: signal.signal(s, lambda number, _: stopped.append(number)) for s in names}
     try:
         yield stopped
@@ -92,6 +99,6 @@ def stop_signals():
             signal.signal(number, handler)
 
 
-def seed_of(*numbers):
+def seed_of(*numbers: int) -> int:
     """One 63-bit seed from several whole numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1

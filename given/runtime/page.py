@@ -41,8 +41,10 @@ def build_page(title, lead, sections):
     """One self-contained page.
 
     Args:
-        title, lead: texts. sections: list of (title, caption, content), with content a Figure,
-            which becomes an embedded PNG, or a piece of html.
+        title: texts.
+        lead: texts.
+        sections: list of (title, caption, content), with content a Figure, which becomes an
+            embedded PNG, or a piece of html.
     """
     body = []
     for head, caption, content in sections:

@@ -8,6 +8,7 @@ import contextlib
 import re
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from given.runtime.submission import ROOT
@@ -15,7 +16,7 @@ from given.runtime.submission import ROOT
 OPEN_TODO = re.compile(r"TODO \d+\.\d+[a-z]*: .+")
 
 
-def todo_line(error):
+def todo_line(error: BaseException) -> str | None:
     """Say in one line which TODO is open and where it is written.
 
     Args:
@@ -34,7 +35,7 @@ def todo_line(error):
 
 
 @contextlib.contextmanager
-def optional():
+def optional() -> Iterator[None]:
     """Leave out the rest of a block that meets an open TODO, and say so in one line."""
     try:
         yield
@@ -45,7 +46,7 @@ def optional():
         print(f"Optional, skipped: {line}")
 
 
-def friendly_todos():
+def friendly_todos() -> None:
     """Make a notebook show open TODOs in one line, and see edited modules without a restart.
 
     Other exceptions keep their traceback. Outside IPython this does nothing.
@@ -69,7 +70,7 @@ def _show_in_notebook(shell, kind, error, tb, tb_offset=None):
     shell.showtraceback((kind, error, tb), tb_offset=tb_offset)
 
 
-def short_path(filename):
+def short_path(filename: Path | str) -> str:
     """A path as a student would type it: from the course's folder, or from the current one."""
     path = Path(filename).resolve()
     for folder in (ROOT, Path.cwd()):

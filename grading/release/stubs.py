@@ -73,7 +73,7 @@ def regions(source: str, path: str | Path = "source") -> list[Region]:
         elif END.match(line):
             if begin is None:
                 raise ValueError(f"{path}:{number}: END SOLUTION without a BEGIN.")
-            indent, task = BEGIN.match(lines[begin - 1]).groups()
+            indent, task = BEGIN.findall(lines[begin - 1])[0]
             inside = lines[begin : number - 1]
             if begin not in owners or not any(map(str.strip, inside)):
                 raise ValueError(f"{path}:{begin}: region {task} is empty or outside a function.")

@@ -43,8 +43,8 @@ def missing() -> list[str]:
         for place, tasks in where.items():
             if task not in tasks and task not in EXEMPT.get(place, {}):
                 lines.append(f"{task}: {ADVICE[place].format(task=task, **_home(task))}.")
-    for place, tasks in EXEMPT.items():
-        for task in tasks:
+    for place, exempt in EXEMPT.items():
+        for task in exempt:
             if task in where[place]:
                 lines.append(f"{task}: it has a {place}, so take it out of EXEMPT in {__name__}.")
     return lines

@@ -33,10 +33,11 @@ def readmes() -> dict[str, str]:
         name = f"{package}/README.md"
         path = ROOT / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if len(MARKED.findall(text)) != 1:
+        around = MARKED.split(text)
+        if len(around) != 2:
             raise ValueError(f"{name} needs one `<!-- BEGIN TASKS -->` and `<!-- END TASKS -->`.")
         table = tasks_table(part.removeprefix("task"))
-        out[name] = MARKED.sub(lambda _, table=table: table, text)
+        out[name] = table.join(around)
     return out
 
 
@@ -63,7 +64,7 @@ def _row(name, task, places, points):
 
 def points() -> dict[str, float]:
     """The points of each task, without those of an instructor's own tests."""
-    out = dict.fromkeys(all_tasks(), 0)
+    out = dict.fromkeys(all_tasks(), 0.0)
     for test in harness.graded_tests():
         if test.__module__ != "autograder.settings":
             out[test.task] = out.get(test.task, 0) + test.points
@@ -72,7 +73,7 @@ def points() -> dict[str, float]:
 
 def functions() -> dict[str, dict[str, list[str]]]:
     """What a student fills in: {task: {file: [Class.function, ...]}}, from the solutions."""
-    out = {}
+    out: dict[str, dict[str, list[str]]] = {}
     for file, regions in all_regions().items():
         for region in regions:
             owners = out.setdefault(region.task, {}).setdefault(file, [])

@@ -1,6 +1,6 @@
 """Given: the small network whose features measure the default set."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from given.images.data.sources import ASSETS
 
@@ -17,11 +17,12 @@ class FeatureNet(nn.Module):
     """A classifier of five 3x3 convolutions; its features are their last output's spatial mean.
 
     Args:
-        channels: of the images, 1 or 3. resolution: pixels a side that it was trained on.
+        channels: of the images, 1 or 3.
+        resolution: pixels a side that it was trained on.
         classes: how many.
     """
 
-    def __init__(self, channels=1, resolution=28, classes=10):
+    def __init__(self, channels: int = 1, resolution: int = 28, classes: int = 10) -> None:
         super().__init__()
         self.channels, self.resolution = channels, resolution
         layers, width = [], channels
@@ -32,10 +33,10 @@ class FeatureNet(nn.Module):
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(width, classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         """Features (B, 64) of images (B, C, H, W) in [-1, 1]."""
         return self.body(x).mean((2, 3))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """Class logits (B, classes) of images (B, C, H, W) in [-1, 1]."""
         return self.head(self.features(x))

@@ -8,6 +8,7 @@ command, `train_classifier.py` made the small network that needs no download.
 import itertools
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from scipy.linalg.lapack import dpotrf
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from given.images.fid.features import Features, Source
 
 SEED = 2020  # of torch-fidelity, so that subsets and splits are the same as its own
 BATCH_SIZE = 64
@@ -29,11 +32,13 @@ class Moments:
     plain sum of squares would lose digits where the mean is large.
     """
 
-    def __init__(self):
-        self.n, self.mean, self.scatter = 0, 0.0, 0.0
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean: np.ndarray = np.zeros(())
+        self.scatter: np.ndarray = np.zeros(())
 
-    def update(self, features):
-        """Take in features (B, F)."""
+    def update(self, features: np.ndarray) -> None:
+        """Add features (B, F)."""
         B, mean = len(features), features.mean(0)
         centred, shift = features - mean, mean - self.mean
         total = self.n + B
@@ -42,14 +47,14 @@ class Moments:
         self.mean = self.mean + shift * (B / total)
         self.n = total
 
-    def result(self):
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
         """mu (F,) and cov (F, F), the sum of squares divided by n - 1."""
         if self.n < 2:
             raise ValueError(f"{self.n} image has no covariance; give at least 2, better 500.")
         return self.mean, self.scatter / (self.n - 1)
 
 
-def statistics(features):
+def statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and unbiased covariance of features.
 
         mu = 1/n sum_i f_i,    cov = 1/(n - 1) sum_i (f_i - mu)(f_i - mu)^T
@@ -68,7 +73,7 @@ def statistics(features):
     return moments.result()
 
 
-def frechet_distance(mu1, cov1, mu2, cov2):
+def frechet_distance(mu1: np.ndarray, cov1: np.ndarray, mu2: np.ndarray, cov2: np.ndarray) -> float:
     """The Fréchet distance of two Gaussians, squared (Heusel et al. 2017, eq. 6).
 
         d^2 = |mu1 - mu2|^2 + Tr(cov1 + cov2 - 2 (cov1 cov2)^(1/2))
@@ -77,7 +82,10 @@ def frechet_distance(mu1, cov1, mu2, cov2):
     eigenvalues of the product of both covariances would have half the digits.
 
     Args:
-        mu1, mu2: (F,). cov1, cov2: (F, F), symmetric.
+        mu1: (F,).
+        mu2: (F,).
+        cov1: (F, F), symmetric.
+        cov2: (F, F), symmetric.
 
     Returns:
         float, at least 0. Singular covariances give a warning.
@@ -114,7 +122,13 @@ def _factor(cov):
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def kernel_distance(features1, features2, subsets=100, subset_size=1000, seed=SEED):
+def kernel_distance(
+    features1: np.ndarray,
+    features2: np.ndarray,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = SEED,
+) -> tuple[float, float]:
     """KID: the squared maximum mean discrepancy under a cubic kernel (Binkowski et al. 2018).
 
         k(x, y) = (x.y/F + 1)^3
@@ -123,8 +137,11 @@ def kernel_distance(features1, features2, subsets=100, subset_size=1000, seed=SE
     Its expectation does not depend on the number of images. It may come out below zero.
 
     Args:
-        features1: (n, F). features2: (m, F). subsets: how many random subsets are averaged.
-        subset_size: images of each; at most n and m are taken. seed: of the subsets.
+        features1: (n, F).
+        features2: (m, F).
+        subsets: how many random subsets are averaged.
+        subset_size: images of each; at most n and m are taken.
+        seed: of the subsets.
 
     Returns:
         mean and standard deviation over the subsets.
@@ -150,7 +167,7 @@ def _cubic(x, y):
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def inception_score(probs, splits=10, seed=SEED):
+def inception_score(probs: np.ndarray, splits: int = 10, seed: int = SEED) -> tuple[float, float]:
     """The inception score: how sure the classes are, and how evenly spread (Salimans et al. 2016).
 
         IS = exp( mean_i KL( p(y | x_i) || mean_j p(y | x_j) ) ),
@@ -158,7 +175,9 @@ def inception_score(probs, splits=10, seed=SEED):
     on each of several equal parts of the shuffled images.
 
     Args:
-        probs: (n, K) class probabilities. splits: parts. seed: of the shuffling.
+        probs: (n, K) class probabilities.
+        splits: parts.
+        seed: of the shuffling.
 
     Returns:
         mean and standard deviation over the parts; from 1 to K.
@@ -181,15 +200,22 @@ def inception_score(probs, splits=10, seed=SEED):
     return float(np.mean(scores)), float(np.std(scores))
 
 
-def make_thumbnails(images):
+def make_thumbnails(images: np.ndarray) -> np.ndarray:
     """Gray 16 x 16 pictures of uint8 images (B, H, W, C), as rows (B, 256) of uint8."""
     gray = torch.from_numpy(np.array(images)).float().mean(3)[:, None]
     small = F.adaptive_avg_pool2d(gray, THUMBNAIL)
     return small.flatten(1).round().to(torch.uint8).numpy()
 
 
-def nearest(samples, reference, chunk=500):
-    """For each thumbnail (n, 256) the nearest of the reference (m, 256).
+def nearest(
+    samples: np.ndarray, reference: np.ndarray, chunk: int = 500
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each thumbnail the nearest of the reference.
+
+    Args:
+        samples: (n, 256) uint8.
+        reference: (m, 256) uint8.
+        chunk: samples at a time.
 
     Returns:
         index (n,), and the mean absolute difference (n,) to it, of 255.
@@ -206,7 +232,18 @@ def nearest(samples, reference, chunk=500):
 
 @dataclass
 class Summary:
-    """What is kept of a set. features (n, F) and thumbnails (n, 256) uint8 may be None."""
+    """What is kept of a set of images.
+
+    Attributes:
+        where: what to call the set.
+        n: number of images, None where it is not known.
+        mu: (F,) mean of the features.
+        cov: (F, F) their unbiased covariance.
+        features: (n, F), or None.
+        thumbnails: (n, 256) uint8, or None.
+        name: name(i) is what to call an image.
+        shape: (H, W, C) of the first image.
+    """
 
     where: str
     n: int | None
@@ -214,16 +251,20 @@ class Summary:
     cov: np.ndarray
     features: np.ndarray | None = None
     thumbnails: np.ndarray | None = None
-    name: object = None
+    name: Callable[[int], str] = str
     shape: tuple | None = None
 
 
-def summarise(source, extractor, batch_size=BATCH_SIZE, keep=False):
+def summarise(
+    source: Source, extractor: Features, batch_size: int = BATCH_SIZE, keep: bool = False
+) -> Summary:
     """Measure a set of images.
 
     Args:
-        source: from `open_source`. extractor: from `load_features`.
-        batch_size: images at a time. keep: whether to keep every feature, as KID needs.
+        source: from `open_source`.
+        extractor: from `load_features`.
+        batch_size: images at a time.
+        keep: whether to keep every feature, as KID needs.
 
     Returns:
         a Summary.
@@ -232,18 +273,19 @@ def summarise(source, extractor, batch_size=BATCH_SIZE, keep=False):
         raise ValueError(
             f"{source.where} holds 1 image; a covariance needs at least 2, better 500."
         )
-    moments, kept, thumbnails, sizes = Moments(), [], [], Counter()
+    moments, kept, thumbnails = Moments(), [], []
+    sizes: Counter[str] = Counter()
     starts = range(0, source.count, batch_size)
     for start in tqdm(starts, f"{extractor.name} features", leave=False, disable=None):
         indices = range(start, min(start + batch_size, source.count))
         images = (source.read(i, extractor.channels) for i in indices)
         for shape, group in itertools.groupby(images, key=lambda image: image.shape):
-            group = np.stack(list(group))
-            features = extractor(group)
+            batch = np.stack(list(group))
+            features = extractor(batch)
             moments.update(features)
             kept += [features] if keep else []
-            thumbnails.append(make_thumbnails(group))
-            sizes[f"{shape[1]}x{shape[0]}"] += len(group)
+            thumbnails.append(make_thumbnails(batch))
+            sizes[f"{shape[1]}x{shape[0]}"] += len(batch)
     if len(sizes) > 1:
         counts = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
         warnings.warn(f"{source.where} holds images of {len(sizes)} sizes: {counts}.", stacklevel=2)
@@ -258,17 +300,27 @@ def summarise(source, extractor, batch_size=BATCH_SIZE, keep=False):
     )
 
 
-def thumbnails_of(source, channels):
+def thumbnails_of(source: Source, channels: int) -> Summary:
     """A Summary that holds nothing but the thumbnails of a set."""
     indices = tqdm(range(source.count), "training images", leave=False, disable=None)
     thumbnails = [make_thumbnails(source.read(i, channels)[None]) for i in indices]
-    found = Summary(source.where, source.count, None, None, name=source.name, shape=source.shape)
+    none = np.zeros(0), np.zeros((0, 0))
+    found = Summary(source.where, source.count, *none, name=source.name, shape=source.shape)
     found.thumbnails = np.concatenate(thumbnails)
     return found
 
 
-def warn_of_copies(samples, reference, what):
-    """Warn where samples are copies or near-copies of reference images; return how many are."""
+def warn_of_copies(samples: Summary, reference: Summary, what: str) -> int | None:
+    """Warn where samples are copies or near-copies of reference images.
+
+    Args:
+        samples: with thumbnails.
+        reference: with thumbnails.
+        what: the reference images in a word, such as "training".
+
+    Returns:
+        how many samples are; None where thumbnails are missing.
+    """
     if samples.thumbnails is None or reference.thumbnails is None:
         return None
     index, difference = nearest(samples.thumbnails, reference.thumbnails)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from given.images.data.download import file_hash
@@ -43,22 +44,38 @@ class Features:
     """A network as a function from images to features.
 
     Args:
-        name: of the network. net: from a (B, C, H, W) tensor to (B, dim). dim: features an image.
-        size, channels: the images that it takes, H = W = size.
-        scale: the network sees (pixel - scale)/scale. device: where it runs.
+        name: of the network.
+        net: from a (B, C, H, W) tensor to (B, dim).
+        dim: features an image.
+        size: the images that it takes, H = W = size.
+        channels: the images that it takes, H = W = size.
+        scale: the network sees (pixel - scale)/scale.
+        device: where it runs.
         fingerprint: changes whenever the weights do.
         head: from features to class logits, or None.
         about: where the network comes from, in words.
     """
 
-    def __init__(self, name, net, dim, size, channels, scale, device, fingerprint, head, about):
+    def __init__(
+        self,
+        name: str,
+        net: Callable[[Tensor], Tensor],
+        dim: int,
+        size: int,
+        channels: int,
+        scale: float,
+        device: str | torch.device,
+        fingerprint: str,
+        head: nn.Linear | None,
+        about: str,
+    ) -> None:
         self.name, self.net, self.dim = name, net, dim
         self.size, self.channels, self.scale = size, channels, scale
         self.device, self.fingerprint = torch.device(device), fingerprint
         self.head, self.about = head, about
 
     @torch.no_grad()
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features of images of one size.
 
         Args:
@@ -75,7 +92,7 @@ class Features:
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self.net((x - self.scale) / self.scale).cpu().double().numpy()
 
-    def probabilities(self, features):
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities (B, K) of features (B, dim), float64; they sum to one.
 
         Raises:
@@ -87,15 +104,31 @@ class Features:
         return (torch.from_numpy(features) @ weight.T + bias).softmax(1).numpy()
 
 
-def resize(x, size):
-    """Bilinear, antialiased where it shrinks: (B, C, H, W) floats to (B, C, size, size)."""
+def resize(x: Tensor, size: int) -> Tensor:
+    """Resize images bilinearly, antialiased where they shrink.
+
+    Args:
+        x: (B, C, H, W) floats.
+        size: pixels a side.
+
+    Returns:
+        (B, C, size, size).
+    """
     if x.shape[2:] == (size, size):
         return x
     return F.interpolate(x, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def to_channels(images, channels):
-    """uint8 images (B, H, W, 1 or 3) as gray or colour; see the head of this module."""
+def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
+    """Images as gray or colour; the head of this module says how.
+
+    Args:
+        images: (B, H, W, 1 or 3) uint8.
+        channels: 1 or 3.
+
+    Returns:
+        (B, H, W, channels) uint8.
+    """
     if images.shape[3] == channels:
         return images
     if channels == 3:
@@ -104,11 +137,15 @@ def to_channels(images, channels):
     return np.stack(gray)[..., None]
 
 
-def load_features(name="classifier", device="cpu", checkpoint=CLASSIFIER):
+def load_features(
+    name: str = "classifier", device: str | torch.device = "cpu", checkpoint: Path = CLASSIFIER
+) -> Features:
     """Load a feature network.
 
     Args:
-        name: one of FEATURES. device: where it runs. checkpoint: of the classifier.
+        name: one of FEATURES.
+        device: where it runs.
+        checkpoint: of the classifier.
 
     Returns:
         a Features, called with images (B, H, W, C).
@@ -161,20 +198,24 @@ def _load_inception(device):
 class Source:
     """Images that can be read one at a time.
 
-    where: what to call the set. count: how many. read(i, channels) gives (H, W, channels) uint8.
-    name(i): what to call an image. key(): a hash of their contents, in order.
-    shape: (H, W, C) of the first image.
+    Attributes:
+        where: what to call the set.
+        count: how many images.
+        read: read(i, channels) returns (H, W, channels) uint8.
+        name: name(i) is what to call an image.
+        key: key() is a hash of all contents, in order.
+        shape: (H, W, C) of the first image.
     """
 
     where: str
     count: int
-    read: Callable
-    name: Callable
-    key: Callable
+    read: Callable[[int, int], np.ndarray]
+    name: Callable[[int], str]
+    key: Callable[[], str]
     shape: tuple[int, int, int]
 
 
-def open_source(images, where="images"):
+def open_source(images: str | Path | np.ndarray, where: str = "images") -> Source:
     """Images from a folder, a .npz file or an array.
 
     Args:
@@ -200,7 +241,7 @@ def open_source(images, where="images"):
     return _from_array(next(iter(arrays.values())), str(path), path.name)
 
 
-def read_npz(path):
+def read_npz(path: Path | str) -> dict[str, np.ndarray]:
     """The arrays of an .npz file as a dict; arrays of Python objects are refused, not executed."""
     try:
         with np.load(path, allow_pickle=False) as file:

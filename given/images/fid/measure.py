@@ -22,9 +22,12 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 
 from given.images.data.imageset import DATASETS, load_dataset
 from given.images.data.sources import DATA_ROOT
@@ -41,7 +44,15 @@ from given.images.fid.distances import (
     thumbnails_of,
     warn_of_copies,
 )
-from given.images.fid.features import FEATURES, NO_CLASSES, load_features, open_source, read_npz
+from given.images.fid.features import (
+    FEATURES,
+    NO_CLASSES,
+    Features,
+    Source,
+    load_features,
+    open_source,
+    read_npz,
+)
 from given.runtime.cli import whole
 from given.runtime.files import atomic_write
 from given.runtime.machine import pick_device
@@ -49,22 +60,33 @@ from given.runtime.machine import pick_device
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
 __all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]
 
+Images: TypeAlias = str | Path | np.ndarray
+
 SETS = ("the evaluation images", "the samples")
 COPIES = {"evaluation": "copies", "training": "training_copies"}
 CACHE_VERSION = 1  # to be raised when the resizing or the thumbnails change
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Where reference statistics are kept unless --cache names another folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "diffusion-course"
 
 
-def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cache=None):
+def reference_summary(
+    source: Source,
+    extractor: Features,
+    batch_size: int = BATCH_SIZE,
+    keep: bool = False,
+    cache: Path | None = None,
+) -> Summary:
     """`summarise` a reference set, from the cache where its content is known there.
 
     Args:
-        source, extractor, batch_size, keep: as for `summarise`; with keep nothing is looked up.
+        source: as for `summarise`; with keep nothing is looked up.
+        extractor: as for `summarise`; with keep nothing is looked up.
+        batch_size: as for `summarise`; with keep nothing is looked up.
+        keep: as for `summarise`; with keep nothing is looked up.
         cache: folder, or None.
 
     Returns:
@@ -87,14 +109,14 @@ def reference_summary(source, extractor, batch_size=BATCH_SIZE, keep=False, cach
     summary = summarise(source, extractor, batch_size, keep)
     try:
         with atomic_write(file) as part:
-            arrays = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
-            np.savez(part, **arrays, thumbnails=summary.thumbnails)
+            kept: dict[str, Any] = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
+            np.savez(part, **kept | {"thumbnails": summary.thumbnails})
     except OSError as error:
         warnings.warn(f"The cache {cache} cannot be written: {error}", stacklevel=2)
     return summary
 
 
-def read_statistics(path):
+def read_statistics(path: Images) -> Summary | None:
     """A Summary from an .npz of `mu`, `sigma` and perhaps `n`; None where it holds images."""
     if not isinstance(path, (str, Path)) or Path(path).suffix.lower() != ".npz":
         return None
@@ -113,7 +135,7 @@ def read_statistics(path):
     return Summary(str(path), int(n.item()) or None, mu, cov)
 
 
-def pick_features(name, sets):
+def pick_features(name: str, sets: Sequence[Summary | Source]) -> str:
     """The name of the features: "auto" takes the classifier for 28 x 28 gray images.
 
     The evaluation set decides; where it is given as statistics, how many features these have.
@@ -126,25 +148,31 @@ def pick_features(name, sets):
 
 
 def calculate_fid_given_paths(
-    paths,
-    batch_size=BATCH_SIZE,
-    device="auto",
-    features="auto",
-    kid=False,
-    score=False,
-    train=None,
-    cache=None,
-    subset_size=1000,
-    checkpoint=CLASSIFIER,
-):
+    paths: Sequence[Images],
+    batch_size: int = BATCH_SIZE,
+    device: str | torch.device = "auto",
+    features: str = "auto",
+    kid: bool = False,
+    score: bool = False,
+    train: Images | None = None,
+    cache: Path | None = None,
+    subset_size: int = 1000,
+    checkpoint: Path = CLASSIFIER,
+) -> dict[str, Any]:
     """FID of two sets, and on request KID and the inception score of the second.
 
     Args:
-        paths: the evaluation set and the samples, each a folder, an .npz file or a uint8 array
-            (N, H, W, C). batch_size: images at a time. device: "auto", "cpu", "cuda" or "mps".
-        features: "auto", "classifier" or "inception". kid, score: whether to compute them.
-        train: a third set, in which copies are looked for as well. cache: folder for the
-            reference's statistics, or None. subset_size: of KID. checkpoint: of the classifier.
+        paths: the evaluation set and the samples, each a folder, an .npz file or a uint8 array (N,
+            H, W, C).
+        batch_size: images at a time.
+        device: "auto", "cpu", "cuda" or "mps".
+        features: "auto", "classifier" or "inception".
+        kid: whether to compute them.
+        score: whether to compute them.
+        train: a third set, in which copies are looked for as well.
+        cache: folder for the reference's statistics, or None.
+        subset_size: of KID.
+        checkpoint: of the classifier.
 
     Returns:
         dict of `fid`, what it was computed from, and what else was asked for.
@@ -175,12 +203,19 @@ def calculate_fid_given_paths(
     return result
 
 
-def fid_of_images(images, reference_images, features="classifier", device="cpu"):
+def fid_of_images(
+    images: np.ndarray,
+    reference_images: np.ndarray,
+    features: str = "classifier",
+    device: str | torch.device = "cpu",
+) -> float:
     """The Fréchet distance of two arrays of images.
 
     Args:
-        images, reference_images: (N, H, W, C) and (M, H, W, C) uint8. features: see
-            `load_features`. device: where the network runs.
+        images: (N, H, W, C) uint8.
+        reference_images: (M, H, W, C) uint8.
+        features: see `load_features`.
+        device: where the network runs.
 
     Returns:
         float.
@@ -228,7 +263,7 @@ def _describe(extractor, reference, samples):
     }
 
 
-def training_images(eval_dir, data_root=DATA_ROOT):
+def training_images(eval_dir: Path | str, data_root: Path = DATA_ROOT) -> np.ndarray | None:
     """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`."""
     parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", Path(eval_dir).resolve().name)
     if parts is None or parts[1] not in DATASETS:
@@ -240,7 +275,7 @@ def training_images(eval_dir, data_root=DATA_ROOT):
         return None
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print what was measured and how."""
     args = parse(argv)
     paths, train = args.paths, args.train
@@ -271,7 +306,7 @@ def main(argv=None):
         args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def report(result):
+def report(result: dict[str, Any]) -> None:
     """Print a result of `calculate_fid_given_paths`."""
     counts = [
         result[key] or "an unknown number of" for key in ("evaluation_images", "sample_images")
@@ -286,7 +321,7 @@ def report(result):
             print(f"{name} {result[key]:.6f} +- {result[f'{key}_std']:.6f}")
 
 
-def parse(argv):
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="FID, KID and inception score of images.")
     add = parser.add_argument
