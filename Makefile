@@ -21,6 +21,11 @@ help:
 	$(RUN) -m sde_todo check
 	@touch .venv/installed
 
+# The same and what checks the course itself: ruff, hypothesis, several processes.
+.venv/installed-dev: .venv/installed
+	$(RUN) -m pip install --quiet -e ".[dev]" -c constraints.txt
+	@touch .venv/installed-dev
+
 # The same and the public peers, beside which the course is measured.
 .venv-peers/installed: requirements.txt constraints.txt pyproject.toml benchmarks/peers.txt
 	$(PYTHON) -m venv .venv-peers
@@ -33,7 +38,7 @@ demo: export COURSE := solutions
 demo: .venv/installed
 	$(RUN) -m image_diffusion demo
 
-test: .venv/installed
+test: .venv/installed-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m grading stubs --check
@@ -41,7 +46,7 @@ test: .venv/installed
 	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
 	$(RUN) -m pytest tests/project -n 2 --dist worksteal
 
-types: .venv/installed
+types: .venv/installed-dev
 	$(RUN) -m mypy
 
 grade: .venv/installed
