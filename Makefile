@@ -1,4 +1,3 @@
-# Everything here is also in README.md as plain commands.
 PYTHON ?= python3
 RUN := .venv/bin/python
 

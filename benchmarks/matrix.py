@@ -1,7 +1,7 @@
 """The course under other Pythons and torches: `python benchmarks/matrix.py [3.10:2.4.1 ...]`.
 
 For each pair an environment is made in a temporary folder, with that torch and otherwise with what
-requirements.txt gives there (constraints.txt names one set of versions; this tries the ends of the
+pyproject.toml asks for (constraints.txt names one set of versions; this tries the ends of the
 ranges), and removed again (5 GB each on Linux). In it run the check of torch, the stub gate, the
 autograder on the solutions and a choice of the project's tests. The Pythons are those that the
 shell finds as python3.10 and so on (on Windows: py -3.10).
@@ -49,7 +49,7 @@ def install(python, torch, folder):
     pair = ["torch", "torchvision"]
     if torch != "newest":
         pair = [f"torch=={torch}", f"torchvision=={TORCHVISION[torch]}"]
-    command = [interpreter, "-m", "pip", "install", "--quiet", "-r", "requirements.txt", *pair]
+    command = [interpreter, "-m", "pip", "install", "--quiet", "-e", ".[dev]", *pair]
     subprocess.run(command, cwd=ROOT, check=True)
     return interpreter
 

@@ -22,7 +22,7 @@ from grading import late
 from grading.release import results_format
 
 CPUS, MEMORY_GB, TIMEOUT_MINUTES = 2, 3, 40
-NOT_FOR_GRADING = ("hypothesis", "jupyter", "nbval", "pytest", "pytest-xdist", "ruff")
+NOT_FOR_GRADING = ("hypothesis", "jupyter", "mypy", "nbval", "pytest", "pytest-xdist", "ruff")
 TORCH = ("torch", "torchvision")
 FAILED = "The grader failed; this says nothing about your work. Please tell your instructor."
 

@@ -33,6 +33,7 @@ EXECUTABLE = ("setup.sh", "run_autograder")
 STUDENT = (  # the rooms that go out; the settings go without their hidden part
     *(".gitignore", "LICENSE", "requirements.txt", "constraints.txt"),
     *("notebooks/*.ipynb", "notebooks/pictures/*.png"),
+    *("notebooks/README.md", "given/README.md", "experiments/README.md"),
     *("sde_todo/*.py", "image_diffusion/*.py", "image_diffusion/fid/*.py"),
     *("given/**/*.py", "given/images/assets/*", "experiments/**/*.py"),
     *("autograder/*.py", "tests/__init__.py", "tests/task?/*.py"),
@@ -41,25 +42,8 @@ NOT_STUDENT = ("autograder/__main__.py", "autograder/classroom.py", "autograder/
 GRADER = ("grading/**/*.py", "autograder/*.py", "solutions/*/*.py")
 
 README_SECTIONS = ("If you are a student", "Layout")
-INSTALL = """\
-## Install
-
-With make and Python 3.10 to 3.13, `make grade` installs into `.venv` and runs the autograder (about
-3 minutes and 5 GB, for the CUDA libraries that torch brings on Linux). Without make, or on Windows:
-
-```
-python3 -m venv .venv
-. .venv/bin/activate                       # Windows: .venv\\Scripts\\activate
-pip install -r requirements.txt -c constraints.txt
-python -m sde_todo check                   # says in one line whether torch works
-pytest                                     # the autograder on your modules
-```
-
-On Colab: bring this folder there, `%cd` into it, run `!pip install -r requirements.txt` (without
-the constraints: Colab has its own torch), and open `notebooks/HelloScore.ipynb` from there.
-
-"""
 NOT_THEIRS = re.compile(r"solutions\b|COURSE=|\bgrading\b|tests/project|benchmark")
+SOLUTION = re.compile(r"\bsolutions?\b")
 HIDDEN = re.compile(r"^# (BEGIN|END) HIDDEN\n", re.MULTILINE)
 MAKE_TARGETS = ("help", ".venv/installed", "grade", "lab", "clean")
 SETTINGS_DOC = '"""Given: points and pass marks, as your instructor set them."""'
@@ -120,15 +104,15 @@ def student_readme(text):
     if missing:
         raise ValueError(f"README.md has no section {missing[0]!r} for the student's package.")
     start = "\n\n".join(
-        " ".join(s for s in re.split(r"(?<=\.)\s+", part) if "solution" not in s)
-        if "solution" in part
+        " ".join(s for s in re.split(r"(?<=\.)\s+", part) if not SOLUTION.search(s))
+        if SOLUTION.search(part)
         else part
         for part in start.split("\n\n")
     )
     body = "".join(sections[name] for name in README_SECTIONS)
     body = re.sub(r"(?m)^(?:solutions|grading|benchmarks)/.*\n(?: +.*\n)*", "", body)
     body = re.sub(r" and the tests of the course itself.*", "", body)
-    return start + INSTALL + body
+    return start + body
 
 
 def check_words(name, text):
@@ -143,7 +127,7 @@ def student_makefile(text):
     """The Makefile with the targets that work without the solutions."""
     blocks = []
     for block in text.split("\n\n"):
-        rules = re.findall(r"^([.\w/]+):(?!=)", block, flags=re.MULTILINE)
+        rules = re.findall(r"^([-.\w/]+):(?!=)", block, flags=re.MULTILINE)
         if not [rule for rule in rules if rule not in (*MAKE_TARGETS, ".PHONY")]:
             blocks.append(block)
     text = "\n\n".join(blocks).rstrip("\n") + "\n"

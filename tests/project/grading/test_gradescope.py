@@ -88,7 +88,7 @@ def test_the_zip_has_what_gradescope_needs(archive, tmp_path):
             assert b"/autograder}" in text and b"set -euo pipefail" in text
             subprocess.run(["bash", "-n"], input=text, check=True)
         setup = opened.read("setup.sh").decode()
-        assert b"HIDDEN" in opened.read("course/tests/settings.py")
+        assert b"HIDDEN" in opened.read("course/autograder/settings.py")
         stub = opened.read("course/sde_todo/sde.py")
     assert {name.partition("/")[0] for name in infos} == {
         "setup.sh",
