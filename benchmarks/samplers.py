@@ -18,17 +18,19 @@ os.environ.setdefault("COURSE", "solutions")
 import numpy as np
 import torch
 
-from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
-from experiments.images.samplers.edm import edm_sample
-from experiments.images.samplers.multistep import stochastic_multistep
-from experiments.images.samplers.process import DrawnBy, ProcessSampled
+from experiments.images.samplers import edm, multistep, process
+from experiments.images.samplers.draw import (
+    balanced_labels,
+    by_scheduler,
+    draw_images,
+    load_model,
+)
 from given.images import figures
 from given.images.data.imageset import load_dataset
 from given.images.data.sources import ASSETS
 from given.images.fid.measure import fid_of_images
 from given.runtime.files import write
 from image_diffusion import scheduler as schedulers
-from sde_todo.sde import VPSDE
 
 ROOT = Path(__file__).parents[1]
 BUDGETS = (5, 10, 20, 50, 100, 1000)
@@ -37,41 +39,38 @@ NUM = 500
 
 
 def scheduled(name, evaluations):
-    """A model with a scheduler of scheduler.py and as many steps."""
+    """A model with a scheduler of scheduler.py and as many steps, and its draw."""
     model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", getattr(schedulers, name))
     spacing = {"spacing": "trailing"} if evaluations == 1000 else {}
     model.var_scheduler.set_timesteps(evaluations, **spacing)
-    return model, evaluations
+    return model, by_scheduler
 
 
-def by_process(evaluations, steps, **options):
-    """A model that samples along VPSDE in a given number of steps."""
+def drawn_by(draw, **options):
+    """The model, and a draw with its options."""
     model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
-    return ProcessSampled(model, VPSDE(steps), **options), evaluations
+    return model, functools.partial(draw, **options)
 
 
 def predictor_corrector(evaluations):
     """Ancestral and Langevin steps in turn, and one evaluation for the end."""
     options = {"method": "ancestral", "corrector": "langevin", "rho": 3.0}
-    return by_process(evaluations, (evaluations - 1) // 2, **options)
+    return drawn_by(process.draw, steps=(evaluations - 1) // 2, **options)
 
 
-def multistep(evaluations):
+def exponential(evaluations):
     """Exponential multistep of order 3 on the denoiser (task 1.3g)."""
-    return by_process(evaluations, evaluations - 1, method="multistep", rho=3.0)
+    return drawn_by(process.draw, steps=evaluations - 1, method="multistep")
 
 
 def stochastic(evaluations):
-    """The stochastic multistep of stochastic.py."""
-    model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
-    return DrawnBy(model, stochastic_multistep, evaluations), evaluations
+    """The stochastic multistep of samplers/multistep.py."""
+    return drawn_by(multistep.draw, steps=evaluations)
 
 
 def heun(evaluations):
     """EDM's Heun steps, 2 n - 1 evaluations, at most as many as asked for."""
-    model, _ = load_model(ASSETS / "fashion_ddpm.ckpt", schedulers.DDIMScheduler)
-    steps = (evaluations + 1) // 2
-    return DrawnBy(model, edm_sample, steps), 2 * steps - 1
+    return drawn_by(edm.draw, steps=(evaluations + 1) // 2)
 
 
 SAMPLERS = {
@@ -80,19 +79,26 @@ SAMPLERS = {
     "DPM-Solver++": functools.partial(scheduled, "DPMSolverScheduler"),
     "Heun (EDM)": heun,
     "predictor-corrector": predictor_corrector,
-    "multistep": multistep,
+    "multistep": exponential,
     "stochastic multistep": stochastic,
 }
 SHORT = ("multistep", "stochastic multistep")  # made for few steps: not measured at 1000
 
 
-def distance(model, reference, num=NUM, seed=0):
-    """Fréchet distance of `num` images to the reference, and the seconds that drawing took."""
+def distance(model, draw, reference, num=NUM, seed=0):
+    """Fréchet distance of `num` images to the reference, evaluations of a batch, and seconds."""
+    taken = []
+
+    def counted(*args):
+        x, evaluations = draw(*args)
+        taken.append(evaluations)
+        return x, evaluations
+
     torch.manual_seed(seed)
     start = time.perf_counter()
-    images = draw_images(model, num, balanced_labels(num, 10), 1.0, seed)
+    images = draw_images(model, num, balanced_labels(num, 10), 1.0, seed, draw=counted)
     seconds = time.perf_counter() - start
-    return fid_of_images(images, reference, "classifier"), seconds
+    return fid_of_images(images, reference, "classifier"), taken[-1], seconds
 
 
 def measure(found, path, names, num):
@@ -100,19 +106,17 @@ def measure(found, path, names, num):
     reference = np.asarray(load_dataset("fashion", "test").images)
     for tol in TOLERANCES:
         if f"RK45 {tol:g}" not in found:
-            model, _ = by_process(0, 2, method="rk45", tol=tol)
-            keep(found, path, f"RK45 {tol:g}", model, None, reference, num)
+            way = drawn_by(process.draw, steps=2, method="rk45", tol=tol)
+            keep(found, path, f"RK45 {tol:g}", way, reference, num)
     for budget in BUDGETS:
         for name in names:
             if f"{name} {budget}" not in found and not (budget == 1000 and name in SHORT):
-                model, evaluations = SAMPLERS[name](budget)
-                keep(found, path, f"{name} {budget}", model, evaluations, reference, num)
+                keep(found, path, f"{name} {budget}", SAMPLERS[name](budget), reference, num)
 
 
-def keep(found, path, key, model, evaluations, reference, num):
-    """Measure one figure, print it and write the file."""
-    figure, seconds = distance(model, reference, num)
-    evaluations = getattr(model, "evaluations", None) or evaluations
+def keep(found, path, key, way, reference, num):
+    """Measure one figure, of a model and its draw, print it and write the file."""
+    figure, evaluations, seconds = distance(*way, reference, num)
     found[key] = {"evaluations": evaluations, "distance": figure, "seconds": seconds}
     print(f"{key:<26} {evaluations:5d} evaluations   {figure:7.2f}   {seconds:.0f} s", flush=True)
     write(path, json.dumps(found, indent=2) + "\n")

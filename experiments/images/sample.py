@@ -10,48 +10,76 @@ class's name, as in the eval folder of dataset.py.
 """
 
 import argparse
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from experiments.images.samplers.draw import balanced_labels, draw_batches, load_model
+from experiments.images.samplers import edm, multistep, process
+from experiments.images.samplers.draw import (
+    balanced_labels,
+    by_scheduler,
+    draw_batches,
+    load_model,
+)
 from given.images.data.image_files import save_grid, save_images
 from given.runtime.cli import number, whole
 from given.runtime.files import clear_parts
 from given.runtime.machine import pick_device
+from image_diffusion.ddpm import DiffusionModule
 
-PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
-SCHEDULERS = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpmpp": "DPMSolverScheduler"}
-METHODS: tuple[str, ...] = (
-    "euler_maruyama",
-    "reverse_diffusion",
-    "ancestral",
-    "none",
-    "ode_euler",
-    "ode_heun",
-)
-METHODS += ("rk45", "multistep")  # of Task 1, see sde_todo/sampling.py
-OTHERS = ("edm", "stochastic")  # see edm.py and stochastic.py
-TAKERS = {  # of which schedulers each option is
-    "sigma_type": ("ddpm",),
-    "eta": ("ddim", "stochastic"),
-    "churn": ("edm",),
-    "tol": ("rk45",),
-    **dict.fromkeys(("process", "corrector", "snr"), METHODS),
+
+class SamplerSpec(NamedTuple):
+    """One choice of --scheduler.
+
+    Attributes:
+        steps: how many by default.
+        options: of the command line, those that it takes.
+        draw: see experiments/images/samplers; takes steps and the options.
+        scheduler: for by_scheduler, the class of scheduler.py that takes the options instead.
+    """
+
+    steps: int
+    options: tuple[str, ...] = ()
+    draw: Callable = by_scheduler
+    scheduler: str = "DDIMScheduler"
+
+
+def of_process(method: str, steps: int = 200, *more: str) -> SamplerSpec:
+    """A method of Task 1."""
+    options = ("process", "corrector", "snr", *more)
+    return SamplerSpec(steps, options, functools.partial(process.draw, method=method))
+
+
+SAMPLERS = {
+    "ddpm": SamplerSpec(1000, ("sigma_type",), scheduler="DDPMScheduler"),
+    "ddim": SamplerSpec(50, ("eta",)),
+    "dpmpp": SamplerSpec(10, scheduler="DPMSolverScheduler"),
+    "edm": SamplerSpec(10, ("churn",), edm.draw),
+    "stochastic": SamplerSpec(10, ("eta",), multistep.draw),
+    "euler_maruyama": of_process("euler_maruyama"),
+    "reverse_diffusion": of_process("reverse_diffusion"),
+    "ancestral": of_process("ancestral"),
+    "none": of_process("none"),
+    "ode_euler": of_process("ode_euler"),
+    "ode_heun": of_process("ode_heun", 25),
+    "rk45": of_process("rk45", 200, "tol"),
+    "multistep": of_process("multistep", 10),
 }
-DEFAULT_STEPS = {"ddpm": 1000, "ddim": 50, "dpmpp": 10, "edm": 10, "stochastic": 10}
-DEFAULT_STEPS |= {"ode_heun": 25, "multistep": 10}  # of the others: 200
+OPTIONS = {option for sampler in SAMPLERS.values() for option in sampler.options}
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", required=True, help="a checkpoint that train.py wrote")
     parser.add_argument("--save_dir", required=True, help="folder of the images")
     parser.add_argument("--num_samples", type=whole, default=500)
     parser.add_argument("--batch_size", type=whole, default=100)
-    parser.add_argument("--scheduler", choices=(*SCHEDULERS, *OTHERS, *METHODS), default="ddim")
+    parser.add_argument("--scheduler", choices=SAMPLERS, default="ddim")
     parser.add_argument("--steps", type=whole, help="how many; default: the sampler's own")
-    parser.add_argument("--process", choices=PROCESSES, help="of a method of Task 1")
+    parser.add_argument("--process", choices=process.PROCESSES, help="of a method of Task 1")
     parser.add_argument("--corrector", help="langevin or annealed_langevin")
     parser.add_argument("--snr", type=number, help="size of the corrector's steps (default .16)")
     parser.add_argument("--tol", type=number, help="of rk45 (default 1e-4)")
@@ -65,15 +93,15 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     if args.num_samples < 1 or args.batch_size < 1:
         raise ValueError("--num_samples and --batch_size must be at least 1.")
-    model, config = load_sampler(args)
+    model, config, draw = load_sampler(args)
     labels = choose_labels(args, config)
     done, shown = 0, []
     clear_parts(args.save_dir, "**/*.png")
-    options = (labels, args.guidance_scale, args.seed, args.batch_size)
+    options = (labels, args.guidance_scale, args.seed, args.batch_size, draw)
     for images in draw_batches(model, args.num_samples, *options):
         names = None
         if labels is not None:
@@ -86,47 +114,39 @@ def main(arguments=None):
     print(f"{args.num_samples} images: {args.save_dir}. The first of them in a grid: {grid}.")
 
 
-def load_sampler(args):
+def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Callable]:
+    """The model of a command line, its configuration, and the `draw` of its sampler."""
     from image_diffusion import scheduler
 
-    options = {name: getattr(args, name) for name in TAKERS if getattr(args, name) is not None}
-    for name in options:
-        if args.scheduler not in TAKERS[name]:
-            takers = ", ".join(TAKERS[name])
-            raise ValueError(f"--scheduler {args.scheduler} takes no --{name}; it is for {takers}.")
-    own = options if args.scheduler in SCHEDULERS else {}
-    name = SCHEDULERS.get(args.scheduler, "DDIMScheduler")
-    device = pick_device(args.device)
-    model, config = load_model(args.ckpt_path, getattr(scheduler, name), device, **own)
-    steps = DEFAULT_STEPS.get(args.scheduler, 200) if args.steps is None else args.steps
-    if args.scheduler not in SCHEDULERS:
-        make = process_model if args.scheduler in METHODS else other_model
-        return make(model, args.scheduler, steps, **options), config
+    sampler, options = SAMPLERS[args.scheduler], own_options(args)
+    steps, device = args.steps, pick_device(args.device)
+    scheduler_class = getattr(scheduler, sampler.scheduler)
+    if sampler.draw is not by_scheduler:
+        model, config = load_model(args.ckpt_path, scheduler_class, device)
+        steps = sampler.steps if steps is None else steps
+        return model, config, functools.partial(sampler.draw, steps=steps, **options)
+    model, config = load_model(args.ckpt_path, scheduler_class, device, **options)
     T = model.var_scheduler.num_train_timesteps
-    model.var_scheduler.set_timesteps(steps if args.steps is not None else min(steps, T))
-    return model, config
+    model.var_scheduler.set_timesteps(min(sampler.steps, T) if steps is None else steps)
+    return model, config, by_scheduler
 
 
-def other_model(model, name, steps, **options):
-    """The model, sampling by Heun in sigma or by the stochastic multistep."""
-    from experiments.images.samplers.edm import edm_sample
-    from experiments.images.samplers.multistep import stochastic_multistep
-    from experiments.images.samplers.process import DrawnBy
+def own_options(args: argparse.Namespace) -> dict:
+    """The options of the sampler that a command line gives.
 
-    draw = edm_sample if name == "edm" else stochastic_multistep
-    return DrawnBy(model, draw, steps, **options)
-
-
-def process_model(model, method, steps, process="VPSDE", **options):
-    """The model, sampling along a process of Task 1."""
-    from experiments.images.samplers.process import ProcessSampled
-    from sde_todo import sde
-
-    rho = 3.0 if process != "VESDE" and method == "multistep" else 1.0
-    return ProcessSampled(model, getattr(sde, process)(steps), method, rho=rho, **options)
+    Raises:
+        ValueError: an option of another sampler.
+    """
+    given = {name: getattr(args, name) for name in sorted(OPTIONS)}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in SAMPLERS[args.scheduler].options:
+            takers = ", ".join(k for k, sampler in SAMPLERS.items() if name in sampler.options)
+            raise ValueError(f"--scheduler {args.scheduler} takes no --{name}; it is for {takers}.")
+    return given
 
 
-def choose_labels(args, config):
+def choose_labels(args: argparse.Namespace, config: dict) -> np.ndarray | None:
     """(num_samples,) labels, or None where no class was asked for."""
     if args.guidance_scale == 0 and args.class_label is None:
         return None

@@ -1,1 +1,7 @@
-"""Samplers of image models other than a scheduler."""
+"""Samplers of image models, beside `DiffusionModule.sample` with the `step` of its scheduler.
+
+Each has two interfaces:
+
+    step(x, sigma, target, ...) -> x    one step from noise level sigma down to target
+    draw(model, batch_size, class_label, guidance_scale, ...) -> images, evaluations
+"""

@@ -1,86 +1,104 @@
-"""Given: image models that sample by other means than a scheduler: by the samplers of Task 1,
-through `DiffusionModule.score_fn`, or by a function such as `edm_sample`.
+"""Given: the samplers of Task 1 on image models, through `DiffusionModule.score_fn`.
 
-    python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
+python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """
 
 import torch
+from torch import Tensor
 
 from given.levels import alpha_std, log_snr_ends, log_snr_of
 from image_diffusion.ddpm import DiffusionModule
 
+PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
 PIECE = 50  # steps whose states are in memory together
 ORDER = 3  # of "multistep"
 
 
-class ProcessSampled(DiffusionModule):
-    """A model that samples along the reverse of a process of Task 1; else like any other.
+@torch.no_grad()
+def draw(
+    model: DiffusionModule,
+    batch_size: int,
+    class_label: Tensor | None = None,
+    guidance_scale: float = 0.0,
+    *,
+    steps: int,
+    process: str = "VPSDE",
+    method: str = "reverse_diffusion",
+    corrector: str = "none",
+    snr: float = 0.16,
+    rho: float | None = None,
+    tol: float = 1e-4,
+) -> tuple[Tensor, int]:
+    """Draw images along the reverse of a process; the noise comes from torch's own generator.
+
+    Where time ends the state gives way to its mean, E[x_0 | x], for one evaluation more (Song et
+    al. 2021, appendix G); the last state of "multistep" is that mean already.
 
     Args:
-        model: a DiffusionModule. sde: a process, takes sde.N steps.
-        method, corrector, snr: see `sde_todo.sampling.Sampler`.
-        rho: spacing of the times. tol: of "rk45".
+        model: a DiffusionModule.
+        batch_size: B.
+        class_label: (B,) from 1, or None.
+        guidance_scale: see DiffusionModule.predict_noise.
+        steps: of the process.
+        process: one of PROCESSES, or "OU".
+        method: a name, see `sde_todo.sampling.Sampler`.
+        corrector: "none", "langevin" or "annealed_langevin".
+        snr: size of the corrector's steps.
+        rho: spacing of the times; by default 3 for "multistep", else 1, and 1 for VESDE.
+        tol: of "rk45".
 
-    Attributes:
-        evaluations: of the score, in the last call of `sample`.
+    Returns:
+        (B, C, H, W), and the number of evaluations of the score.
+
+    Raises:
+        ValueError: no steps, or a corrector that does not exist or does not fit the method.
     """
+    from sde_todo import sampling
+    from sde_todo import sde as processes
 
-    def __init__(
-        self,
-        model,
-        sde,
-        method="reverse_diffusion",
-        corrector="none",
-        snr=0.16,
-        rho=1.0,
-        tol=1e-4,
-    ):
-        from sde_todo.sampling import choose_step
-
-        super().__init__(model.network, model.var_scheduler)
-        self.sde, self.method, self.rho, self.tol = sde, method, rho, tol
-        self.eps = known_from(sde, self.var_scheduler)
-        self.step = choose_step(method, corrector, 1, snr)
-        self.evaluations = 0
-
-    @torch.no_grad()
-    def sample(self, batch_size, class_label=None, guidance_scale=0.0):
-        """Draw images (B, C, H, W); the noise comes from torch's own generator.
-
-        Where time ends the state gives way to its mean, E[x_0 | x], for one evaluation more (Song
-        et al. 2021, appendix G).
-        """
-        from sde_todo.sampling import time_grid
-
-        sde, score_fn = self.sde, self.score_fn(self.sde, class_label, guidance_scale)
-        x = sde.prior_sampling(torch.empty(batch_size, *self.image_shape, device=self.device))
-        times = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
-        x, self.evaluations = self.follow(sde.reverse(score_fn), times, x)
-        if self.method == "multistep":  # its last state is that mean already
-            return x
-        self.evaluations += 1
-        t = (sde.T - times[-1]).expand(batch_size)
-        a, b = alpha_std(sde, t, x)
-        return (x + b**2 * score_fn(t, x)) / a
-
-    def follow(self, reverse, times, x):
-        """The state at the last time from x at the first one, and the evaluations it took."""
-        from sde_todo.sampling import multistep, solve_rk45, walk
-
-        if self.method == "rk45":
-            x_traj, evaluations = solve_rk45(reverse, times[[0, -1]], x, self.tol)
-            return x_traj[-1], evaluations
-        if self.method == "multistep":
-            x_traj, evaluations = multistep(reverse, times, x, ORDER, (-1.0, 1.0))
-            return x_traj[-1], evaluations
-        total = 0
-        for start in range(0, len(times) - 1, PIECE):
-            x_traj, evaluations = walk(self.step, reverse, times[start : start + PIECE + 1], x)
-            x, total = x_traj[-1], total + evaluations
-        return x, total
+    sde = getattr(processes, process)(steps)
+    step = sampling.choose_step(method, corrector, 1, snr)
+    score_fn = model.score_fn(sde, class_label, guidance_scale)
+    if rho is None:
+        rho = 3.0 if method == "multistep" and process != "VESDE" else 1.0
+    x = sde.prior_sampling(torch.empty(batch_size, *model.image_shape, device=model.device))
+    times = sampling.time_grid(sde.T, known_from(sde, model.var_scheduler), sde.N, rho).to(x)
+    reverse = sde.reverse(score_fn)
+    if method == "multistep":
+        x_traj, evaluations = sampling.multistep(reverse, times, x, ORDER, (-1.0, 1.0))
+        return x_traj[-1], evaluations
+    if method == "rk45":
+        x_traj, evaluations = sampling.solve_rk45(reverse, times[[0, -1]], x, tol)
+        x = x_traj[-1]
+    else:
+        x, evaluations = walk_in_pieces(step, reverse, times, x)
+    t = (sde.T - times[-1]).expand(batch_size)
+    a, b = alpha_std(sde, t, x)
+    return (x + b**2 * score_fn(t, x)) / a, evaluations + 1
 
 
-def known_from(sde, scheduler):
+def walk_in_pieces(step, reverse, times: Tensor, x: Tensor) -> tuple[Tensor, int]:
+    """`sde_todo.sampling.walk` to the last state, without keeping all states on the way.
+
+    Args:
+        step: see `sde_todo.sampling.STEPS`.
+        reverse: a reverse process.
+        times: (N + 1,) of its clock.
+        x: (B, ...), the state at times[0].
+
+    Returns:
+        the state at times[-1], like x, and the number of evaluations.
+    """
+    from sde_todo.sampling import walk
+
+    total = 0
+    for start in range(0, len(times) - 1, PIECE):
+        x_traj, evaluations = walk(step, reverse, times[start : start + PIECE + 1], x)
+        x, total = x_traj[-1], total + evaluations
+    return x, total
+
+
+def known_from(sde, scheduler) -> float:
     """The first time at which a process has the noise of a schedule's first timestep, or more.
 
     Below it lie noise levels that the network has never seen.
@@ -89,23 +107,3 @@ def known_from(sde, scheduler):
     alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=torch.float64))
     log_snr = log_snr_of(std / alpha)[:, 0]
     return t[log_snr <= log_snr_ends(scheduler)[0]][0].item()
-
-
-class DrawnBy(DiffusionModule):
-    """A model whose images come from a function such as `edm_sample`; else like any other.
-
-    Args:
-        model: a DiffusionModule. draw: (model, batch_size, steps, class_label, guidance_scale,
-            **options) -> (images, evaluations). steps, options: handed on to it.
-    """
-
-    def __init__(self, model, draw, steps, **options):
-        super().__init__(model.network, model.var_scheduler)
-        self.draw, self.steps, self.options, self.evaluations = draw, steps, options, 0
-
-    def sample(self, batch_size, class_label=None, guidance_scale=0.0):
-        """Draw images (B, C, H, W)."""
-        x, self.evaluations = self.draw(
-            self, batch_size, self.steps, class_label, guidance_scale, **self.options
-        )
-        return x

@@ -42,26 +42,23 @@ def test_every_coloured_image_has_one_tint_and_hues_differ():
     ],
 )
 def test_samplers_of_task_1_draw_images(process, options, steps, evaluations):
-    from experiments.images.samplers.process import ProcessSampled
-    from sde_todo import sde
+    from experiments.images.samplers.process import draw
 
     torch.manual_seed(0)
-    model = ProcessSampled(gaussian_model(), getattr(sde, process)(steps), **options)
-    x = model.sample(300)
+    x, taken = draw(gaussian_model(), 300, process=process, steps=steps, **options)
     # 14,400 numbers: their spread has a standard error of .0024; the steps' own error adds to it.
     assert x.shape == (300, 3, 4, 4) and abs(x.std().item() - SPREAD) < 0.03
-    assert evaluations is None or model.evaluations == evaluations
+    assert evaluations is None or taken == evaluations
 
 
 def test_many_steps_do_not_change_where_pieces_meet(monkeypatch):
     from experiments.images.samplers import process
-    from sde_todo.sde import VPSDE
 
     ends = []
     for piece in (7, 1000):
         monkeypatch.setattr(process, "PIECE", piece)
         torch.manual_seed(0)
-        ends.append(process.ProcessSampled(gaussian_model(), VPSDE(20)).sample(3))
+        ends.append(process.draw(gaussian_model(), 3, steps=20)[0])
     assert torch.equal(*ends)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.images.samplers.edm import edm_sample
+from experiments.images.samplers import edm
 from given.levels import karras_sigmas
 from given.noise import noise_per_image
 
@@ -49,7 +49,7 @@ def test_without_churn_the_error_falls_with_the_square_of_the_steps():
     errors, steps = [], (16, 32, 64, 128)
     for n in steps:
         with noise_per_image(range(7)):
-            x, evaluations = edm_sample(model := Exact(), 7, n)
+            x, evaluations = edm.draw(model := Exact(), 7, steps=n)
         assert evaluations == model.calls == 2 * n - 1
         start = torch.stack([torch.randn(1, 4, 4, generator=seeded(k)) for k in range(7)])
         errors.append((x - flow(80.0 * start.double())).abs().mean().item())
@@ -64,7 +64,7 @@ def seeded(k):
 @pytest.mark.parametrize("churn", [0.0, 10.0, 40.0])
 def test_the_marginal_is_that_of_the_data_with_and_without_churn(churn):
     torch.manual_seed(0)
-    x, _ = edm_sample(Exact(), 4000, 64, churn=churn)  # 64,000 numbers
+    x, _ = edm.draw(Exact(), 4000, steps=64, churn=churn)  # 64,000 numbers
     assert x.shape == (4000, 1, 4, 4)
     assert x.std().item() == pytest.approx(SD, rel=0.02)
     assert abs(x.mean().item()) < 4 * SD / math.sqrt(x.numel())
@@ -74,13 +74,14 @@ def test_the_marginal_is_that_of_the_data_with_and_without_churn(churn):
 def test_churn_draws_noise_only_where_it_is_asked_to():
     def draw(**options):
         with noise_per_image(range(3)):
-            return edm_sample(Exact(), 3, 8, **options)[0]
+            return edm.draw(Exact(), 3, steps=8, **options)[0]
 
     plain = draw()
     assert torch.equal(draw(churn=8.0, s_min=90.0), plain)
     assert torch.equal(draw(churn=8.0, s_max=0.01), plain)
     assert not torch.allclose(draw(churn=8.0), plain)
-    louder = [edm_sample(Exact(), 2000, 32, churn=32.0, s_noise=s)[0].std() for s in (1.0, 1.1)]
+    loud = {"steps": 32, "churn": 32.0}
+    louder = [edm.draw(Exact(), 2000, **loud, s_noise=s)[0].std() for s in (1.0, 1.1)]
     assert louder[1] > 1.02 * louder[0]
 
 
@@ -94,7 +95,7 @@ def test_classes_and_guidance_reach_the_model(monkeypatch):
         return predict(self, x, level, class_label, guidance_scale)
 
     monkeypatch.setattr(DiffusionModule, "predict_noise", asking)
-    edm_sample(model := Exact(), 2, 3, labels, 1.5)
+    edm.draw(model := Exact(), 2, labels, 1.5, steps=3)
     assert len(asked) == 5 and model.calls == 10
     assert all(label is labels and scale == 1.5 for label, scale in asked)
 
@@ -111,9 +112,9 @@ def test_a_network_is_sampled_the_same_in_any_batch():
     torch.nn.init.normal_(network.tail.weight, std=0.1)
     model = DiffusionModule(network, scheduler).eval()
     with noise_per_image(range(4)):
-        whole, _ = edm_sample(model, 4, 5, torch.tensor([1, 2, 3, 4]), 1.5, churn=4.0)
+        whole, _ = edm.draw(model, 4, torch.tensor([1, 2, 3, 4]), 1.5, steps=5, churn=4.0)
     with noise_per_image(range(2, 4)):
-        part, _ = edm_sample(model, 2, 5, torch.tensor([3, 4]), 1.5, churn=4.0)
+        part, _ = edm.draw(model, 2, torch.tensor([3, 4]), 1.5, steps=5, churn=4.0)
     assert whole.shape == (4, 1, 8, 8) and whole.dtype == torch.float32
     torch.testing.assert_close(whole[2:], part, rtol=0, atol=1e-4)
 
@@ -130,4 +131,4 @@ def test_a_network_is_sampled_the_same_in_any_batch():
 )
 def test_levels_that_make_no_sense_are_one_sentence(options, said):
     with pytest.raises(ValueError, match=said):
-        edm_sample(Exact(), 2, **{"steps": 5} | options)
+        edm.draw(Exact(), 2, **{"steps": 5} | options)

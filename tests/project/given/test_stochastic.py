@@ -16,7 +16,7 @@ def test_two_steps_with_a_constant_denoiser_are_one(eta, monkeypatch):
 
     def step(x, sigma, target, z):
         monkeypatch.setattr(multistep, "noise_like", lambda x: torch.full_like(x, z))
-        return multistep.family_step(x, D, sigma, target, eta)
+        return multistep.step(x, sigma, target, D, eta)
 
     whole = step(x, 2.0, 0.5, 0.0)
     assert torch.allclose(step(step(x, 2.0, 1.1, 0.0), 1.1, 0.5, 0.0), whole)
@@ -26,7 +26,7 @@ def test_two_steps_with_a_constant_denoiser_are_one(eta, monkeypatch):
     assert torch.allclose(first**2 + second**2, spread**2)
 
 
-def test_the_family_step_is_the_limit_of_euler_maruyama_of_task_1():
+def test_the_step_is_the_limit_of_euler_maruyama_of_task_1():
     """lam = 1 - eta^2, VE with sigma = t: drift (1 - lam/2) 2 t score, noise (1 - lam) 2 t dt."""
     eta, sigma, dt = 0.6, 0.8, 1e-5
     lam, x, D = 1 - eta**2, 1.1, 0.3
@@ -56,7 +56,7 @@ def test_the_ode_converges_with_order_two():
     errors = []
     for steps in (40, 80):
         torch.manual_seed(0)
-        x, evaluations = multistep.stochastic_multistep(model, 50, steps, eta=0.0)
+        x, evaluations = multistep.draw(model, 50, steps=steps, eta=0.0)
         torch.manual_seed(0)
         z = torch.randn(50, 3, 4, 4)
         end = high * z * math.sqrt((SPREAD**2 + low**2) / (SPREAD**2 + high**2))
@@ -70,11 +70,11 @@ def test_the_ode_converges_with_order_two():
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_every_member_draws_gaussian_pixels(eta):
     torch.manual_seed(0)
-    x, _ = multistep.stochastic_multistep(gaussian_model(), 400, 60, eta=eta, sigma_min=0.02)
+    x, _ = multistep.draw(gaussian_model(), 400, steps=60, eta=eta, sigma_min=0.02)
     # 19,200 numbers have a standard error of .002; the clamp at 2.5 deviations takes .004 off.
     assert abs(x.std().item() - SPREAD) < 0.015
 
 
 def test_levels_out_of_reach_are_one_sentence():
     with pytest.raises(ValueError, match="sigma_min"):
-        multistep.stochastic_multistep(gaussian_model(), 1, 5, sigma_min=1e-4)
+        multistep.draw(gaussian_model(), 1, steps=5, sigma_min=1e-4)
