@@ -158,3 +158,24 @@ def alpha_std(sde: Process, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     one = torch.ones(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
     alpha, std = sde.marginal_prob(t, one)
     return alpha, torch.as_tensor(std).to(x).expand_as(alpha)
+
+
+def diffuse(
+    sde: Process, t: Tensor | float, x0: Tensor, z: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw X_t = alpha x_0 + std z given x_0.
+
+    Args:
+        sde: a process.
+        t: (B,), or one time for all.
+        x0: (B, ...).
+        z: like x0; standard normal and fresh by default.
+
+    Returns:
+        X_t and z, like x0.
+    """
+    z = torch.randn_like(x0) if z is None else z
+    if not torch.is_tensor(t):
+        t = torch.full((len(x0),), t, dtype=x0.dtype, device=x0.device)
+    mean, std = sde.marginal_prob(t, x0)
+    return mean + std * z, z

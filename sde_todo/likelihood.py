@@ -19,7 +19,8 @@ import math
 import torch
 from scipy.integrate import solve_ivp
 
-from given.levels import alpha_std
+from given.levels import alpha_std, diffuse
+from given.noise import random_probe
 from sde_todo.loss import sample_time
 
 
@@ -38,12 +39,7 @@ def make_probes(x, method="exact", probes=1):
         return eye.reshape(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
     if probes < 1:
         raise ValueError(f"probes = {probes}: an estimate needs at least 1.")
-    z = torch.randn(probes, *x.shape).to(x)
-    if method == "rademacher":
-        return torch.where(z < 0, -1.0, 1.0).to(x) / math.sqrt(probes)
-    if method == "gaussian":
-        return z / math.sqrt(probes)
-    raise ValueError(f"method = {method!r}: choose exact, rademacher or gaussian.")
+    return random_probe(x.expand(probes, *x.shape), method) / math.sqrt(probes)
 
 
 def trace(field, x, probes):
@@ -285,13 +281,6 @@ def time_slices(sde, x, eps, slices, density="uniform"):
     order = torch.rand(slices, B, device=x.device).argsort(1)  # strata to samples, at random
     t, weight = (v.reshape(slices, B).gather(1, order).to(x) for v in (t, weight))
     return t, (sde.T - eps) * weight
-
-
-def diffuse(sde, t, x0):
-    """Draw X_t given x0 at t (B,). Returns X_t and the standard normal z in it, like x0."""
-    z = torch.randn_like(x0)
-    mean, std = sde.marginal_prob(t, x0)
-    return mean + std * z, z
 
 
 def first_step(sde, score_fn, x, eps):

@@ -10,6 +10,7 @@ one number. `model(t, x)` is an estimate of the score. Only denoising score matc
 import torch
 
 from given.levels import alpha_std
+from given.noise import random_probe
 
 
 def dsm_target(z, std):
@@ -49,15 +50,6 @@ def get_div(y, x, method="exact", noise="rademacher"):
         # Hint: torch.autograd.grad(y, x, v, create_graph=True) gives v^T (dy/dx).
         raise NotImplementedError("TODO 1.2f: get_div")
     raise ValueError(f"method = {method!r}: choose exact or hutchinson.")
-
-
-def random_probe(x, noise="rademacher"):
-    """Random directions v with E[v v^T] = I, shape of x: signs, or standard normal numbers."""
-    if noise == "rademacher":
-        return torch.randint_like(x, 0, 2) * 2 - 1
-    if noise == "gaussian":
-        return torch.randn_like(x)
-    raise ValueError(f"noise = {noise!r}: choose rademacher or gaussian.")
 
 
 class DSMLoss:

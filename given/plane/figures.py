@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from given.levels import Process
+from given.levels import Process, diffuse
 from given.runtime.figures import (
     BLUE,
     GRAY,
@@ -68,7 +68,7 @@ def plot_forward(
     """What a process does to points (n, 2): draws from p(x_t | x_0) at parts of T."""
     z = torch.randn_like(points)  # the same noise in every panel, so that a point can be followed
     clouds = {
-        f"t = {part * sde.T:.3g}": diffuse(sde, part * sde.T, points, z) for part in fractions
+        f"t = {part * sde.T:.3g}": diffuse(sde, part * sde.T, points, z)[0] for part in fractions
     }
     title = f"{name_of(sde)}: points forget where they began (colour: radius at t = 0)"
     return plot_clouds(clouds, title, points.norm(dim=1))
@@ -174,7 +174,7 @@ def plot_scores(
     figure, axes = panel_grid(len(fields), len(fractions), title, 1 if "exact" in fields else 0)
     for column, part in zip(axes.T, fractions, strict=True):
         t = part * sde.T
-        cloud = diffuse(sde, t, points)
+        cloud, _ = diffuse(sde, t, points)
         unit = {name: functools.partial(_unit_score, sde, f, t) for name, f in fields.items()}
         for ax, (name, field) in zip(column, unit.items(), strict=True):
             scatter_points(ax, cloud, LIGHT)
@@ -233,12 +233,6 @@ def metric_note(values: dict[str, float], floor: dict[str, float]) -> str:
 def name_of(sde: object) -> str:
     """A process's name without the ending SDE: "VP", "OU"."""
     return type(sde).__name__.removesuffix("SDE")
-
-
-def diffuse(sde: Process, t: float, points: Tensor, z: Tensor | None = None) -> Tensor:
-    """Draws from p(x_t | x_0 = points) at one time t, shape of points (n, D)."""
-    mean, std = sde.marginal_prob(torch.full((len(points),), float(t)).to(points), points)
-    return mean + std * (torch.randn_like(points) if z is None else z)
 
 
 @torch.no_grad()

@@ -261,6 +261,8 @@ class DDIMScheduler(BaseScheduler):
         x0 = (sample - (1 - abar_t).sqrt() * noise_pred) / abar_t.sqrt()
         sigma = eta * ((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s)).sqrt()
         x_s = abar_s.sqrt() * x0 + (1 - abar_s - sigma**2).clamp(min=0).sqrt() * noise_pred
+        if sigma == 0:
+            return x_s
         return x_s + sigma * noise_like(sample)
         # END SOLUTION
 

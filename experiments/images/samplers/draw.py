@@ -105,4 +105,5 @@ def load_model(
     build = functools.partial(build_network, config["network"], scheduler.exact)
     network = rebuilt(build, state["network"], path)
     model = DiffusionModule(network, scheduler).to(device).eval()
-    return model.to(memory_format=torch.channels_last), config
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model, config
