@@ -1,16 +1,24 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help demo test types grade stubs lab bench release clean
+.PHONY: help demo check types test slow test-all grade stubs lab bench release clean
 
+# Each tier is what stands here, so that it can be given by hand, too.
 help:
-	@echo "make demo    train, sample and score with the solutions; writes results/demo/index.html"
-	@echo "make test    the tests of the course itself"
-	@echo "make grade   the autograder on your own modules: what is done, what comes next"
-	@echo "make lab     open the notebooks"
-	@echo "make stubs   rewrite the student's modules from solutions/ (overwrites your work)"
-	@echo "make bench   the tables of benchmarks/, all or PARTS=\"fid peers\"; writes results/benchmarks/index.html"
-	@echo "make release what you hand out and upload: results/{student,gradescope,classroom}.zip"
+	@echo "make demo      train, sample and score with the solutions; writes results/demo/index.html"
+	@echo "make check     a minute: style, types, layout, stubs, the solutions under the graded tests"
+	@echo "                 ruff check . && ruff format --check . && python -m grading stubs --check && mypy"
+	@echo "                 pytest tests/project/autograder/test_house.py"
+	@echo "                 pytest --solutions -m 'not task1_4 and not task2_4'"
+	@echo "make test      5 minutes: check, the marks, and the tests of the course that are quick"
+	@echo "                 pytest tests/project -m 'not slow' -n 2 --dist worksteal"
+	@echo "make test-all  everything: test, then what it leaves out"
+	@echo "                 pytest tests/project -m slow -n 2 --dist worksteal"
+	@echo "make grade     the autograder on your own modules: what is done, what comes next"
+	@echo "make lab       open the notebooks"
+	@echo "make stubs     rewrite the student's modules from solutions/ (overwrites your work)"
+	@echo "make bench     the tables of benchmarks/, all or PARTS=\"fid peers\"; writes results/benchmarks/index.html"
+	@echo "make release   what you hand out and upload: results/{student,gradescope,classroom}.zip"
 
 # Installed once; again only when a requirement changes. Done when .venv/installed is written.
 .venv/installed: requirements.txt constraints.txt pyproject.toml
@@ -37,13 +45,24 @@ demo: export COURSE := solutions
 demo: .venv/installed
 	$(RUN) -m image_diffusion demo
 
-test: .venv/installed-dev
+check: .venv/installed-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m grading stubs --check
-	$(RUN) -m pytest --solutions
+	$(RUN) -m mypy
+	$(RUN) -m pytest tests/project/autograder/test_house.py
+	$(RUN) -m pytest --solutions -m "not task1_4 and not task2_4"
+
+# The marks are there as tests of the course, so that they share the processors with the others.
+test: check
+	$(RUN) -m pytest tests/project -m "not slow" -n 2 --dist worksteal
+
+slow: .venv/installed-dev
+	$(RUN) -m pytest tests/project -m slow -n 2 --dist worksteal
 	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
-	$(RUN) -m pytest tests/project -n 2 --dist worksteal
+
+test-all: test
+	$(MAKE) slow
 
 types: .venv/installed-dev
 	$(RUN) -m mypy

@@ -1,9 +1,11 @@
 """Given: the whole course on one page: `python -m image_diffusion demo`, or `make demo`.
 
 Runs Task 1 (see experiments/plane/demo.py), a Schrödinger bridge in the plane, and the small
-network on Fashion-MNIST, and shows what that can do: images without a class and of a class, by the
-samplers of both tasks, and filled holes, with the Fréchet distance of each beside that of real
-images. A run that was stopped goes on where it was; one that is finished is not trained again.
+network on Fashion-MNIST, trained for a short time, and shows what that can do: images without a
+class and of a class, by the samplers of both tasks, and filled holes, with the Fréchet distance of
+each beside that of real images and of the network that the course ships. The page is there after
+the first part and grows. A run that was stopped goes on where it was; one that is finished is not
+trained again.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 
 from experiments.images import train
+from experiments.images.compare_inpainting import CHECKPOINT, fill
 from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
 from experiments.plane import demo as plane
 from given.images import figures
@@ -25,11 +28,14 @@ from given.images.fid.measure import fid_of_images
 from given.images.masks import make_mask
 from given.noise import noise_per_image
 from given.runtime.cli import whole
+from given.runtime.files import make_folder
 from given.runtime.machine import pick_device
+from given.runtime.page import LivePage
 from given.runtime.todo import optional
 
 SCALES = (0.0, 1.0, 1.5, 3.0, 5.0, 10.0)
 N = 300  # images per figure of the table
+STEPS, SHIPPED_STEPS = 1200, 5500  # of training: here, and of the network that the course ships
 
 
 def build(path, name, steps, device):
@@ -46,11 +52,13 @@ def training_section(path):
     from experiments.images.training_loop import plot_loss
     from given.runtime.checkpoint import read_checkpoint
 
+    training = read_checkpoint(path)["training"]
     return (
         "Training on images",
-        "It falls fast and then hardly moves, while the images still get better: most of what is "
+        f"{training['step']:,} steps: a short run, and the images below are of this network. The "
+        "loss falls fast and then hardly moves, while the images still get better: most of what is "
         "left is noise that nobody could guess.",
-        plot_loss(read_checkpoint(path)["training"]["losses"]),
+        plot_loss(training["losses"]),
     )
 
 
@@ -91,6 +99,23 @@ def guidance_section(model):
     )
 
 
+def longer_section(model, steps):
+    """The same noise and classes by this network, and by the one that the course ships."""
+    labels = balanced_labels(10, 10)
+    shipped = build(CHECKPOINT, "DDIMScheduler", 20, model.device)
+    rows = {f"{steps:,} steps": model, f"shipped: {SHIPPED_STEPS:,}": shipped}
+    return (
+        "What longer training brings",
+        "The same noise and classes. The network of this page trained for a minute or two; the one "
+        f"that comes with the course, for {SHIPPED_STEPS:,} steps: `python "
+        "image_diffusion/train.py` trains as long.",
+        figures.side_by_side(
+            {name: draw_images(m, 10, labels, 1.5, seed=7) for name, m in rows.items()},
+            count=10,
+        ),
+    )
+
+
 def task1_section(model):
     """Two grids from Task 1's samplers through `score_fn`."""
     from sde_todo.sampling import Sampler
@@ -117,8 +142,6 @@ def task1_section(model):
 
 def inpainting_section(path, test, device):
     """Original, hole and three fillings."""
-    from experiments.images.compare_inpainting import fill
-
     model = build(path, "DDPMScheduler", 40, device)
     x0 = to_tensor(np.asarray(test.images[20:30])).to(device)
     mask = make_mask("rectangle", 10, 28, seed=2).to(device)
@@ -139,14 +162,15 @@ def distances(path, train_set, test, device):
     real = np.asarray(test.images)
     rows = [("real training images: the floor", fid_of_images(train_set.images[:N], real), 0, 0.0)]
     runs = {
-        "no class, DDIM": ("DDIMScheduler", 20, 0.0),
-        "class, no guidance, DDIM": ("DDIMScheduler", 20, 1.0),
-        "guidance 1.5, DDIM": ("DDIMScheduler", 20, 1.5),
-        "guidance 1.5, DPM-Solver++ 2M": ("DPMSolverScheduler", 8, 1.5),
+        "no class, DDIM": (path, "DDIMScheduler", 20, 0.0),
+        "class, no guidance, DDIM": (path, "DDIMScheduler", 20, 1.0),
+        "guidance 1.5, DDIM": (path, "DDIMScheduler", 20, 1.5),
+        "guidance 1.5, DPM-Solver++ 2M": (path, "DPMSolverScheduler", 8, 1.5),
+        "shipped network, guidance 1.5, DDIM": (CHECKPOINT, "DDIMScheduler", 20, 1.5),
     }
-    for name, (scheduler, steps, scale) in runs.items():
+    for name, (checkpoint, scheduler, steps, scale) in runs.items():
         with optional():
-            model = build(path, scheduler, steps, device)
+            model = build(checkpoint, scheduler, steps, device)
             labels = balanced_labels(N, 10) if scale else None
             start = time.perf_counter()
             images = draw_images(model, N, labels, scale)
@@ -179,13 +203,13 @@ def run_images(folder, steps, seed, device):
     path = folder / "last.ckpt"
     options = ["--steps", str(steps), "--seed", str(seed), "--device", str(device)]
     options += ["--save_dir", str(folder), *(["--resume"] if path.exists() else [])]
-    print(f"Training on Fashion-MNIST, {steps} steps, some minutes; Ctrl-C loses nothing.")
+    print(f"Training on Fashion-MNIST, {steps:,} steps, a minute or two; Ctrl-C loses nothing.")
     if not train.main(options):
         raise KeyboardInterrupt
     train_set, test = load_dataset("fashion", "train"), load_dataset("fashion", "test")
     model = build(path, "DDIMScheduler", 20, device)
     sections = [forward_section(test, model.var_scheduler), training_section(path)]
-    sections += [strip_section(model), guidance_section(model)]
+    sections += [strip_section(model), guidance_section(model), longer_section(model, steps)]
     with optional():
         sections.append(task1_section(model))
     with optional():
@@ -255,7 +279,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")
-    parser.add_argument("--steps", type=whole, default=4000, help="of training on images")
+    parser.add_argument("--steps", type=whole, default=STEPS, help="of training on images")
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="of images: auto, cpu, cuda, ...")
     args = parser.parse_args()
@@ -264,15 +288,19 @@ def main():
 
 def run(out, steps, seed, device):
     """Both tasks, one page."""
-    plane.make_folder(out)
+    make_folder(out)
     threads = torch.get_num_threads()
     cpu = torch.device("cpu")  # the fastest for so little
-    sections, report, arrays = plane.run_plane(seed, cpu)
-    more, bridge = run_bridge(out / "bridge", seed, cpu)
-    torch.set_num_threads(threads)  # Task 1 is faster on one
-    last, images = run_images(out / "images", steps, seed, device)
-    seconds = report["seconds"] + bridge.get("seconds", 0) + images["seconds"]
-    report |= {"bridge": bridge, "images": images, "seconds": seconds}
     title = "Diffusion, from the plane to images"
     lead = "A network learns to undo noise, and so turns noise into a Swiss roll, and into clothes."
-    plane.save_results(out, title, lead, sections + more + last, report, arrays)
+    parts = ["the first pictures", *plane.PARTS, "a bridge between two sets", "images"]
+    with LivePage(out / "index.html", title, lead, parts) as page:
+        report, arrays = plane.run_plane(page, seed, cpu)
+        sections, bridge = run_bridge(out / "bridge", seed, cpu)
+        page.add(sections)
+        torch.set_num_threads(threads)  # Task 1 is faster on one
+        sections, images = run_images(out / "images", steps, seed, device)
+        page.add(sections)
+    seconds = report["seconds"] + bridge.get("seconds", 0) + images["seconds"]
+    report |= {"bridge": bridge, "images": images, "seconds": seconds}
+    plane.save_results(out, report, arrays)

@@ -19,7 +19,7 @@ from given.plane.point_sets import make_points
 from given.runtime.cli import whole
 from given.runtime.files import make_folder, npz, write
 from given.runtime.machine import pick_device
-from given.runtime.page import build_page
+from given.runtime.page import LivePage
 from given.runtime.todo import optional
 from sde_todo.loss import DSMLoss
 from sde_todo.recipe import floor_recipe, plain_recipe
@@ -31,21 +31,24 @@ CHUNK = 2000  # points sampled together: few enough that a layer's output stays 
 REFERENCE_SEED = 30_000  # far from the seeds of training and of `judge`
 
 
-def run_plain(points, seed):
-    """Train the plain recipe and sample it by SDE and by ODE.
+def train_plain(points, seed):
+    """Train the plain recipe.
 
     Returns:
-        list of runs (see `draw`), and what `training_sections` shows: sde, score_fn, losses and
-        a few points.
+        dict of what `training_sections` shows: sde, score_fn, losses and a few points.
     """
     loss_fn = figures.Recorded(DSMLoss())
     sde, score_fn = plain_recipe(points, loss_fn=loss_fn, seed=seed)
-    runs = [
+    return {"sde": sde, "score_fn": score_fn, "losses": loss_fn.losses, "points": points[:2000]}
+
+
+def run_plain(sde, score_fn, points, seed):
+    """Sample the plain recipe by SDE and by ODE: a list of runs, see `draw`."""
+    heun = Sampler(method="ode_heun", rho=2.0)
+    return [
         draw("SDE: Euler-Maruyama", sde, score_fn, Sampler(), points, seed),
-        draw("ODE: Heun", sde, score_fn, Sampler(method="ode_heun", rho=2.0), points, seed, 25),
+        draw("ODE: Heun", sde, score_fn, heun, points, seed, 25),
     ]
-    parts = {"sde": sde, "score_fn": score_fn, "losses": loss_fn.losses}
-    return runs, parts | {"points": points[:2000]}
 
 
 def run_floor(points, seed):
@@ -213,39 +216,46 @@ def metrics(runs, floor, seed, device, seconds):
     }
 
 
-def run_plane(seed, device):
+PARTS = ["samples and their numbers"]  # that come after the first pictures
+
+
+def run_plane(page, seed, device):
     """Train, sample, score and print the table of Task 1.
 
+    Args:
+        page: a LivePage, which gets two parts. seed, device: of training and sampling.
+
     Returns:
-        sections of the page, what metrics.json holds, and the arrays of swiss_roll.npz.
+        what metrics.json holds, and the arrays of swiss_roll.npz.
     """
     start = time.perf_counter()
     torch.set_num_threads(1)  # layers this small are slower on several threads than on one
     points = make_points(DATASET, TRAIN_SIZE, seed).to(device)
     reference = make_points(DATASET, judge.MARK_SIZE, REFERENCE_SEED + seed)
-    print(f"Training and sampling on the {device.type.upper()}, about a minute or two.")
-    runs, parts = run_plain(points, seed)
-    runs += run_floor(points, seed)
+    print(f"Training and sampling on the {device.type.upper()}, about a minute.", flush=True)
+    trained = train_plain(points, seed)
+    page.add(training_sections(**trained))
+    runs = run_plain(trained["sde"], trained["score_fn"], points, seed) + run_floor(points, seed)
     floor = judge.floor(DATASET)
     print(text_table(runs, floor))
-    sections = training_sections(**parts) + sampling_sections(runs, floor, reference)
+    page.add(sampling_sections(runs, floor, reference))
     report = metrics(runs, floor, seed, device, time.perf_counter() - start)
-    return sections, report, {"samples": runs[-1]["samples"], "reference": reference}
+    return report, {"samples": runs[-1]["samples"], "reference": reference}
 
 
 def run_demo(out, seed, device):
     """Task 1 alone: the results go into the folder `out`."""
     make_folder(out)
-    sections, report, arrays = run_plane(seed, device)
     lead = "A network learns to undo noise, and with it turns noise into a Swiss roll."
-    save_results(out, "Diffusion in the plane", lead, sections, report, arrays)
+    parts = ["the first pictures", *PARTS]
+    with LivePage(out / "index.html", "Diffusion in the plane", lead, parts) as page:
+        save_results(out, *run_plane(page, seed, device))
 
 
-def save_results(out, title, lead, sections, report, arrays):
-    """Write index.html, metrics.json and swiss_roll.npz, and say where."""
+def save_results(out, report, arrays):
+    """Write metrics.json and swiss_roll.npz, and say where everything is."""
     write(out / "metrics.json", json.dumps(report, indent=2) + "\n")
     write(out / "swiss_roll.npz", npz(**arrays))
-    write(out / "index.html", build_page(title, lead, sections))
     seconds = report["seconds"]
     print(f"{seconds:.0f} seconds. Pictures: {out / 'index.html'}; numbers: {out / 'metrics.json'}")
 

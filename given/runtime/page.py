@@ -4,19 +4,23 @@ import base64
 import html
 
 from given.runtime.figures import png
+from given.runtime.files import write
+
+RELOAD = '<meta http-equiv="refresh" content="10">\n'  # every 10 s
 
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
+{reload}<title>{title}</title>
 <style>
 body {{ margin: 0 auto; padding: 1rem 1rem 3rem; max-width: 46rem; color: #222; background: #fff;
   font: 1rem/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .5rem; }}
 h2 {{ font-size: 1.2rem; margin: 2.5rem 0 .25rem; }}
 p {{ margin: 0 0 .75rem; }}
+.note {{ margin-top: 2.5rem; padding: .5rem .75rem; background: #f3f3f3; }}
 img {{ display: block; width: 100%; height: auto; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .9rem; }}
@@ -46,10 +50,56 @@ def build_page(title, lead, sections):
         sections: list of (title, caption, content), with content a Figure, which becomes an
             embedded PNG, or a piece of html.
     """
-    body = []
-    for head, caption, content in sections:
-        if not isinstance(content, str):
-            data = base64.b64encode(png(content)).decode()
-            content = f'<img src="data:image/png;base64,{data}" alt="{html.escape(caption)}">'
-        body.append(f"<h2>{html.escape(head)}</h2>\n<p>{html.escape(caption)}</p>\n{content}")
-    return PAGE.format(title=html.escape(title), lead=html.escape(lead), body="\n".join(body))
+    return _fill(title, lead, map(_section, sections))
+
+
+def _section(section):
+    """A section as html."""
+    head, caption, content = section
+    if not isinstance(content, str):
+        data = base64.b64encode(png(content)).decode()
+        content = f'<img src="data:image/png;base64,{data}" alt="{html.escape(caption)}">'
+    return f"<h2>{html.escape(head)}</h2>\n<p>{html.escape(caption)}</p>\n{content}"
+
+
+def _fill(title, lead, body, reload=""):
+    texts = {"title": html.escape(title), "lead": html.escape(lead)}
+    return PAGE.format(**texts, body="\n".join(body), reload=reload)
+
+
+class LivePage:
+    """A page that grows: a reader sees it part by part, and it reloads itself until it is whole.
+
+    Use it in a `with` statement: where that ends early, the page says what is missing.
+
+    Args:
+        path: of the file. title, lead: texts. parts: what is to come, a text a call of `add`.
+    """
+
+    def __init__(self, path, title, lead, parts):
+        self.path, self.title, self.lead, self.to_come = path, title, lead, list(parts)
+        self.body = []
+
+    def add(self, sections):
+        """Show the sections of the next part, which may be none."""
+        if not self.body:
+            print(f"Pictures, as they come: {self.path}", flush=True)
+        self.body += map(_section, sections)
+        self.to_come.pop(0)
+        self._write("Still to come: {}. This page reloads itself.", RELOAD)
+
+    def _write(self, note, reload=""):
+        """Write the page, with a note on what is to come."""
+        body = list(self.body)
+        if self.to_come:
+            text = html.escape(note.format(", ".join(self.to_come)))
+            body.insert(0, f'<p class="note">{text}</p>')
+        page = _fill(self.title, self.lead, body, reload if self.to_come else "")
+        write(self.path, page)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.body and self.to_come:
+            self._write("Stopped before the end. Not here: {}.")

@@ -38,7 +38,10 @@ FIRST_TODO = {
 }
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+SLOW = [pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS[1:]]
+
+
+@pytest.mark.parametrize("path", [NOTEBOOKS[0], *SLOW], ids=lambda path: path.name)
 def test_on_the_stubs_a_notebook_names_the_first_todo_in_one_line(path, monkeypatch):
     monkeypatch.delenv("COURSE", raising=False)
     notebook = nbformat.read(path, as_version=4)
@@ -65,8 +68,15 @@ def test_on_the_stubs_the_demo_names_the_first_todo_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "course", "said"),
     [
-        (["--device", "warp"], "solutions", "The device 'warp' cannot be used here"),
-        (["--out", "/proc/nowhere"], "solutions", "Cannot write to"),
+        pytest.param(
+            ["--device", "warp"],
+            "solutions",
+            "The device 'warp' cannot be used here",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--out", "/proc/nowhere"], "solutions", "Cannot write to", marks=pytest.mark.slow
+        ),
         ([], "nowhere", "there is no folder"),
     ],
 )

@@ -12,6 +12,16 @@ from tests.project.trees import alterations, run_pytest
 from tests.task1 import test_marks as marks
 
 N = metrics.MARK_SIZE
+MARKS = [test for test in harness.graded_tests() if test.__module__.endswith("test_marks")]
+PLAIN = [test for test in MARKS if test.task in ("1.4a", "1.4b")]  # of one recipe, trained once
+GROUPS = [PLAIN, *([test] for test in MARKS if test not in PLAIN)]
+
+
+@pytest.mark.parametrize("tests", GROUPS, ids=lambda tests: tests[0].__name__)
+def test_the_solutions_meet_the_marks(tests):
+    for test in tests:
+        result = harness.run(test)
+        assert result.verdict == "done", result.message
 
 
 def fakes():
@@ -33,6 +43,7 @@ def fakes():
     }
 
 
+@pytest.mark.slow
 def test_marks_pass_the_real_and_refuse_every_fake():
     print(f"\n{'':<22}{'CD 100x100':>12}{'sliced W2':>12}{'CD':>12}  old mark  ours")
     for name, (samples, deserves) in fakes().items():
@@ -44,10 +55,13 @@ def test_marks_pass_the_real_and_refuse_every_fake():
         assert ours == deserves, (name, values)
 
 
+REAL = make_points("swiss_roll", N, 6).numpy()
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"samples": make_points("swiss_roll", N, 6).numpy()}, "done"),
+        ({"samples": REAL}, "done"),
         ({"samples": np.zeros((0, 2))}, "A cloud has 0 points"),
         ({"samples": np.full((N, 2), np.nan)}, "NaN"),
         ({"samples": np.zeros((N, 2))}, "the mark"),
@@ -55,33 +69,41 @@ def test_marks_pass_the_real_and_refuse_every_fake():
         ({"samples": np.array([{"a": 1}], dtype=object)}, "is no .npz file of plain arrays"),
     ],
 )
-def test_samples_of_a_file_are_marked_in_one_clear_sentence(arrays, said, tmp_path):
-    path = tmp_path / "samples.npz"
-    np.savez(path, **arrays)
-    _, output = run_pytest("-k", "SamplesBySDE", f"--samples={path}")
-    assert said in " ".join(output.split()) and "Traceback" not in output
+def test_samples_of_a_file_are_marked_in_one_clear_sentence(arrays, said, tmp_path, monkeypatch):
+    np.savez(tmp_path / "samples.npz", **arrays)
+    monkeypatch.setenv("COURSE_SAMPLES", str(tmp_path / "samples.npz"))
+    result = harness.run(marks.SamplesBySDE)
+    assert said in f"{result.verdict} {result.message}" and "Traceback" not in result.message
 
 
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "There is no file"), (b"hello", "is no .npz")]
 )
-def test_a_file_of_samples_that_is_none_is_named(content, said, tmp_path):
-    path = tmp_path / "samples.npz"
+def test_a_file_of_samples_that_is_none_is_named(content, said, tmp_path, monkeypatch):
     if content is not None:
-        path.write_bytes(content)
-    _, output = run_pytest("-k", "SamplesBySDE", f"--samples={path}")
+        (tmp_path / "samples.npz").write_bytes(content)
+    monkeypatch.setenv("COURSE_SAMPLES", str(tmp_path / "samples.npz"))
+    result = harness.run(marks.SamplesBySDE)
+    assert said in result.message and "Traceback" not in result.message
+
+
+@pytest.mark.parametrize(("samples", "said"), [(REAL, "done"), (np.zeros((0, 2)), "0 points")])
+def test_the_option_names_the_file_of_samples(samples, said, tmp_path):
+    np.savez(tmp_path / "samples.npz", samples=samples)
+    _, output = run_pytest("-k", "SamplesBySDE", f"--samples={tmp_path / 'samples.npz'}")
     assert said in " ".join(output.split()) and "Traceback" not in output
 
 
 @pytest.mark.parametrize(
     ("test", "prediction"),
     [
-        (marks.SamplesBySDE, "noise"),
+        pytest.param(marks.SamplesBySDE, "noise", marks=pytest.mark.slow),
         (marks.SamplesByODE, "noise"),
-        (marks.SamplesAtTheFloor, "data"),
+        pytest.param(marks.SamplesAtTheFloor, "data", marks=pytest.mark.slow),
     ],
 )
-def test_a_recipe_that_trains_too_briefly_is_refused(test, prediction, tmp_path):
+def test_a_recipe_that_trains_too_briefly_is_refused(test, prediction, tmp_path, monkeypatch):
+    monkeypatch.setattr(marks, "DRAWS", 1)
     last = f'    return sde, get_score_fn(sde, ema.model, "{prediction}")\n'
     steps = "    train_diffusion(batches, step_fn, {}, checkpoint=checkpoint)\n"
     change = ("recipe", steps.format("N_steps") + last, steps.format("N_steps // 30") + last)

@@ -139,6 +139,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 def test_hostile_values_are_drawn_or_left_out(classes):
     kinds = list(KEPT.values())
     order = {cls: i for i, cls in enumerate(classes)}

@@ -92,6 +92,7 @@ def test_next_runs_on_to_the_first_open_task_and_begins_there_the_next_time(tmp_
     assert known["score"] == points and known["extra_data"]["submission"] == str(submission)
 
 
+@pytest.mark.slow
 def test_next_says_when_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE", str(ROOT / "solutions"))
     report.save(report.build(outcome("1.1a")), tmp_path)
@@ -115,11 +116,13 @@ def test_ctrl_c_keeps_what_ran(tmp_path):
     assert by_task(tmp_path) == {"1.1a": {"passed"}} and (tmp_path / "grade.html").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_nothing_ran(tmp_path):
     run_course(ROOT / "solutions", tmp_path / "results", "--collect-only", "-q", "-k", "OU")
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     output = run_course(ROOT, tmp_path / "file", "-k", "OUMarginal")

@@ -34,6 +34,7 @@ def test_an_unknown_part_is_one_line():
     assert done.stderr.strip().splitlines()[-1].startswith("benchmarks: error: no part nonsense")
 
 
+@pytest.mark.slow
 def test_a_part_lands_on_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "RESULTS", tmp_path)
     monkeypatch.setitem(runner.PARTS, "gpu", ("A <title>", "gpu.py --parts batch", 1))
@@ -43,6 +44,7 @@ def test_a_part_lands_on_the_page(tmp_path, monkeypatch):
     assert "<pre>" in content and "torch" in runner.versions()
 
 
+@pytest.mark.slow
 def test_gpu_part_runs_on_a_cpu():
     small = ("--size", 8, "--ch", 32, "--batch", 2, "--largest", 32, "--seconds", 0.01)
     done = run("benchmarks/gpu.py", "--device", "cpu", *small)
@@ -63,6 +65,7 @@ def test_ring_moves_the_gradient_twice_when_there_are_many():
     assert scale.ring(4, 0, 1e9, 1e-3) == pytest.approx(6e-3)
 
 
+@pytest.mark.slow
 def test_epoch_on_paper():
     done = run("benchmarks/scale.py", "--parts", "epoch", "--images_per_second", "50")
     assert done.returncode == 0, done.stderr

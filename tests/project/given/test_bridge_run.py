@@ -122,6 +122,7 @@ def start(folder, *arguments, launcher=()):
 # --- A run that is stopped goes on as if nothing had happened
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(tmp_path):
     """SIGKILL, three times, while a checkpoint is written after nearly every step."""
     arguments = ["plane", *PLANE, "--iters", "240", "--save_every", "0.02"]
@@ -195,6 +196,7 @@ def test_a_run_that_came_to_its_end_is_shown_again_with_resume(modules, tmp_path
 
 
 @pytest.mark.parametrize(("kind", "method"), [("plane", "tr"), ("images", "fr")])
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(kind, method, plain, tmp_path):
     common = {"plane": [*PLANE, "--iters", "32"], "images": [*IMAGES, "--iters", "16"]}[kind]
     common = [*common, "--method", method, "--rounds", "1"]

@@ -63,6 +63,7 @@ def undisturbed(tmp_path_factory):
     return weights(folder)
 
 
+@pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
     rng, kills = random.Random(0), 0
     while kills < 10:
@@ -94,7 +95,9 @@ def list_now(folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_polite_stop_saves_and_says_how_to_go_on(undisturbed, tmp_path, number):
     process = start(tmp_path, "--steps", "120")
     wait_for_a_sign(process, tmp_path)
@@ -105,6 +108,7 @@ def test_a_polite_stop_saves_and_says_how_to_go_on(undisturbed, tmp_path, number
     assert_same(weights(tmp_path), undisturbed)
 
 
+@pytest.mark.slow
 def test_two_processes_reach_the_weights_of_one_with_twice_the_batch(tmp_path):
     common = ["--steps", "20", "--no-use_cfg", "--batch_size", "8"]
     one = start(tmp_path / "one", *common)

@@ -36,7 +36,7 @@ def minimiser(loss, batch_size, draws):
 
 
 @pytest.mark.parametrize("name", ["DSM", "ISM", "ISM by Hutchinson", "SSM", "SSM Gaussian"])
-@pytest.mark.parametrize("batch_size", [4, 32, 256])
+@pytest.mark.parametrize("batch_size", [pytest.param(4, marks=pytest.mark.slow), 32, 256])
 def test_minimiser_is_the_true_score_whatever_the_batch_size(name, batch_size):
     from sde_todo import loss
 
@@ -150,7 +150,7 @@ print("steps", len(losses))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM handler")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_a_stopped_run_saves_and_goes_on_to_the_same_weights(name, tmp_path):
     path = tmp_path / "run.pt"
     environment = os.environ | {"COURSE": str(ROOT / "solutions"), "PYTHONPATH": str(ROOT)}

@@ -129,10 +129,11 @@ PATCHES = {
         "torch.testing.assert_close = lambda *a, **k: None"
     ),
     "patches harness.expect": at_import(
-        "from tests import harness\nharness.expect = harness.expect_that = lambda *a, **k: None"
+        "from autograder import harness\n"
+        "harness.expect = harness.expect_that = lambda *a, **k: None"
     ),
     "patches harness.run_check and Result": at_import(
-        "from tests import harness\nharness.run_check = lambda *a: harness.Result('done')\n"
+        "from autograder import harness\nharness.run_check = lambda *a: harness.Result('done')\n"
         "harness.Wrong = harness.Open = Exception\nharness.Result = lambda *a: 'done'"
     ),
     "patches the check of its test": at_import(
@@ -140,10 +141,11 @@ PATCHES = {
         "        c.check = lambda *a, **k: None; c.points = 1000"
     ),
     "patches grading.isolation.arrays.pack": at_import(
-        "from grading import arrays\narrays.pack = lambda a: b'everything right'"
+        "from grading.isolation import arrays\narrays.pack = lambda a: b'everything right'"
     ),
     "patches grading.isolation.zygote.outcome and send": at_import(
-        "from grading import zygote\nzygote.outcome = lambda r: b'V'\nzygote.send = lambda *a: None"
+        "from grading.isolation import zygote\n"
+        "zygote.outcome = lambda r: b'V'\nzygote.send = lambda *a: None"
     ),
     "fakes numpy": at_import(
         "import sys, types\nfake = types.ModuleType('numpy')\nfake.asarray = lambda x: x\n"

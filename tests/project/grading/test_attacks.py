@@ -274,7 +274,7 @@ def weaker_sandbox(request):
     if os.getuid() != 0:
         pytest.skip("another user needs root")
     with Sandbox() as made:
-        file = made.box / "runtime" / "grading" / "isolation.py"
+        file = made.box / "runtime" / "grading" / "isolation" / "confine.py"
         text = file.read_text(encoding="utf-8")
         for old, new in LEVELS[request.param].items():
             assert text.count(old) == 1, old

@@ -3,6 +3,7 @@
 Class runs use a copy of the course with the tests of two modules, narrow limits, and a hidden test.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -174,6 +176,7 @@ def gone(course, seconds):
 # One submission.
 
 
+@pytest.mark.slow
 def test_reference_has_full_points(sandbox, tmp_path):
     built, graded, _ = grade.grade(copy_solutions(tmp_path / "a"), sandbox, trained=False)
     wrong = [(test.__name__, result.message) for test, result in graded if result.message]
@@ -182,6 +185,7 @@ def test_reference_has_full_points(sandbox, tmp_path):
     assert len(built["tests"]) == len(planned) == len(graded)
 
 
+@pytest.mark.slow
 def test_stubs_have_no_points(sandbox, tmp_path):
     built, graded, _ = grade.grade(copy_stubs(tmp_path / "a"), sandbox, trained=False)
     assert built["score"] == 0
@@ -194,6 +198,7 @@ def without_time(built):
     return {key: value for key, value in built.items() if key != "execution_time"}
 
 
+@pytest.mark.slow
 def test_seed_repeats_a_grade_and_none_is_secret(sandbox, tmp_path, monkeypatch):
     submission = copy_solutions(tmp_path / "a", "\nOU.marginal_prob = lambda s, t, x: (x, x)\n")
     chosen = [t for t in harness.graded_tests() if t.__name__ in ("OUMarginal", "VP", "Betas")]
@@ -281,8 +286,10 @@ def test_one_submission_from_the_command_line(course, tmp_path):
 
 def test_runtime_shows_no_hidden_answer(course, tmp_path):
     """The probe of a hidden test goes to the process that runs it; its truth goes nowhere."""
-    code = "import pathlib; from grading import runtime; runtime.build(pathlib.Path('%s'))\n"
-    code += "from tests import settings; print(runtime.hidden_source(settings.SecretMarginal))"
+    code = (
+        "import pathlib; from grading.isolation import runtime; runtime.build(pathlib.Path('%s'))\n"
+    )
+    code += "from autograder import settings; print(runtime.hidden_source(settings.SecretMarginal))"
     command = [sys.executable, "-c", code % (tmp_path / "r")]
     text = subprocess.run(command, cwd=course, check=True, capture_output=True, text=True).stdout
     assert "SecretMarginal" in text and "secret_truth" not in text
@@ -297,6 +304,7 @@ def test_no_such_submission(course, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_class(course, classroom, tmp_path):
     out, most = tmp_path / "out", None
     status, said = run(course, "grade", "--all", classroom, "--out", out, "--jobs", 2, "--no_marks")
@@ -335,6 +343,7 @@ def contents(out):
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.slow
 def test_killed_class_run_goes_on(course, tmp_path):
     folder, out = tmp_path / "in", tmp_path / "out"
     for k in range(5):
@@ -379,12 +388,19 @@ def test_odd_names_of_submissions(name, tmp_path, monkeypatch):
     """A name must not clash with files of the class, nor stop its table."""
     name = os.fsdecode(name)
     copy_stubs(tmp_path / "in" / name)
-    monkeypatch.setattr(class_run.Worker, "begin", lambda self: True)
-    monkeypatch.setattr(class_run.Worker, "finish", pretend_to_grade)
-    monkeypatch.setattr(class_run.class_page, "render", lambda *a: "")
+    grade_nothing(monkeypatch)
     for _ in range(2):
         class_run.grade_all(tmp_path / "in", tmp_path / "out", 1, trained=False, pages=True)
     assert len(rows(tmp_path / "out")) == 1
+
+
+def grade_nothing(monkeypatch):
+    """Leave a class run its files and its table, without sandbox, workers and page."""
+    sandbox = contextlib.nullcontext(SimpleNamespace(warn=lambda: None))
+    monkeypatch.setattr(class_run, "Sandbox", lambda folders: sandbox)
+    monkeypatch.setattr(class_run.Worker, "begin", lambda self: True)
+    monkeypatch.setattr(class_run.Worker, "finish", pretend_to_grade)
+    monkeypatch.setattr(class_run.class_page, "render", lambda *a: "")
 
 
 def pretend_to_grade(self, job):
@@ -407,9 +423,7 @@ def test_one_unreadable_submission_does_not_stop_a_class(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(class_run.submission, "Folder", refuse)
-    monkeypatch.setattr(class_run.Worker, "begin", lambda self: True)
-    monkeypatch.setattr(class_run.Worker, "finish", pretend_to_grade)
-    monkeypatch.setattr(class_run.class_page, "render", lambda *a: "")
+    grade_nothing(monkeypatch)
     class_run.grade_all(tmp_path / "in", tmp_path / "out", 1, trained=False)
     assert len(rows(tmp_path / "out")) == 2
 

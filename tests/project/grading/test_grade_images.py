@@ -54,6 +54,7 @@ def write_images(images, folder):
         Image.fromarray(np.asarray(image)[..., 0]).save(folder / f"{k:04}.png")
 
 
+@pytest.mark.slow
 def test_the_grader_samples_from_a_submitted_checkpoint(submission, result):
     shutil.copy(CHECKPOINT, submission / "model.ckpt")
     broken = submission / "image_diffusion" / "scheduler.py"

@@ -142,6 +142,7 @@ def test_only_a_zip_and_only_a_policy_that_makes_sense(tmp_path, monkeypatch):
         package.gradescope(tmp_path / "a.zip")
 
 
+@pytest.mark.slow
 def test_replay_of_a_submission(autograder, archive):
     """One right module of many, a day late, graded by the real grader."""
     (autograder / "submission" / "sde_todo").mkdir()

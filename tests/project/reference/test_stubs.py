@@ -112,9 +112,13 @@ def test_stubs_hold_no_line_of_a_solution():
     ("arguments", "shown", "hidden"),
     [
         (["-m", "task1_3"], "Task 1.3", "Task 1.1"),
-        (["-m", "task2_3"], "Task 2.3", "Task 2.1"),
-        (["tests/task2", "-m", "not task2_4"], "Next: 2.1a", "Task 1"),
-        (["-m", "task1_1 or task2_1"], "Next: 1.1a", "Task 1.2"),
+        pytest.param(["-m", "task2_3"], "Task 2.3", "Task 2.1", marks=pytest.mark.slow),
+        pytest.param(
+            ["tests/task2", "-m", "not task2_4"], "Next: 2.1a", "Task 1", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["-m", "task1_1 or task2_1"], "Next: 1.1a", "Task 1.2", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_one_task_runs_alone_while_the_ones_before_are_open(arguments, shown, hidden):
