@@ -3,7 +3,7 @@ RUN := .venv/bin/python
 
 .PHONY: help demo check types test slow test-all grade stubs lab bench release clean
 
-# Each tier is what stands here, so that it can be given by hand, too.
+# What each tier runs is printed too, for a machine without make.
 help:
 	@echo "make demo      train, sample and score with the solutions; writes results/demo/index.html"
 	@echo "make check     a minute: style, types, layout, stubs, the solutions under the graded tests"

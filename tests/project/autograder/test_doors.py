@@ -19,7 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def run_demo(*arguments, course=None):
-    return run_module("experiments.plane.demo", *arguments, course=course)
+    return run_module("sde_todo demo", *arguments, course=course)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
