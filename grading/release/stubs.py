@@ -64,23 +64,23 @@ def regions(source: str, path: str | Path = "source") -> list[Region]:
         ValueError: a region is not closed, is empty or is outside a function.
     """
     owners, lines = _owners(source), source.splitlines()
-    found, begin = [], None
+    found, begin, indent, task = [], None, "", ""
     for number, line in enumerate(lines, 1):
-        if BEGIN.match(line):
+        opened = BEGIN.match(line)
+        if opened:
             if begin is not None:
                 raise ValueError(f"{path}:{number}: a region opens inside the one of line {begin}.")
-            begin = number
+            begin, (indent, task) = number, opened.groups()
         elif END.match(line):
             if begin is None:
                 raise ValueError(f"{path}:{number}: END SOLUTION without a BEGIN.")
-            indent, task = BEGIN.findall(lines[begin - 1])[0]
             inside = lines[begin : number - 1]
             if begin not in owners or not any(map(str.strip, inside)):
                 raise ValueError(f"{path}:{begin}: region {task} is empty or outside a function.")
             found.append(Region(task, owners[begin], indent, begin, number, inside))
             begin = None
     if begin is not None:
-        raise ValueError(f"{path}:{begin}: the region is not closed.")
+        raise ValueError(f"{path}:{begin}: region {task} is not closed.")
     return found
 
 

@@ -13,7 +13,7 @@ from grading.release import stubs
 TRAINS = "it trains, which takes too long for every mistake"
 DRAWS = "its images are drawn by the tasks before it"
 SAME = "the samples of 1.4a by the ODE"
-EXEMPT = {
+EXEMPT: dict[str, dict[str, str]] = {
     "solution": {"1.4b": SAME, "2.4a": DRAWS, "2.4b": DRAWS, "2.4c": DRAWS},
     "picture": {},
     "mistake": {"1.4a": TRAINS, "1.4b": TRAINS, "1.4c": TRAINS}
@@ -43,8 +43,8 @@ def missing() -> list[str]:
         for place, tasks in where.items():
             if task not in tasks and task not in EXEMPT.get(place, {}):
                 lines.append(f"{task}: {ADVICE[place].format(task=task, **_home(task))}.")
-    for place, exempt in EXEMPT.items():
-        for task in exempt:
+    for place, reasons in EXEMPT.items():
+        for task in reasons:
             if task in where[place]:
                 lines.append(f"{task}: it has a {place}, so take it out of EXEMPT in {__name__}.")
     return lines

@@ -4,14 +4,12 @@ A table is between two marks; what a person writes is around them. Titles, minut
 from the registry, functions from the regions of solutions/, points from the graded tests.
 """
 
-import re
-
 from autograder import harness
 from autograder.tasks import PACKAGES, all_tasks
 from given.runtime.submission import ROOT
 from grading.release.stubs import all_regions
 
-MARKED = re.compile(r"(?<=<!-- BEGIN TASKS -->\n).*(?=<!-- END TASKS -->)", re.DOTALL)
+BEGIN, END = "<!-- BEGIN TASKS -->\n", "<!-- END TASKS -->"
 HEAD = """\
 | task | what | file | functions | minutes | points |
 |---|---|---|---|---|---|
@@ -33,11 +31,10 @@ def readmes() -> dict[str, str]:
         name = f"{package}/README.md"
         path = ROOT / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        around = MARKED.split(text)
-        if len(around) != 2:
-            raise ValueError(f"{name} needs one `<!-- BEGIN TASKS -->` and `<!-- END TASKS -->`.")
-        table = tasks_table(part.removeprefix("task"))
-        out[name] = table.join(around)
+        if (text.count(BEGIN), text.count(END)) != (1, 1):
+            raise ValueError(f"{name} needs one `{BEGIN.strip()}` and one `{END}`.")
+        head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
+        out[name] = head + BEGIN + tasks_table(part.removeprefix("task")) + END + tail
     return out
 
 
@@ -64,7 +61,7 @@ def _row(name, task, places, points):
 
 def points() -> dict[str, float]:
     """The points of each task, without those of an instructor's own tests."""
-    out = dict.fromkeys(all_tasks(), 0.0)
+    out: dict[str, float] = dict.fromkeys(all_tasks(), 0)
     for test in harness.graded_tests():
         if test.__module__ != "autograder.settings":
             out[test.task] = out.get(test.task, 0) + test.points
