@@ -32,7 +32,7 @@ def check() -> None:
     lines += missing()
     print(*lines, sep="\n", end="\n" if lines else "")
     if lines:
-        raise ValueError(f"{len(lines)} lines above say what is stale or missing.")
+        raise ValueError("The lines above say what is stale or missing.")
 
 
 def _stale():
