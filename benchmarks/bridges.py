@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from experiments.bridges.options import DEFAULTS, PRESETS, make_config
 from experiments.bridges.plane import Judge, build_run, parse
-from experiments.bridges.run import OTHER, BridgeRun
+from experiments.bridges.run import BridgeRun
+from experiments.bridges.sides import OTHER
 from given.bridges import figures as bridge_figures
 from given.bridges import truth as truth
 from given.bridges.plane_network import VelocityNet
@@ -76,8 +77,7 @@ def trained(run, name, budget=float("inf")):
     """
     start, per_round = time.process_time(), 2 * run.iters
     steps = tqdm(run.train_steps(), name, run.rounds * per_round, leave=False, disable=None)
-    for step, _ in steps:
-        run.step = step + 1
+    for _ in steps:
         if run.step % per_round == 0 and time.process_time() - start > budget:
             break
     seconds = time.process_time() - start

@@ -12,19 +12,24 @@ De Bortoli et al. 2021 (DSB; its "b", which generates data, is our forward direc
 2024 (simplified DSB and its reparameterisations), Shi et al. 2023 (DSBM).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+
+from given.bridges.methods import check_iterative
 
 
-def gamma_schedule(text, N):
+def gamma_schedule(text: str, N: int) -> Tensor:
     """The step sizes gamma_k of a chain, from the text of a command line.
 
     "constant_G" is G in every step. "linear_A_B" rises from A to B over the first half of the
     steps, then falls from B to A: small steps at both ends, where the data are sharp.
 
     Args:
-        text: such as "constant_0.02" or "linear_0.001_0.02". N: number of steps, even.
+        text: such as "constant_0.02" or "linear_0.001_0.02".
+        N: number of steps, even.
 
     Returns:
         (N,) float64 tensor.
@@ -61,22 +66,22 @@ class Chain(NamedTuple):
     s: (N + 1,) times of the states, 0 to 1. a, q: (N,). All float64. sigma: of its noise, a number.
     """
 
-    s: torch.Tensor
-    a: torch.Tensor
-    q: torch.Tensor
+    s: Tensor
+    a: Tensor
+    q: Tensor
     sigma: float
 
     @property
-    def N(self):
+    def N(self) -> int:
         return len(self.a)
 
     @property
-    def dt(self):
+    def dt(self) -> Tensor:
         """(N,) lengths of the steps, 1 together."""
         return self.s.diff()
 
 
-def reference_chain(gammas, theta=0.0):
+def reference_chain(gammas: Tensor, theta: float = 0.0) -> Chain:
     """The reference process as a chain, its time running as fast as its noise comes.
 
         dX = -theta X dt + sigma dW,    sigma^2 = 2 sum_k gamma_k,    dt_k = gamma_k / sum gamma
@@ -84,7 +89,8 @@ def reference_chain(gammas, theta=0.0):
     Each step is exact, so that the Ornstein-Uhlenbeck process keeps its stationary variance.
 
     Args:
-        gammas: (N,). theta: 0 for Brownian motion, where q_k = 2 gamma_k.
+        gammas: (N,) of `gamma_schedule`.
+        theta: 0 for Brownian motion, where q_k = 2 gamma_k.
     """
     # TODO 1.6f: replace the raise below with your code.
     # Hint: Brownian motion: a = 1, q = 2 gamma. For theta > 0: a = exp(-theta dt), and q is what
@@ -92,14 +98,14 @@ def reference_chain(gammas, theta=0.0):
     raise NotImplementedError("TODO 1.6f: reference_chain")
 
 
-def reverse_chain(chain):
+def reverse_chain(chain: Chain) -> Chain:
     """The same reference seen from its other end; valid as both processes are reversible."""
     # TODO 1.6f: replace the raise below with your code.
     # Hint: the other direction meets the steps in the opposite order, and its clock is 1 - s.
     raise NotImplementedError("TODO 1.6f: reverse_chain")
 
 
-def bridge_weights(chain):
+def bridge_weights(chain: Chain) -> tuple[Tensor, ...]:
     """What the reference does in its next step, once its end is known.
 
         E[x_{k+1} | x_k, x_N] = to_state_k x_k + to_end_k x_N,    Var = var_k
@@ -116,7 +122,7 @@ def bridge_weights(chain):
     raise NotImplementedError("TODO 1.6g: bridge_weights")
 
 
-def mean_map(method, chain, model, published=False):
+def mean_map(method: str, chain: Chain, model: Callable, published: bool = False) -> Callable:
     """The mean map of a network's chain: F(k, x) = E[x_{k+1} | x_k = x], to which noise is added.
 
     What the network predicts depends on the method:
@@ -127,19 +133,14 @@ def mean_map(method, chain, model, published=False):
         fr, dsbm:      the velocity p to the end,  F as in tr, with the end x + (1 - s_k) p
 
     Args:
-        chain: of this direction. model: called as model(s, x) with s (B,), x (B, ...).
+        method: one of `given.bridges.methods.ITERATIVE`.
+        chain: of this direction.
+        model: called as model(s, x) with s (B,), x (B, ...).
         published: the step 1/(N - k) of Tang et al. 2024 instead of to_end_k, and the time
             left (N - k)/N instead of 1 - s_k; both are right for a constant gamma alone.
     """
-    to_state, to_end, _ = bridge_weights(chain)
-    left = 1 - chain.s[:-1]
-    if published:
-        left = torch.arange(chain.N, 0, -1).to(chain.s) / chain.N
-        to_end = 1 / (chain.N * left)
-        to_state = 1 - to_end
-    s, dt, left, to_state, to_end = (
-        v.tolist() for v in (chain.s, chain.dt, left, to_state, to_end)
-    )
+    check_iterative(method)
+    s, dt, left, to_state, to_end = _step_numbers(chain, published)
 
     def F(k, x):
         p = model(torch.full((len(x),), s[k]).to(x), x)
@@ -150,16 +151,31 @@ def mean_map(method, chain, model, published=False):
     return F
 
 
-def reference_map(chain):
+def _step_numbers(chain, published):
+    """s, dt, time left, to_state and to_end of `mean_map`: lists of numbers, one a step."""
+    to_state, to_end, _ = bridge_weights(chain)
+    left = 1 - chain.s[:-1]
+    if published:
+        left = torch.arange(chain.N, 0, -1).to(chain.s) / chain.N
+        to_end = 1 / (chain.N * left)
+        to_state = 1 - to_end
+    return [v.tolist() for v in (chain.s, chain.dt, left, to_state, to_end)]
+
+
+def reference_map(chain: Chain) -> Callable:
     """The mean map of the reference itself, from which the first round starts."""
     return lambda k, x: float(chain.a[k]) * x
 
 
-def simulate(chain, F, x, noise=torch.randn_like):
+def simulate(
+    chain: Chain, F: Callable, x: Tensor, noise: Callable = torch.randn_like
+) -> tuple[Tensor, Tensor]:
     """Walk a chain from x: x_{k+1} = F(k, x_k) + sqrt(q_k) z.
 
     Args:
-        chain: whose q is taken. F: its mean map. x: (B, ...) where it starts.
+        chain: whose q is taken.
+        F: its mean map.
+        x: (B, ...) where it starts.
         noise: called as noise(x), returns z of the shape of x.
 
     Returns:
@@ -173,13 +189,18 @@ def simulate(chain, F, x, noise=torch.randn_like):
     return torch.stack(states), torch.stack(means)
 
 
-def draw_between(chain, start, end, noise=torch.randn_like):
+def draw_between(
+    chain: Chain, start: Tensor, end: Tensor, noise: Callable = torch.randn_like
+) -> Tensor:
     """States of the reference between given ends (Shi et al. 2023, reciprocal projection).
 
         x_{k+1} = to_state_k x_k + to_end_k x_N + sqrt(var_k) z
 
     Args:
-        start, end: (B, ...) the states x_0 and x_N. noise: as in `simulate`.
+        chain: the reference.
+        start: (B, ...) the state x_0.
+        end: (B, ...) the state x_N.
+        noise: as in `simulate`.
 
     Returns:
         (N + 1, B, ...), whose first and last are start and end.
@@ -189,11 +210,12 @@ def draw_between(chain, start, end, noise=torch.randn_like):
     raise NotImplementedError("TODO 1.6j: draw_between")
 
 
-def maps_at_next(F, states):
+def maps_at_next(F: Callable, states: Tensor) -> Tensor:
     """F(k, x_{k+1}), the mean map of each step taken at the state after it, (N, B, ...).
 
     Args:
-        F: mean map of the simulated direction. states: (N + 1, B, ...) from `simulate`.
+        F: mean map of the simulated direction.
+        states: (N + 1, B, ...) from `simulate`.
     """
     # TODO 1.6k: replace the raise below with your code.
     # Hint: step k of F at states[k + 1], for k from 0 to N - 1.
@@ -208,15 +230,15 @@ class Pairs(NamedTuple):
     the method asks for them, else None.
     """
 
-    k: torch.Tensor
-    x: torch.Tensor
-    previous: torch.Tensor
-    start: torch.Tensor
-    mean: torch.Tensor | None = None
-    mean_next: torch.Tensor | None = None
+    k: Tensor
+    x: Tensor
+    previous: Tensor
+    start: Tensor
+    mean: Any = None
+    mean_next: Any = None
 
 
-def target(method, chain, pairs, published=False):
+def target(method: str, chain: Chain, pairs: Pairs, published: bool = False) -> Tensor:
     """What the network of the other direction shall predict at the states x_{k+1}.
 
     It is the mean (a) of its step back, written as a drift (mean - x_{k+1}) / dt_k, or (b) the end
@@ -230,11 +252,15 @@ def target(method, chain, pairs, published=False):
     (F_k(x_{k+1}) - x_{k+1}) / (sigma dt_k).
 
     Args:
-        chain: of the simulated direction. pairs: `Pairs`. published: see `mean_map`.
+        method: see `mean_map`.
+        chain: of the simulated direction.
+        pairs: of its steps.
+        published: see `mean_map`.
 
     Returns:
         (B, ...).
     """
+    check_iterative(method)
     k, x, previous, start, mean, mean_next = pairs
     shape = (-1, *[1] * (x.ndim - 1))
     dt = chain.dt.to(x)[k].view(shape)
@@ -254,19 +280,32 @@ class Cache:
     and several processes that share its columns see what a single one would see.
 
     Args:
-        method, published: see `target`. chain: of the simulated direction.
-        order: (B, rows * N), a permutation in each of its lines. states: (N + 1, rows, B, ...).
-        means, means_next: (N, rows, B, ...) or None.
+        method: see `target`.
+        chain: of the simulated direction.
+        order: (B, rows * N), a permutation in each of its lines.
+        states: (N + 1, rows, B, ...).
+        means: (N, rows, B, ...) of the steps, or None.
+        means_next: (N, rows, B, ...) of `maps_at_next`, or None.
+        published: see `target`.
     """
 
-    def __init__(self, method, chain, order, states, means=None, means_next=None, published=False):
+    def __init__(
+        self,
+        method: str,
+        chain: Chain,
+        order: Tensor,
+        states: Tensor,
+        means: Tensor | None = None,
+        means_next: Tensor | None = None,
+        published: bool = False,
+    ):
         self.method, self.chain, self.published = method, chain, published
         self.order, self.states, self.means, self.means_next = order, states, means, means_next
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.order.shape[1]
 
-    def batch(self, i):
+    def batch(self, i: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The i-th batch, again from the first after the last: times s (B,), states x, y, k.
 
         s is in the clock of the trained direction.
@@ -281,7 +320,7 @@ class Cache:
         raise NotImplementedError("TODO 1.6m: Cache.batch")
 
 
-def train_bridge(run, first=0):
+def train_bridge(run, first: int = 0) -> Iterator[tuple[int, Tensor]]:
     """Iterative proportional fitting: in turn, each direction learns from the other's trajectories.
 
     Args:

@@ -15,21 +15,25 @@ appendix D; Huang et al. 2021, "A variational perspective on diffusion-based gen
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
-from scipy.integrate import solve_ivp
+from torch import Tensor
 
 from given.levels import alpha_std, diffuse
 from given.noise import random_probe
+from given.runtime.ode import solve
 from sde_todo.loss import sample_time
 
 
-def make_probes(x, method="exact", probes=1):
+def make_probes(x: Tensor, method: str = "exact", probes: int = 1) -> Tensor:
     """Directions v_k with sum_k v_k v_k^T = I, exactly or in the mean, for `trace`.
 
     Args:
-        x: (B, ...), D numbers per sample. method: "exact" for the D unit vectors; "rademacher" or
-            "gaussian" for random directions (Hutchinson 1989). probes: how many random ones.
+        x: (B, ...), D numbers per sample.
+        method: "exact" for the D unit vectors; "rademacher" or "gaussian" for random directions
+            (Hutchinson 1989).
+        probes: how many random ones.
 
     Returns:
         (K, B, ...) tensor, K = D or `probes`.
@@ -42,11 +46,12 @@ def make_probes(x, method="exact", probes=1):
     return random_probe(x.expand(probes, *x.shape), method) / math.sqrt(probes)
 
 
-def trace(field, x, probes):
+def trace(field: Callable, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
     """A vector field at x, and its divergence sum_k v_k^T (dy/dx) v_k, without a graph.
 
     Args:
         field: x (B, ...) -> y (B, ...), sample i depending on sample i alone.
+        x: (B, ...).
         probes: (K, B, ...) of `make_probes`.
 
     Returns:
@@ -58,20 +63,31 @@ def trace(field, x, probes):
     raise NotImplementedError("TODO 1.5a: trace")
 
 
-def flow(sde, score_fn, t, x):
+def flow(sde, score_fn: Callable, t: Tensor, x: Tensor) -> Tensor:
     """The velocity dx/dt of the probability-flow ODE, in the time of the forward process.
 
         f(t, x) - g(t)^2 score(t, x)/2                          (Song et al. 2021, eq. 13)
 
     Args:
-        t: (B,). x: (B, ...).
+        sde: the forward process.
+        score_fn: (t, x) -> score, shape of x.
+        t: (B,) times.
+        x: (B, ...) states.
     """
     # TODO 1.5b: replace the raise below with your code.
     # Hint: sde.sde_coeff gives f and g.
     raise NotImplementedError("TODO 1.5b: flow")
 
 
-def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=1):
+def log_likelihood(
+    sde,
+    score_fn: Callable,
+    x: Tensor,
+    eps: float = 1e-5,
+    tol: float = 1e-5,
+    method: str = "exact",
+    probes: int = 1,
+) -> Tensor:
     """log p(x) of the probability-flow ODE (Song et al. 2021, eq. 39).
 
         log p(x) = log prior(x_T) + integral over [eps, T] of div flow(t, x_t) dt
@@ -80,8 +96,13 @@ def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=
     way, so that the estimate has no bias.
 
     Args:
-        x: (B, ...). eps: the time that counts as the data. tol: of RK45, relative and absolute.
-        method, probes: of the divergence, see `make_probes`.
+        sde: the forward process.
+        score_fn: (t, x) -> score, shape of x.
+        x: (B, ...) data.
+        eps: the time that counts as the data.
+        tol: of RK45, relative and absolute.
+        method: of the divergence, see `make_probes`.
+        probes: of a random divergence.
 
     Returns:
         (B,) in nats.
@@ -98,7 +119,7 @@ def log_likelihood(sde, score_fn, x, eps=1e-5, tol=1e-5, method="exact", probes=
     raise NotImplementedError("TODO 1.5c: log_likelihood")
 
 
-def encode(sde, score_fn, x, eps=1e-5, tol=1e-5):
+def encode(sde, score_fn: Callable, x: Tensor, eps: float = 1e-5, tol: float = 1e-5) -> Tensor:
     """The noise x_T to which the probability-flow ODE carries data x; shape of x.
 
     With the true score it depends on data and process alone, not on the network that was trained
@@ -109,14 +130,14 @@ def encode(sde, score_fn, x, eps=1e-5, tol=1e-5):
     raise NotImplementedError("TODO 1.5d: encode")
 
 
-def decode(sde, score_fn, x_T, eps=1e-5, tol=1e-5):
+def decode(sde, score_fn: Callable, x_T: Tensor, eps: float = 1e-5, tol: float = 1e-5) -> Tensor:
     """The data from which the probability-flow ODE comes to noise x_T; undoes `encode`."""
     # TODO 1.5d: replace the raise below with your code.
     # Hint: the same equation from T to eps.
     raise NotImplementedError("TODO 1.5d: decode")
 
 
-def interpolate(a, b, weight):
+def interpolate(a: Tensor, b: Tensor, weight: float) -> Tensor:
     """Between two noises on the arc of a great circle, which keeps the length that both have.
 
         sin((1 - w) angle)/sin(angle) a + sin(w angle)/sin(angle) b
@@ -126,7 +147,9 @@ def interpolate(a, b, weight):
     no arc; keep the angle away from both.
 
     Args:
-        a, b: (B, ...) noises. weight: w, a number; 0 gives a, 1 gives b.
+        a: (B, ...) noise.
+        b: (B, ...) noise.
+        weight: w, a number; 0 gives a, 1 gives b.
 
     Returns:
         shape of a.
@@ -136,19 +159,22 @@ def interpolate(a, b, weight):
     raise NotImplementedError("TODO 1.5d: interpolate")
 
 
-def reverse_drift(sde, score_fn, t, x, lam=0.0):
+def reverse_drift(sde, score_fn: Callable, t: Tensor, x: Tensor, lam: float = 0.0) -> Tensor:
     """(1 - lam/2) g^2 score - f, the drift of the reverse process at time t (B,); shape of x."""
     forward_drift, g = sde.sde_coeff(t, x)
     return (1 - lam / 2) * g**2 * score_fn(t, x) - forward_drift
 
 
-def elbo_rate(sde, score_fn, t, x, probes):
+def elbo_rate(sde, score_fn: Callable, t: Tensor, x: Tensor, probes: Tensor) -> Tensor:
     """What the bound loses per unit of time at states x of time t.
 
         |g score|^2/2 + div(g^2 score - f)              (Huang et al. 2021, eq. 20)
 
     Args:
-        t: (B,), above 0, where g may vanish. x: (B, ...), from the forward process.
+        sde: the forward process.
+        score_fn: (t, x) -> score, shape of x.
+        t: (B,), above 0, where g may vanish.
+        x: (B, ...), from the forward process.
         probes: see `make_probes`.
 
     Returns:
@@ -160,7 +186,16 @@ def elbo_rate(sde, score_fn, t, x, probes):
     raise NotImplementedError("TODO 1.5e: elbo_rate")
 
 
-def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="rademacher", probes=1):
+def elbo(
+    sde,
+    score_fn: Callable,
+    x: Tensor,
+    eps: float = 1e-3,
+    slices: int = 1,
+    density: str = "uniform",
+    method: str = "rademacher",
+    probes: int = 1,
+) -> Tensor:
     """A draw of a bound below log p(x) of the plug-in reverse SDE (Huang et al. 2021, eq. 20).
 
         log p(x) >= E[log prior(X_T)] - E[integral over [eps, T] of elbo_rate(t, X_t) dt]
@@ -171,8 +206,14 @@ def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="radema
     exact score the bound is log p(x) itself.
 
     Args:
-        x: (B, ...). eps: end of the integral. slices: K, times for each sample.
-        density: of the times, see `time_slices`. method, probes: of the divergence.
+        sde: the forward process.
+        score_fn: (t, x) -> score, shape of x.
+        x: (B, ...) data.
+        eps: end of the integral.
+        slices: K, times for each sample.
+        density: of the times, see `time_slices`.
+        method: of the divergence, see `make_probes`.
+        probes: of a random divergence.
 
     Returns:
         (B,) in nats, random; its mean over many calls is the bound.
@@ -185,7 +226,15 @@ def elbo(sde, score_fn, x, eps=1e-3, slices=1, density="uniform", method="radema
     raise NotImplementedError("TODO 1.5f: elbo")
 
 
-def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1):
+def path_elbo(
+    sde,
+    score_fn: Callable,
+    x: Tensor,
+    lam: float = 0.0,
+    eps: float = 1e-3,
+    method: str = "rademacher",
+    probes: int = 1,
+) -> Tensor:
     """A draw of the bound for any member of the family of reverse processes.
 
     The path Y starts at x and follows, in N Euler-Maruyama steps from eps to T,
@@ -200,7 +249,13 @@ def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1
     left is the exact likelihood of the ODE.
 
     Args:
-        x: (B, ...). lam: as in `ReverseSDE`. eps, method, probes: see `log_likelihood`.
+        sde: the forward process.
+        score_fn: (t, x) -> score, shape of x.
+        x: (B, ...) data.
+        lam: as in `ReverseSDE`.
+        eps: the time that counts as the data.
+        method: of the divergence, see `make_probes`.
+        probes: of a random divergence.
 
     Returns:
         (B,) in nats.
@@ -216,7 +271,7 @@ def path_elbo(sde, score_fn, x, lam=0.0, eps=1e-3, method="rademacher", probes=1
     return sde.prior_logp(x) - integral
 
 
-def dequantise(x, step=1 / 127.5):
+def dequantise(x: Tensor, step: float = 1 / 127.5) -> Tensor:
     """Spread every pixel evenly over its level: x + step u, u uniform on [-1/2, 1/2].
 
     Whole levels have no density, and a model could gain without bound by spikes on them (Theis et
@@ -231,7 +286,7 @@ def dequantise(x, step=1 / 127.5):
     raise NotImplementedError("TODO 1.5h: dequantise")
 
 
-def bits_per_dim(logp, x, step=1 / 127.5):
+def bits_per_dim(logp: Tensor, x: Tensor, step: float = 1 / 127.5) -> Tensor:
     """Bits that one number of x costs, from the log density of its dequantised form.
 
     A level has the probability p step^D, so the bits are
@@ -239,7 +294,9 @@ def bits_per_dim(logp, x, step=1 / 127.5):
         -(log p + D log(step)) / (D log 2)
 
     Args:
-        logp: (B,) in nats. x: (B, ...), D numbers per sample. step: see `dequantise`.
+        logp: (B,) in nats.
+        x: (B, ...), D numbers per sample.
+        step: see `dequantise`.
 
     Returns:
         (B,) tensor.
@@ -249,7 +306,7 @@ def bits_per_dim(logp, x, step=1 / 127.5):
     raise NotImplementedError("TODO 1.5h: bits_per_dim")
 
 
-def differentiable(score_fn):
+def differentiable(score_fn: Callable) -> Callable:
     """score_fn, refused where its result hides how it depends on x: its divergence would be 0."""
 
     def checked(t, x):
@@ -264,11 +321,17 @@ def differentiable(score_fn):
     return checked
 
 
-def time_slices(sde, x, eps, slices, density="uniform"):
+def time_slices(
+    sde, x: Tensor, eps: float, slices: int, density: str = "uniform"
+) -> tuple[Tensor, Tensor]:
     """K times in [eps, T] for each sample, one in each K-th part of the density's mass.
 
     Args:
-        x: (B, ...). slices: K. density: "uniform", or "debiased" (task 1.2j).
+        sde: the forward process.
+        x: (B, ...) data.
+        eps: the smallest time.
+        slices: K.
+        density: "uniform", or "debiased" (task 1.2j).
 
     Returns:
         t (K, B) and weight (K, B), 1/density of t, so that the mean of weight * rate over the
@@ -283,7 +346,7 @@ def time_slices(sde, x, eps, slices, density="uniform"):
     return t, (sde.T - eps) * weight
 
 
-def first_step(sde, score_fn, x, eps):
+def first_step(sde, score_fn: Callable, x: Tensor, eps: float) -> Tensor:
     """What the way from x_eps to the data adds to the bound, (B,).
 
     The last step of sampling draws x from p(x | x_eps), normal with Tweedie's mean
@@ -299,7 +362,7 @@ def first_step(sde, score_fn, x, eps):
     return -loss.flatten(1).sum(1)
 
 
-def velocity(sde, score_fn):
+def velocity(sde, score_fn: Callable) -> Callable:
     """`flow` as `solve` wants it: slope(t, (x,)) -> (dx/dt,) for a number t."""
 
     def slope(t, state):
@@ -309,30 +372,3 @@ def velocity(sde, score_fn):
             return (flow(sde, score_fn, times, x),)
 
     return slope
-
-
-def solve(slope, start, end, state, tol):
-    """Solve d state/dt = slope(t, state) by scipy's adaptive Runge-Kutta 4(5).
-
-    Args:
-        slope: (number, tuple of tensors) -> tuple of tensors of the same shapes.
-        start, end: times; end may be the smaller. state: tuple of tensors. tol: relative and
-            absolute.
-
-    Returns:
-        the state at the end, a tuple.
-    """
-    shapes, sizes = [v.shape for v in state], [v.numel() for v in state]
-
-    def pack(parts):
-        return torch.cat([v.detach().flatten() for v in parts]).cpu().double().numpy()
-
-    def unpack(flat):
-        parts = torch.from_numpy(flat).to(state[0]).split(sizes)
-        return tuple(v.reshape(shape) for v, shape in zip(parts, shapes, strict=True))
-
-    def flat_slope(t, flat):
-        return pack(slope(t, unpack(flat)))
-
-    solution = solve_ivp(flat_slope, (start, end), pack(state), "RK45", rtol=tol, atol=tol)
-    return unpack(solution.y[:, -1].copy())

@@ -7,12 +7,16 @@ where it came from, against the distance of a random image of the target from th
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
-from experiments.bridges.run import OTHER
+from experiments.bridges.run import BridgeRun
+from experiments.bridges.sides import OTHER
 from given.bridges.figures import gif
 from given.images import figures
 from given.images.data.imageset import to_tensor, to_uint8
@@ -25,16 +29,19 @@ BATCH = 100  # images carried together
 
 
 class Judge:
-    """The Fréchet distance of carried test images, in every direction that ends at images.
+    """The Fréchet distance of carried test images, in every direction that ends at images."""
 
-    Args:
-        train, test: dicts from direction to (images, flip) of the set where it starts, None for
-            noise. device: where the networks run. limit: test images that are carried.
-    """
+    def __init__(self, train: dict, test: dict, device: torch.device, limit: int = 400):
+        """Measure the floor, and what doing nothing would give.
 
-    def __init__(self, train, test, device, limit=400):
+        Args:
+            train: from direction to (images, flip) of the set where it starts, None for noise.
+            test: the same of the test images.
+            device: where the networks run.
+            limit: test images that are carried.
+        """
         self.device = device
-        images = {n: None if each is None else each[0] for n, each in test.items()}
+        images: dict = {n: None if each is None else each[0] for n, each in test.items()}
         shape = next(x for x in images.values() if x is not None).shape[1:]
         self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
         ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
@@ -44,18 +51,20 @@ class Judge:
             self.floor[name] = self.distance(images[OTHER[name]][:limit], name)
             self.nothing[name] = self.distance(to_uint8(self.source[name]), name)
 
-    def distance(self, images, name):
+    def distance(self, images: np.ndarray, name: str) -> float:
         """Fréchet distance of uint8 images to real ones at the end of a direction."""
         return fid_of_images(np.asarray(images), self.real[name], device=str(self.device))
 
-    def __call__(self, run):
-        """dict from direction to its distance."""
+    def __call__(self, run: BridgeRun) -> dict[str, float]:
+        """The distance of each direction."""
         return {
             n: self.distance(to_uint8(carried(run, n, self.source[n])[-1]), n) for n in self.real
         }
 
 
-def first_batch(images, shape, n, device):
+def first_batch(
+    images: np.ndarray | None, shape: tuple[int, int, int], n: int, device: torch.device
+) -> Tensor:
     """(n, C, H, W) in [-1, 1], the first images, or noise of the shape (H, W, C) for None."""
     if images is None:
         H, W, C = shape
@@ -64,7 +73,7 @@ def first_batch(images, shape, n, device):
 
 
 @torch.no_grad()
-def carried(run, name, x, seed=0):
+def carried(run: BridgeRun, name: str, x: Tensor, seed: int = 0) -> Tensor:
     """x (B, C, H, W) at MOMENTS times of a direction, (MOMENTS, B, C, H, W), from x to its end."""
     generator = torch.Generator(run.device).manual_seed(seed)
     parts = []
@@ -75,11 +84,13 @@ def carried(run, name, x, seed=0):
     return torch.cat(parts, dim=1)
 
 
-def survival(x, y, real):
+def survival(x: Tensor, y: Tensor, real: np.ndarray) -> list[float]:
     """How much of x is in y: mean distance of x to y, and of x to random real images.
 
     Args:
-        x, y: (B, C, H, W) sources and what became of them. real: (n, H, W, C) uint8 of the target.
+        x: (B, C, H, W) sources.
+        y: (B, C, H, W) what became of them.
+        real: (n, H, W, C) uint8 images of the target.
 
     Returns:
         both distances, the root of the mean square over pixels; black to white is 2.
@@ -89,9 +100,10 @@ def survival(x, y, real):
     return [(x - other).pow(2).flatten(1).mean(1).sqrt().mean().item() for other in (y, random)]
 
 
-def write_results(run, judge, folder, num_samples):
+def write_results(run: BridgeRun, judge: Judge, folder: Path, num_samples: int) -> None:
     """Pictures, animation, samples.npz and metrics.json; prints the figures."""
-    report, arrays = {"config": run.config, "rounds": run.history, "directions": {}}, {}
+    report: dict = {"config": run.config, "rounds": run.history, "directions": {}}
+    arrays = {}
     keys = {"forward": ("x0", "x1_from_x0"), "backward": ("x1", "x0_from_x1")}
     for name, x in judge.source.items():
         states = carried(run, name, x[:num_samples])
@@ -109,8 +121,8 @@ def write_results(run, judge, folder, num_samples):
     print(f"Pictures, samples.npz and metrics.json: {folder}")
 
 
-def distances(run, judge, name, x, states):
-    """The figures of one direction, as a dict; prints them in one line."""
+def distances(run: BridgeRun, judge: Judge, name: str, x: Tensor, states: Tensor) -> dict:
+    """The figures of one direction; prints them in one line."""
     result = {
         "frechet": judge(run)[name] if not run.history else run.history[-1][name],
         "floor": judge.floor[name],
@@ -126,13 +138,13 @@ def distances(run, judge, name, x, states):
     return result
 
 
-def ends(config, name):
+def ends(config: dict, name: str) -> list[str]:
     """Short names of the sets where a direction starts and ends, "boot" for fashion_mnist:boot."""
     pair = [config[key].rpartition(":")[2] for key in ("prior", "dataset")]
     return pair if name == "forward" else pair[::-1]
 
 
-def times_figure(config, name, states):
+def times_figure(config: dict, name: str, states: Tensor) -> Figure:
     """A column for each image, a row for each of five times. states: (MOMENTS, n, C, H, W)."""
     start, end = ends(config, name)
     rows = [f"s = {s:.2g}" for s in np.linspace(0, 1, len(states))]
@@ -140,7 +152,9 @@ def times_figure(config, name, states):
     return figures.grid(to_uint8(states.flatten(0, 1)), states.shape[1], title, rows)
 
 
-def pairs_figure(config, name, states, columns=10, rows=4):
+def pairs_figure(
+    config: dict, name: str, states: Tensor, columns: int = 10, rows: int = 4
+) -> Figure:
     """Sources above what became of them: what is kept? states: (MOMENTS, n, C, H, W)."""
     start, end = ends(config, name)
     columns = min(columns, states.shape[1])
@@ -153,7 +167,7 @@ def pairs_figure(config, name, states, columns=10, rows=4):
     return figures.grid(np.concatenate(lines), columns, title, [start, end] * (len(lines) // 2))
 
 
-def rounds_figure(history, judge):
+def rounds_figure(history: list[dict], judge: Judge) -> Figure:
     """The Fréchet distance after each round, with floor and doing nothing."""
     lines = {}
     for name in judge.real:
@@ -164,7 +178,7 @@ def rounds_figure(history, judge):
     return figures.curves(lines, title, "round", "Fréchet distance (classifier)", log="y")
 
 
-def animate(run, name, x, path, frames=40):
+def animate(run: BridgeRun, name: str, x: Tensor, path: Path, frames: int = 40) -> None:
     """A GIF of a few images on their way, every pixel some pixels wide."""
     states = run.carry(name, x, torch.Generator(run.device).manual_seed(0))
     shown = np.unique(np.linspace(0, len(states) - 1, frames).round().astype(int))

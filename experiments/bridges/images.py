@@ -13,14 +13,17 @@ with Ctrl-C and go on with the same command and --resume. Task 1.6 must be writt
 import argparse
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from experiments.bridges import image_report
 from experiments.bridges.options import add_options, check_method, make_config, resumed_config
-from experiments.bridges.run import OTHER, BridgeRun, train
+from experiments.bridges.run import BridgeRun, train
+from experiments.bridges.sides import OTHER
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
 from given.images.data import imageset as data
 from given.images.load import build_network, check_config
@@ -65,7 +68,8 @@ UNET = {
 FLOW = {"small": {"rounds": 1, "iters": 1000}, "large": {"rounds": 1, "iters": 100_000}}
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--prior", default="fashion_mnist:boot", help="the source")
     parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
@@ -77,8 +81,16 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def open_set(name, split, resolution, data_root):
-    """The images of a name of the command line, such as "cifar10:cat" or "afhq-dog-64".
+def open_set(
+    name: str, split: str, resolution: int | None, data_root: Path | str
+) -> tuple[np.ndarray, bool]:
+    """The images of a name of the command line.
+
+    Args:
+        name: such as "cifar10:cat" or "afhq-dog-64".
+        split: "train" or "test".
+        resolution: pixels a side; None for the set's own.
+        data_root: folder of the sets.
 
     Returns:
         (N, H, W, C) uint8 array, and whether an image stays one of the set when mirrored.
@@ -101,7 +113,7 @@ def open_set(name, split, resolution, data_root):
     return np.asarray(images.images[chosen]), images.flip
 
 
-def class_number(label, images, name):
+def class_number(label: str, images: data.ImageSet, name: str) -> int:
     """The number of a class from its name, or from the number that the set gives it."""
     names = [str(each).lower().replace("_", " ") for each in images.classes]
     if label.lower().replace("_", " ") in names:
@@ -114,12 +126,13 @@ def class_number(label, images, name):
 class ImageSource:
     """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits."""
 
-    def __init__(self, images, flip, device):
+    def __init__(self, images: np.ndarray, flip: bool, device: torch.device):
+        """Keep (N, H, W, C) uint8 images; flip: whether a mirrored one stays one of the set."""
         self.images, self.flip, self.device = images, flip, device
 
-    def __call__(self, rows, B, own, generator):
+    def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
         """(rows, columns, C, H, W) in [-1, 1]: the columns `own` of rows x B draws."""
-        where = {"generator": generator, "device": self.device}
+        where: dict = {"generator": generator, "device": self.device}
         index = torch.randint(len(self.images), (rows, B), **where)[:, own]
         mirrored = torch.rand((rows, B), **where)[:, own] < (0.5 if self.flip else 0.0)
         x = data.to_tensor(self.images[index.flatten().cpu().numpy()]).to(self.device)
@@ -130,17 +143,18 @@ class ImageSource:
 class NoiseSource:
     """Draws of N(0, I), images of a given shape (C, H, W)."""
 
-    def __init__(self, shape, device):
+    def __init__(self, shape: tuple[int, int, int], device: torch.device):
+        """Keep the shape."""
         self.shape, self.device = shape, device
 
-    def __call__(self, rows, B, own, generator):
+    def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
         """(rows, columns, C, H, W): the columns `own` of rows x B draws."""
-        where = {"generator": generator, "device": self.device}
+        where: dict = {"generator": generator, "device": self.device}
         return torch.randn((rows, B, *self.shape), **where)[:, own]
 
 
-def open_sets(args, split):
-    """dict from direction to (images, flip) where it starts; None for noise."""
+def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
+    """From direction to (images, flip) of the set where it starts; None for noise."""
     names = {"forward": args.prior, "backward": args.dataset}
     if args.dataset == "standard":
         raise ValueError("--dataset standard: noise can be the --prior, the target is images.")
@@ -155,7 +169,7 @@ def open_sets(args, split):
     return sets
 
 
-def build_networks(config):
+def build_networks(config: dict) -> Mapping[str, nn.Module]:
     """The velocity networks of both directions, from one start where there is one."""
     torch.manual_seed(config["seed"])
     path, mirrored = config["init_from"], {"forward": False, "backward": True}
@@ -172,7 +186,7 @@ def build_networks(config):
     return nets
 
 
-def diffusion_networks(start, config, path):
+def diffusion_networks(start: dict, config: dict, path: str) -> Mapping[str, nn.Module]:
     """Velocities of a diffusion model's checkpoint, from noise to its images."""
     from image_diffusion.scheduler import DDIMScheduler
 
@@ -193,7 +207,7 @@ def diffusion_networks(start, config, path):
     return nets
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     args = parse(arguments)
     if args.threads is not None:
@@ -204,7 +218,7 @@ def main(arguments=None):
         work(args, device, rank, world_size)
 
 
-def configure(args, sets):
+def configure(args: argparse.Namespace, sets: dict) -> dict:
     """The configuration of a run on these sets."""
     H, _, C = sets["backward"][0].shape[1:]
     size = "small" if H <= 28 else "large"
@@ -250,8 +264,6 @@ def work(args, device, rank, world_size):
     judge = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
     start = time.perf_counter()
     whole = train(run, folder, judge, args.save_every)
-    if rank == 0 and not whole:
-        print(f"Stopped at step {run.step}; go on with the same command and --resume.")
-    elif rank == 0:
+    if rank == 0 and whole:
         image_report.write_results(run, judge, folder, args.num_samples)
         print(f"{time.perf_counter() - start:.0f} seconds of training and reporting.")

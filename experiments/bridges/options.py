@@ -1,17 +1,15 @@
 """Given: the options that bridges in the plane and between images share, and their checks."""
 
-import argparse
 import math
+from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 
+from given.bridges.methods import ITERATIVE, METHODS
 from given.runtime.checkpoint import read_checkpoint
 from sde_todo.bridge import gamma_schedule
 
-METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt", "sb-fbsde-joint", "lightsb", "flow")
-
-
 # What a method is trained with, unless the command line says otherwise.
-DEFAULTS = {
+DEFAULTS: dict = {
     "gamma": "linear_0.01_0.2",
     "num_steps": 16,
     "rounds": 6,
@@ -24,7 +22,7 @@ DEFAULTS = {
 }
 
 
-PRESETS = {
+PRESETS: dict[str, dict] = {
     "dsb": {"rounds": 10, "lr": 8e-3},  # targets of single steps are noisier
     "sdsb": {"rounds": 10, "lr": 8e-3},
     "sb-fbsde-alt": {"gamma": "linear_0.005_0.1", "lr": 1e-3},
@@ -42,9 +40,9 @@ PRESETS = {
 }
 
 
-def add_options(parser):
+def add_options(parser: ArgumentParser) -> None:
     """The options that bridges in the plane and between images share."""
-    flag = argparse.BooleanOptionalAction
+    flag = BooleanOptionalAction
     parser.add_argument("--method", default="tr", choices=METHODS)
     parser.add_argument("--num_steps", type=int, help="N, even")
     parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
@@ -70,7 +68,7 @@ def add_options(parser):
     parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it replaces")
     parser.add_argument("--bf16", action="store_true", help="mixed precision where it is safe")
     parser.add_argument(  # the spelling of before, for one release
-        "--use_amp", dest="bf16", action="store_true", help=argparse.SUPPRESS
+        "--use_amp", dest="bf16", action="store_true", help=SUPPRESS
     )
     parser.add_argument("--exp_name", help="name of the folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
@@ -82,26 +80,19 @@ def add_options(parser):
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
-def make_config(args, defaults):
+def make_config(args: Namespace, defaults: dict) -> dict:
     """The configuration of a run: the defaults of its method, changed by the command line.
+
+    Args:
+        args: of `add_options`, and num_samples.
+        defaults: the numbers of a method, as in `DEFAULTS`.
 
     Raises:
         ValueError: a number that cannot be, in one sentence.
     """
     numbers = {k: v for k, v in defaults.items() if getattr(args, k, None) is None}
     numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
-    given = numbers | {"num_samples": args.num_samples}
-    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_samples"):
-        most = math.inf if name == "lr" else 10**9
-        if not 0 < given[name] < most:
-            raise ValueError(f"--{name} must be above 0 and below {most}, not {given[name]}.")
-    for name, most in (("seed", 10**9), ("save_every", math.inf)):
-        if not 0 <= getattr(args, name) <= most:
-            raise ValueError(f"--{name} must be at least 0 and at most {most}.")
-    if not 0 <= numbers["ema"] < 1:
-        raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
-    if not 0 <= args.theta < math.inf:
-        raise ValueError(f"--theta {args.theta}: the pull of the OU reference is at least 0.")
+    check_numbers(numbers | {"num_samples": args.num_samples}, args)
     config = numbers | {
         "method": args.method,
         "reference": args.reference,
@@ -121,7 +112,22 @@ def make_config(args, defaults):
     return config | plan_caches(config, args)
 
 
-def check_rounds(config):
+def check_numbers(numbers: dict, args: Namespace) -> None:
+    """Refuse numbers that cannot be, in one sentence."""
+    for name in ("rounds", "iters", "batch_size", "cache_size", "lr", "num_samples"):
+        most = math.inf if name == "lr" else 10**9
+        if not 0 < numbers[name] < most:
+            raise ValueError(f"--{name} must be above 0 and below {most}, not {numbers[name]}.")
+    for name, most in (("seed", 10**9), ("save_every", math.inf)):
+        if not 0 <= getattr(args, name) <= most:
+            raise ValueError(f"--{name} must be at least 0 and at most {most}.")
+    if not 0 <= numbers["ema"] < 1:
+        raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
+    if not 0 <= args.theta < math.inf:
+        raise ValueError(f"--theta {args.theta}: the pull of the OU reference is at least 0.")
+
+
+def check_rounds(config: dict) -> None:
     """Refuse to skip rounds that nothing replaces, or all of them."""
     skip = config["skip_rounds"]
     if skip and not config["init_from"]:
@@ -130,14 +136,14 @@ def check_rounds(config):
         raise ValueError(f"--skip_rounds {skip}: choose from 0 to --rounds {config['rounds']} - 1.")
 
 
-def plan_caches(config, args):
+def plan_caches(config: dict, args: Namespace) -> dict:
     """Sizes with which every cache is used whole: what was not given adapts to what was.
 
     Returns:
         dict of cache_size, refresh_every and iters.
     """
     B, M, N, iters = (config[k] for k in ("batch_size", "cache_size", "num_steps", "iters"))
-    if config["method"] in ("flow", "lightsb", "sb-fbsde-joint"):
+    if config["method"] not in ITERATIVE:
         return {"refresh_every": 1}  # no cache
     if args.cache_size is None:
         M = max(1, round(M / B)) * B
@@ -159,12 +165,12 @@ def plan_caches(config, args):
     return {"cache_size": M, "refresh_every": every, "iters": fitting}
 
 
-def check_method(config, world_size):
+def check_method(config: dict, world_size: int) -> None:
     """Refuse what a method cannot do."""
-    method = config["method"]
+    method, predicts = config["method"], METHODS[config["method"]].predicts
     if method == "sb-fbsde-joint" and config["prior"] != "standard":
         raise ValueError("sb-fbsde-joint needs a prior with a density: use --prior standard.")
-    if world_size > 1 and (method.startswith("sb-fbsde") or method == "lightsb"):
+    if world_size > 1 and predicts in ("policy", "potential"):
         raise ValueError(f"--method {method} runs in one process; start it without torchrun.")
     if config["batch_size"] % world_size:
         raise ValueError(
@@ -173,11 +179,12 @@ def check_method(config, world_size):
         )
     if config["init_from"] and method in ("flow", "lightsb"):
         raise ValueError(f"--init_from starts a bridge; --method {method} has no use for it.")
-    if config["reference"] == "ou" and method not in ("dsb", "sdsb", "tr", "fr", "dsbm"):
-        raise ValueError(f"--reference ou is for dsb, sdsb, tr, fr and dsbm, not for {method}.")
+    known = [name for name in ITERATIVE if METHODS[name].predicts != "policy"]
+    if config["reference"] == "ou" and method not in known:
+        raise ValueError(f"--reference ou is for {', '.join(known)}, not for {method}.")
 
 
-def resumed_config(path, asked):
+def resumed_config(path: Path, asked: dict) -> dict:
     """The configuration of a run that goes on; another than asked for is refused."""
     config = read_checkpoint(path)["config"]
     for name, value in asked.items():

@@ -11,10 +11,12 @@ Stop it with Ctrl-C and go on with the same command and --resume.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from experiments.bridges.options import (
@@ -25,7 +27,8 @@ from experiments.bridges.options import (
     make_config,
     resumed_config,
 )
-from experiments.bridges.run import OTHER, BridgeRun, train
+from experiments.bridges.run import BridgeRun, train
+from experiments.bridges.sides import OTHER
 from given.bridges import figures as bridge_figures
 from given.bridges.plane_network import VelocityNet
 from given.plane.metrics import emd
@@ -42,7 +45,8 @@ SET_SIZE = 100_000
 EVAL_SIZE = 2000
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description="Schrödinger bridges between sets of points.")
     parser.add_argument("--prior", default="pinwheel", help="the source, such as moons")
     parser.add_argument("--dataset", default="checkerboard", help="the target, as checkerboard:8")
@@ -54,16 +58,17 @@ def parse(arguments):
 class PointSource:
     """Draws from a fixed set of points, as `BridgeRun` wants them."""
 
-    def __init__(self, name, seed, device):
+    def __init__(self, name: str, seed: int, device: torch.device):
+        """Make SET_SIZE points of a set, such as "moons"."""
         self.points = make_points(name, SET_SIZE, seed).to(device)
 
-    def __call__(self, rows, B, own, generator):
+    def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
         """(rows, columns, 2): the columns `own` of rows x B draws."""
-        where = {"generator": generator, "device": self.points.device}
+        where: dict = {"generator": generator, "device": self.points.device}
         return self.points[torch.randint(len(self.points), (rows, B), **where)[:, own]]
 
 
-def build_run(config, device, rank=0, world_size=1):
+def build_run(config: dict, device: torch.device, rank: int = 0, world_size: int = 1) -> BridgeRun:
     """The run of a configuration, with new networks, or with those of config["init_from"]."""
     torch.manual_seed(config["seed"])
     nets = {n: VelocityNet(**config["network"], mirrored=n == "backward") for n in OTHER}
@@ -82,7 +87,7 @@ def build_run(config, device, rank=0, world_size=1):
     return BridgeRun(config, nets, sources, device, rank, world_size)
 
 
-def real_points(name, n, seed):
+def real_points(name: str, n: int, seed: int) -> Tensor:
     """n points of a set that were drawn one by one, (n, 2).
 
     `make_points("moons", n)` has n/2 points on each moon. A sampler draws each point for itself,
@@ -94,13 +99,15 @@ def real_points(name, n, seed):
 
 
 class Judge:
-    """EMD of carried points to real ones, at both ends, beside the floor of two real sets.
+    """EMD of carried points to real ones, at both ends, beside the floor of two real sets."""
 
-    Args:
-        config: with prior, dataset and seed. sets: a figure is a mean over so many pairs of sets.
-    """
+    def __init__(self, config: dict, sets: int = 2):
+        """Draw the points to carry, and the real ones.
 
-    def __init__(self, config, sets=2):
+        Args:
+            config: with prior, dataset and seed.
+            sets: a figure is a mean over so many pairs of sets.
+        """
         starts = {"forward": config["prior"], "backward": config["dataset"]}
         first = 50_000 + 100 * config["seed"]
         seeds = range(first, first + sets)
@@ -112,8 +119,8 @@ class Judge:
             fresh = [real_points(end, EVAL_SIZE, 20 + s) for s in range(first, first + 4)]
             self.floor[name] = mean_emd(self.real[name] * 4, fresh * sets)
 
-    def __call__(self, run):
-        """dict from direction to its EMD."""
+    def __call__(self, run) -> dict[str, float]:
+        """The EMD of each direction; run: a BridgeRun or a LightRun."""
         result = {}
         for name, sources in self.source.items():
             generator = torch.Generator(run.device).manual_seed(run.config["seed"])
@@ -122,7 +129,7 @@ class Judge:
         return result
 
 
-def mean_emd(clouds, others):
+def mean_emd(clouds: list[Tensor], others: list[Tensor]) -> float:
     """Mean EMD over pairs of clouds."""
     values = [emd(a, b) for a, b in zip(clouds, others, strict=True)]
     return sum(values) / len(values)
@@ -131,8 +138,9 @@ def mean_emd(clouds, others):
 class LightRun:
     """LightSB with the functions of a `BridgeRun`: nothing is simulated in training."""
 
-    def __init__(self, config, device):
-        self.config, self.device, self.rank, self.step = config, device, 0, 0
+    def __init__(self, config: dict, device: torch.device):
+        """Build the model, its components at points of the target."""
+        self.config, self.device = config, device
         self.sources = {
             "forward": PointSource(config["prior"], 2 * config["seed"], device),
             "backward": PointSource(config["dataset"], 2 * config["seed"] + 1, device),
@@ -141,14 +149,21 @@ class LightRun:
         self.chain = reference_chain(gammas)
         centres = self.sources["backward"].points[: config["components"]]
         self.model = LightSB(self.chain.sigma**2, len(centres), 2, centres).to(device)
-        self.losses, self.history = [], []
+        self.losses: list[float] = []
+        self.history: list[dict] = []
 
-    def train(self, folder, evaluate):
+    def train(self, folder: Path, evaluate: Callable) -> bool:
         """Fit the potential and save it."""
-        config, points = self.config, [source.points for source in self.sources.values()]
-        names = ("iters", "batch_size", "lr", "seed")
+        config = self.config
         self.losses = fit_light_sb(
-            self.model, *points, *(config[n] for n in names), lambda r: tqdm(r, disable=None)
+            self.model,
+            self.sources["forward"].points,
+            self.sources["backward"].points,
+            config["iters"],
+            config["batch_size"],
+            config["lr"],
+            config["seed"],
+            lambda steps: tqdm(steps, disable=None),
         )
         self.history = [{"round": 1} | evaluate(self)]
         network = {"forward": self.model.state_dict()}
@@ -156,7 +171,7 @@ class LightRun:
         return True
 
     @torch.no_grad()
-    def carry(self, name, x, generator=None):
+    def carry(self, name: str, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """States (N + 1, B, 2) between x and a draw of the plan given x.
 
         The plan gives the target for a source. The way back weighs a pool of source points by
@@ -170,14 +185,14 @@ class LightRun:
             return draw_between(self.chain, x, self.model.sample(x, generator), noise)
         return draw_between(reverse_chain(self.chain), x, self.back(x, generator), noise)
 
-    def back(self, y, generator, pool=5000):
+    def back(self, y: Tensor, generator: torch.Generator | None, pool: int = 5000) -> Tensor:
         """(B, 2) draws of the source given the target."""
         x = self.sources["forward"].points[:pool]
         logits = y @ x.T / self.model.eps - self.model.log_weights(x).logsumexp(1)
         return x[torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]]
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     args = parse(arguments)
     with processes(pick_device(args.device)) as (rank, world_size, device):
@@ -209,15 +224,13 @@ def work(args, device, rank, world_size):
         if args.resume:
             run.load(folder / "last.ckpt")
         whole = train(run, folder, judge, args.save_every)
-    if rank == 0 and not whole:
-        print(f"Stopped at step {run.step}; go on with the same command and --resume.")
-    elif rank == 0:
+    if rank == 0 and whole:
         show(run, judge, folder, args.num_samples, time.perf_counter() - start)
     return whole
 
 
 @torch.no_grad()
-def show(run, judge, folder, num_samples, seconds):
+def show(run, judge: Judge, folder: Path, num_samples: int, seconds: float) -> None:
     """Write samples.npz, metrics.json and the pictures of a finished run."""
     config, states = run.config, {}
     for name, set_ in (("forward", config["prior"]), ("backward", config["dataset"])):
@@ -241,7 +254,7 @@ def show(run, judge, folder, num_samples, seconds):
     print(f"{seconds:.0f} seconds. Pictures, samples.npz and metrics.json: {folder}")
 
 
-def chain_times(config):
+def chain_times(config: dict) -> np.ndarray | None:
     """(N + 1,) times of the states of a forward chain, 0 to 1; None where they are even."""
     if config["method"] == "flow":
         return None

@@ -71,7 +71,8 @@ PRESETS |= {"afhq": FACES, "celeba": FACES}
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
-def parse(arguments):
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
     flag = argparse.BooleanOptionalAction
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", default="fashion", choices=PRESETS)
@@ -101,47 +102,36 @@ def parse(arguments):
     parser.add_argument("--threads", type=whole, help="of a CPU; all by default")
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
-    parser.add_argument("--save_every", type=whole, default=500, help="steps")
+    parser.add_argument("--save_every", type=whole, help="steps; once a minute in any case")
     parser.add_argument("--sample_every", type=whole, default=1000, help="steps")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     return parser.parse_args(arguments)
 
 
-def make_config(args, train_set, device):
-    """The configuration of a new run: the preset of its set, changed by the command line."""
+def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torch.device) -> dict:
+    """The configuration of a new run: the preset of its set, changed by the command line.
+
+    Args:
+        args: of `parse`.
+        train_set: the images to train on.
+        device: where it trains; CUDA turns on mixed precision and compilation.
+
+    Raises:
+        ValueError: a number that cannot be, or options that do not go together.
+    """
     preset = PRESETS[args.dataset]
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
     names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
-    for name in ("steps", "batch_size", "lr"):
-        if chosen[name] <= 0:
-            raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
-    if not 0 <= chosen["ema"] < 1:
-        raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
-    if args.likelihood_weighting and chosen["times"] not in CONTINUOUS:
-        raise ValueError(
-            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
-            f"not {chosen['times']}; leave it out, or choose one of these."
-        )
+    check_numbers(chosen, args.likelihood_weighting)
     cuda = device.type == "cuda"
     triton = importlib.util.find_spec("triton") is not None  # not on Windows
-    T, resolution, in_ch = 1000, train_set.images.shape[1], train_set.images.shape[3]
-    network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
-    network = network | {
-        "T": T,
-        "image_resolution": resolution,
-        "in_ch": in_ch,
-        "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
-        "cfg_dropout": args.cfg_dropout,
-        "num_classes": len(train_set.classes),
-    }
-    asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
-    network |= {k: value for k, value in asked.items() if value}
+    network = network_config(args, preset, train_set)
     return chosen | {
         "network": network,
         "architecture": args.network,
         "likelihood_weighting": bool(args.likelihood_weighting),
-        "scheduler": {"num_train_timesteps": T, "mode": args.mode or preset["mode"]},
+        "scheduler": {"num_train_timesteps": network["T"], "mode": args.mode or preset["mode"]},
         "dataset": args.dataset,
         "data": train_set.fingerprint(),
         "classes": list(train_set.classes),
@@ -152,7 +142,37 @@ def make_config(args, train_set, device):
     }
 
 
-def main(arguments=None):
+def check_numbers(chosen: dict, likelihood_weighting: bool | None) -> None:
+    """Refuse numbers that cannot be, and a weighting without its process, in one sentence."""
+    for name in ("steps", "batch_size", "lr"):
+        if chosen[name] <= 0:
+            raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
+    if not 0 <= chosen["ema"] < 1:
+        raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
+    if likelihood_weighting and chosen["times"] not in CONTINUOUS:
+        raise ValueError(
+            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
+            f"not {chosen['times']}; leave it out, or choose one of these."
+        )
+
+
+def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
+    """The network of a new run; see `given.images.load.build_network`."""
+    network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+    network = network | {
+        "T": 1000,
+        "image_resolution": train_set.images.shape[1],
+        "in_ch": train_set.images.shape[3],
+        "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
+        "cfg_dropout": args.cfg_dropout,
+        "num_classes": len(train_set.classes),
+    }
+    asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
+    return network | {k: value for k, value in asked.items() if value}
+
+
+def main(arguments: list[str] | None = None) -> bool:
+    """Train from the command line; return whether it came to the end."""
     args = parse(arguments)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -160,7 +180,7 @@ def main(arguments=None):
         return work(args, device, rank, world_size)
 
 
-def work(args, device, rank, world_size):
+def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> bool:
     """Train one process's part; return whether it came to the end."""
     folder = args.save_dir or RESULTS / args.dataset
     train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
@@ -184,15 +204,13 @@ def work(args, device, rank, world_size):
     if rank == 0 and whole:
         show(run, folder)
         print(f"{run.step} steps. Checkpoint: {checkpoint}. Samples and loss curve: {folder}.")
-    elif rank == 0:
-        print(f"Stopped at step {run.step}; go on with the same command and --resume.")
     return whole
 
 
-def check_unchanged(config, args, train_set):
+def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.ImageSet) -> None:
     """Refuse to go on with another set, or with other numbers than a run was started with."""
-    names = ("dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network")
-    names += ("likelihood_weighting", "mode", "predicts", "time_features")
+    names = ["dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network"]
+    names += ["likelihood_weighting", "mode", "predicts", "time_features"]
     started = {"likelihood_weighting": False, "time_features": "positional"}
     started |= config | config["scheduler"] | config["network"]
     started["network"] = config.get("architecture")
@@ -214,8 +232,8 @@ def check_unchanged(config, args, train_set):
         )
 
 
-def tensorboard_writer(folder):
-    """A writer of TensorBoard files, where that package is installed."""
+def tensorboard_writer(folder: Path):
+    """A torch.utils.tensorboard.SummaryWriter, where that package is installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -9,8 +9,9 @@ import functools
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from given.images.data.imageset import DATASETS, load_dataset
+from given.images.data.imageset import DATASETS, ImageSet, load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid.classifier import CLASSIFIER
 from given.images.fid.train_classifier import accuracy, fit, scale_features, train_classifier
@@ -29,7 +30,13 @@ from image_diffusion.scheduler import DDIMScheduler
 SPLITS = ("train", "test")
 
 
-def train_noisy_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
+def train_noisy_classifier(
+    dataset: ImageSet,
+    minutes: float,
+    batch_size: int = 64,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> tuple[nn.Module, int, DDIMScheduler]:
     """Train a NoisyClassifier at all timesteps; see `fit`.
 
     Returns:
@@ -43,7 +50,7 @@ def train_noisy_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"
     return net, fit(net, loss_fn, dataset, minutes, batch_size), scheduler
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Train, report the accuracy on the test split, and write the checkpoint."""
     args = parse(argv)
     sets = {s: load_dataset(args.dataset, s, args.resolution, args.data_root) for s in SPLITS}
@@ -71,7 +78,7 @@ def main(argv=None):
     print(f"{steps} steps; {share:.1%} of {len(sets['test'])} test images right; {args.out}")
 
 
-def parse(argv):
+def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the network of --features classifier.")
     parser.add_argument("--dataset", default="fashion", choices=DATASETS)
@@ -90,7 +97,7 @@ def parse(argv):
     return args
 
 
-def command(args):
+def command(args: argparse.Namespace) -> str:
     """The command that repeats this training; without the place of the data."""
     words = ["python -m image_diffusion classifier", f"--dataset {args.dataset}"]
     words += ["--noisy"] if args.noisy else []

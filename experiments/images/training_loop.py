@@ -6,44 +6,56 @@ together what a single one would draw.
 """
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from experiments.images.samplers.draw import balanced_labels, draw_images
 from given.images import figures
+from given.images.data import imageset as data
 from given.images.data.image_files import save_grid
 from given.images.load import build_network
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.files import alone
-from given.runtime.machine import agreed, autocast, parallel, seed_of, stop_signals
-from given.runtime.run_log import LOG_EVERY, close_window, save
+from given.runtime.machine import autocast, parallel, seed_of
+from given.runtime.training import (
+    LOG_EVERY,
+    MovingAverage,
+    TrainingRun,
+    lr_factor,
+    save,
+    set_lr,
+)
+from given.runtime.training import train as train_to_the_end
 
 
-class Run:
-    """The state of a training run: model, optimizer, average, and the number of steps done.
+class Run(TrainingRun):
+    """The state of a training run: model, optimizer, average, and the number of steps done."""
 
-    Args:
-        config: see `make_config`. device: where it trains. rank, world_size: of this process.
-    """
+    def __init__(self, config: dict, device: torch.device, rank: int = 0, world_size: int = 1):
+        """Build the model with its first weights.
 
-    ADVICE = "and go on from last.ckpt with --resume"
-
-    def __init__(self, config, device, rank=0, world_size=1):
+        Args:
+            config: see `experiments.images.train.make_config`.
+            device: where it trains.
+            rank: of this process.
+            world_size: the number of processes.
+        """
         from image_diffusion.ddpm import DiffusionModule
         from image_diffusion.scheduler import DDIMScheduler
 
-        self.config, self.device, self.rank, self.world_size = config, device, rank, world_size
+        super().__init__(config["steps"], device, rank, world_size)
+        self.config = config
+        self.advice = f"lower --lr (now {config['lr']:g}), and go on from last.ckpt with --resume"
         torch.manual_seed(config["seed"])
         scheduler = DDIMScheduler(**config["scheduler"])
         network = build_network(config["network"], scheduler.alphas_cumprod)
         self.model = DiffusionModule(network, scheduler).to(device)
-        self.model.to(memory_format=torch.channels_last)
-        average = get_ema_multi_avg_fn(config["ema"])
-        self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=False)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = MovingAverage(network)
         self.optimizer = torch.optim.AdamW(
             network.parameters(),
             config["lr"],
@@ -51,25 +63,25 @@ class Run:
             weight_decay=config["weight_decay"],
             fused=device.type != "mps",
         )
-        self.step = 0
-        self.losses, self.recent = [], []  # means of LOG_EVERY steps; the steps since
 
-    def state(self):
+    def train_steps(self, model: nn.Module, loader: data.Loader) -> Iterator[Tensor]:
+        """Yield the loss of each step from here on; model: of `parallel_model`."""
+        while self.step < self.total:
+            yield train_step(self, model, loader.batch(self.step))
+
+    def state(self) -> dict:
         """Everything that going on needs, as a checkpoint."""
+        training = {
+            "network": self.model.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
         return {
             "config": self.config,
             "network": self.average.module.state_dict(),
-            "training": {
-                "network": self.model.network.state_dict(),
-                "averaged": self.average.n_averaged,
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "losses": self.losses,
-                "recent": [loss.cpu() for loss in self.recent],
-            },
+            "training": training | self.progress(),
         }
 
-    def load(self, path):
+    def load(self, path: Path) -> None:
         """Go on from a checkpoint."""
         state = read_checkpoint(path, self.device)
         if "training" not in state:
@@ -78,17 +90,16 @@ class Run:
             training = state["training"]
             load_weights(self.model.network, training["network"], path)
             load_weights(self.average.module, state["network"], path)
-            self.average.n_averaged.copy_(training["averaged"])
             self.optimizer.load_state_dict(training["optimizer"])
-            self.step, self.losses = training["step"], training["losses"]
-            self.recent = [loss.to(self.device) for loss in training["recent"]]
+            self.set_progress(training)
 
 
-def train_step(run, model, batch):
+def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """One step of gradient descent and of the average.
 
     Args:
-        run: a Run. model: the module of `parallel_model`.
+        run: its number of steps goes up by one.
+        model: the module of `parallel_model`.
         batch: x0 (B, C, H, W) and class labels (B,).
 
     Returns:
@@ -98,15 +109,15 @@ def train_step(run, model, batch):
     x0, labels = batch
     noise, level, weight = shared_draws(run, x0)
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
-    for group in run.optimizer.param_groups:
-        group["lr"] = config["lr"] * rate(step, config)
+    decay = "cosine" if config["decay"] else "constant"
+    set_lr(run.optimizer, config["lr"] * lr_factor(step, run.total, config["warmup"], decay))
     with autocast(run.device, config["bf16"]):
         loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, level, weight)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
     run.optimizer.step()
-    run.average.update_parameters(run.model.network)
+    run.average.update(config["ema"] if step > 0 else 0.0)  # it forgets the initial weights
     run.step += 1
     return loss.detach()
 
@@ -148,56 +159,56 @@ def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
     return timestep, 1 / scheduler.alphas_cumprod[timestep]
 
 
-def rate(step, config):
-    """Factor of the learning rate: up in `warmup` steps, then constant, or a cosine down to 0."""
-    factor = min(1.0, (step + 1) / max(config["warmup"], 1))
-    if config["decay"]:
-        factor *= 0.5 * (1 + np.cos(np.pi * step / config["steps"]))
-    return float(factor)
-
-
-def train(run, loader, folder, save_every, sample_every, writer=None):
-    """Train until `config["steps"]`, saving on the way and at SIGINT or SIGTERM.
+def train(
+    run: Run,
+    loader: data.Loader,
+    folder: Path,
+    save_every: int | None,
+    sample_every: int,
+    writer=None,
+) -> bool:
+    """Train to the end, saving every minute, and at SIGINT or SIGTERM.
 
     Args:
-        run: a Run. loader: a Loader. folder: of the results. save_every, sample_every: steps.
+        run: what is trained.
+        loader: of the images.
+        folder: of the results.
+        save_every: steps between two more checkpoints, or None.
+        sample_every: steps between two grids of samples.
         writer: a TensorBoard writer, or None.
 
     Returns:
         whether it came to the end.
     """
-    model, steps, first = parallel_model(run), run.config["steps"], run.rank == 0
-    bar = tqdm(total=steps, initial=run.step, desc="training", disable=None if first else True)
-    start, start_step = time.perf_counter(), run.step
-    with bar, alone(folder, first), stop_signals() as stopped:
-        while run.step < steps and not agreed(stopped, run.device, run.world_size):
-            run.recent.append(train_step(run, model, loader.batch(run.step)))
-            bar.update()
-            if run.step % LOG_EVERY == 0:
-                loss = close_window(run)
-                seconds = time.perf_counter() - start
-                speed = (run.step - start_step) * loader.batch_size / seconds
-                bar.set_postfix_str(f"loss {loss:.4f}, {speed:.0f} images/s")
-                log(writer, run.step, loss=loss, images_per_second=speed)
-                start, start_step = time.perf_counter(), run.step
-            if first and run.step % save_every == 0:
-                save(run, folder)
-            if first and run.step % sample_every == 0 and run.step < steps:
-                show(run, folder)
-                start, start_step = time.perf_counter(), run.step
-    if first:
-        save(run, folder)
-    return run.step == steps
+    path, first = folder / "last.ckpt", run.rank == 0
+    since: dict[str, float] = {}
 
+    def restart_clock():
+        since.update(time=time.perf_counter(), step=run.step)
 
-def log(writer, step, **values):
-    """Hand numbers to TensorBoard where it was asked for."""
-    for name, value in values.items():
+    def describe(loss):
+        images = (run.step - since["step"]) * loader.batch_size
+        speed = images / (time.perf_counter() - since["time"])
         if writer:
-            writer.add_scalar(name, value, step)
+            writer.add_scalar("loss", loss, run.step)
+            writer.add_scalar("images_per_second", speed, run.step)
+        restart_clock()
+        return f"loss {loss:.4f}, {speed:.0f} images/s"
+
+    def after_step():
+        if save_every and run.step % save_every == 0:
+            save(run, path)
+        if first and run.step % sample_every == 0 and run.step < run.total:
+            show(run, folder)
+            restart_clock()
+
+    restart_clock()
+    steps = run.train_steps(parallel_model(run), loader)
+    with alone(folder, first):
+        return train_to_the_end(run, steps, path, after_step=after_step, describe=describe)
 
 
-def parallel_model(run):
+def parallel_model(run: Run) -> nn.Module:
     """The loss as training calls it: compiled where asked, and wrapped for several processes."""
     if run.config["compile"]:
         run.model.network.compile()
@@ -206,7 +217,7 @@ def parallel_model(run):
 
 
 @torch.no_grad()
-def show(run, folder):
+def show(run: Run, folder: Path) -> None:
     """Save a grid of samples of the averaged network, and the curve of the loss."""
     from image_diffusion.ddpm import DiffusionModule
 
@@ -221,8 +232,8 @@ def show(run, folder):
         figures.save(plot_loss(run.losses), folder / "loss.png")
 
 
-def plot_loss(losses):
-    """The curve of the loss, a Figure. losses: means of LOG_EVERY steps."""
+def plot_loss(losses: list[float]):
+    """The curve of the loss, a Matplotlib Figure, from means of LOG_EVERY steps."""
     points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
     title = "The loss: mean weighted squared error of the guessed noise"
     return figures.curves({"training": points}, title, "step", "loss", log="y")

@@ -4,7 +4,8 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -102,3 +103,37 @@ def stop_signals() -> Iterator[list[int]]:
 def seed_of(*numbers: int) -> int:
     """One 63-bit seed from several whole numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
+
+
+@contextlib.contextmanager
+def cpu_threads(fixed: int | None, probe: int = 20) -> Iterator[Callable[[int], None]]:
+    """Set the number of CPU threads of a run, and restore the old number at its end.
+
+    Steps 0 to probe - 1 run on one thread, the next `probe` on all, and from then on the faster of
+    both is used: small networks lose more by sharing out work than they win.
+
+    Args:
+        fixed: a number to use instead of measuring, or None.
+        probe: steps of each measurement.
+
+    Yields:
+        pick(step), to be called before each step, counted from 0.
+    """
+    before = torch.get_num_threads()
+    marks = {}
+
+    def pick(step):
+        if fixed is not None or before == 1 or step > 2 * probe:
+            return
+        if step in (0, probe, 2 * probe):
+            marks[step] = time.perf_counter()
+        if step == probe:
+            torch.set_num_threads(before)
+        if step == 2 * probe and marks[probe] - marks[0] < marks[2 * probe] - marks[probe]:
+            torch.set_num_threads(1)
+
+    torch.set_num_threads(1 if fixed is None else fixed)
+    try:
+        yield pick
+    finally:
+        torch.set_num_threads(before)

@@ -6,18 +6,22 @@ differential equation. Nothing asks for a Gaussian (Lipman et al. 2023; Liu et a
 """
 
 import itertools
+from collections.abc import Callable
 
 import ot
 import torch
+from torch import Tensor
 
 
-def flow_path(x0, x1, t):
+def flow_path(x0: Tensor, x1: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """The point at time t on the line from x0 to x1, and its velocity.
 
         x_t = (1 - t) x0 + t x1,    dx_t/dt = x1 - x0
 
     Args:
-        x0, x1: (B, ...). t: (B,) in [0, 1].
+        x0: (B, ...) where the lines start.
+        x1: (B, ...) where they end.
+        t: (B,) in [0, 1].
 
     Returns:
         x_t and its velocity, both (B, ...).
@@ -29,7 +33,7 @@ def flow_path(x0, x1, t):
     # END SOLUTION
 
 
-def flow_loss(model, x0, x1, t):
+def flow_loss(model: Callable, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     """Conditional flow matching (Lipman et al. 2023, eq. 9; Tong et al. 2024, eq. 4).
 
         E |model(t, x_t) - (x1 - x0)|^2,    a sum over coordinates, a mean over the batch
@@ -37,7 +41,10 @@ def flow_loss(model, x0, x1, t):
     Its minimiser is the mean velocity E[x1 - x0 | x_t].
 
     Args:
-        model: called as model(t, x). x0, x1: (B, ...). t: (B,).
+        model: called as model(t, x).
+        x0: (B, ...) where the lines start.
+        x1: (B, ...) where they end.
+        t: (B,) in [0, 1].
     """
     # BEGIN SOLUTION 1.6b
     # Hint: flow_path gives both the input of the model and what it shall predict.
@@ -47,11 +54,13 @@ def flow_loss(model, x0, x1, t):
 
 
 @torch.no_grad()
-def flow_sample(model, x, steps=50, reverse=False):
+def flow_sample(model: Callable, x: Tensor, steps: int = 50, reverse: bool = False) -> Tensor:
     """Follow dx/dt = model(t, x) with Heun's method, from t = 0 to 1.
 
     Args:
-        model: called as model(t, x). x: (B, ...) where the path starts. steps: of equal length.
+        model: called as model(t, x).
+        x: (B, ...) where the path starts.
+        steps: of equal length.
         reverse: whether to start at t = 1 and walk back to 0.
 
     Returns:
@@ -72,14 +81,15 @@ def flow_sample(model, x, steps=50, reverse=False):
     return torch.stack(states)
 
 
-def ot_coupling(x0, x1):
+def ot_coupling(x0: Tensor, x1: Tensor) -> Tensor:
     """Pair two batches by optimal transport (Pooladian et al. 2023; Tong et al. 2024).
 
     The pairing that minimises sum_i |x0_i - x1_j(i)|^2: lines cross less, so that the flow is
     straighter and the targets of a point agree more. Exact, by POT.
 
     Args:
-        x0, x1: (B, ...).
+        x0: (B, ...) of one set.
+        x1: (B, ...) of the other.
 
     Returns:
         j: (B,) whole numbers, a permutation: x0[i] belongs to x1[j[i]].

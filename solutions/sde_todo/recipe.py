@@ -4,7 +4,11 @@ A recipe is a function recipe(points, seed=0) -> (sde, score_fn). The marks of T
 the Swiss roll and judge 10,000 samples of it, see `given.plane.metrics`.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
+from torch import Tensor
 
 from given.plane.point_sets import Batches
 from sde_todo.loss import DSMLoss, StableTarget
@@ -14,24 +18,28 @@ from sde_todo.train import EMA, get_sde_step_fn, train_diffusion, warmup_linear
 
 
 def plain_recipe(
-    points,
+    points: Tensor,
     sde=None,
-    loss_fn=None,
-    N_steps=1500,
-    seed=0,
-    checkpoint=None,
-    weight="denoising",
-    density="uniform",
-    lr=8e-3,
+    loss_fn: Callable | None = None,
+    N_steps: int = 1500,
+    seed: int = 0,
+    checkpoint: Path | str | None = None,
+    weight: str = "denoising",
+    density: str = "uniform",
+    lr: float = 8e-3,
 ):
     """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
 
     Args:
-        points: (n, 2) training set. sde: forward process, VP by default.
-        loss_fn: denoising score matching by default. N_steps: of 512 points each.
-        seed: of weights, noise and order. checkpoint: file to go on from, or None.
-        weight, density: of the loss over time, see `sde_todo.train.get_sde_step_fn`; OU spends most
-            of its time at pure noise and wants "likelihood" and "debiased".
+        points: (n, 2) training set.
+        sde: forward process; None for VP.
+        loss_fn: None for denoising score matching.
+        N_steps: of 512 points each.
+        seed: of weights, noise and order.
+        checkpoint: file to go on from, or None.
+        weight: of the loss over time, see `sde_todo.train.get_sde_step_fn`; OU spends most of its
+            time at pure noise and wants "likelihood", and density "debiased".
+        density: of the times.
         lr: learning rate; half of it suits ISM and SSM, whose gradients are noisier.
 
     Returns:
@@ -62,7 +70,9 @@ def plain_recipe(
     # END SOLUTION
 
 
-def floor_recipe(points, N_steps=1200, seed=0, checkpoint=None):
+def floor_recipe(
+    points: Tensor, N_steps: int = 1200, seed: int = 0, checkpoint: Path | str | None = None
+):
     """The reference recipe: as near to the floor as two sets of real points are to each other.
 
     A preconditioned denoiser, noise levels log-uniform on [.03, 8], the stable target and a

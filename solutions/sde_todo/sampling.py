@@ -9,16 +9,18 @@ of your own. Time stops eps short of the data, where the score may be infinite.
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from given.levels import alpha_std
 
 
-def time_grid(T, eps, N, rho=1.0):
+def time_grid(T: float, eps: float, N: int, rho: float = 1.0) -> Tensor:
     """The clock of a sampler: N + 1 increasing times s from 0 to T - eps.
 
     t = T - s falls from T to eps, equally spaced in t^(1/rho): rho = 1 is uniform, larger values
@@ -36,7 +38,7 @@ def time_grid(T, eps, N, rho=1.0):
     # END SOLUTION
 
 
-def euler_maruyama_step(sde, s, ds, x):
+def euler_maruyama_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Euler-Maruyama along the reverse SDE: one predict_fn."""
     # BEGIN SOLUTION 1.3b
     # Hint: sde.predict_fn does it. How many times was the score evaluated?
@@ -44,7 +46,7 @@ def euler_maruyama_step(sde, s, ds, x):
     # END SOLUTION
 
 
-def ode_euler_step(sde, s, ds, x):
+def ode_euler_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Euler along the probability-flow ODE."""
     # BEGIN SOLUTION 1.3d
     # Hint: predict_fn has a switch for the ODE.
@@ -52,7 +54,7 @@ def ode_euler_step(sde, s, ds, x):
     # END SOLUTION
 
 
-def ode_heun_step(sde, s, ds, x):
+def ode_heun_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Heun's second-order step along the ODE: the mean of the slopes at both ends.
 
     x_E = x + ds d(s, x);    x' = x + ds/2 (d(s, x) + d(s + ds, x_E))
@@ -65,7 +67,7 @@ def ode_heun_step(sde, s, ds, x):
     # END SOLUTION
 
 
-def reverse_diffusion_step(sde, s, ds, x):
+def reverse_diffusion_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Reverse diffusion: reverse the exact transition of the forward process over one step.
 
     Over [t - ds, t] the forward process multiplies by a and adds noise of variance b^2,
@@ -87,7 +89,9 @@ def reverse_diffusion_step(sde, s, ds, x):
     # END SOLUTION
 
 
-def predictor_corrector_step(sde, s, ds, x, snr=0.16):
+def predictor_corrector_step(
+    sde, s: Tensor, ds: float, x: Tensor, snr: float = 0.16
+) -> tuple[Tensor, int]:
     """A reverse-diffusion step, then a Langevin step at the new time (Song et al. 2021, alg. 1)."""
     # BEGIN SOLUTION 1.3c
     # Hint: the corrector works at s + ds. Evaluations add up.
@@ -96,7 +100,7 @@ def predictor_corrector_step(sde, s, ds, x, snr=0.16):
     # END SOLUTION
 
 
-def ancestral_step(sde, s, ds, x):
+def ancestral_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Ancestral sampling: draw from the posterior of the earlier state, its data guessed.
 
     With a and b^2 of `reverse_diffusion_step`, the law of X_{t - ds} given X_t = x and x_0 has the
@@ -118,7 +122,7 @@ def ancestral_step(sde, s, ds, x):
     # END SOLUTION
 
 
-def no_step(sde, s, ds, x):
+def no_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """No predictor: the corrector alone follows the noise level down, as in NCSN."""
     return x, 0
 
@@ -135,12 +139,12 @@ STEPS = {
 METHODS = (*STEPS, "rk45", "multistep")
 
 
-def langevin(sde, s, x, snr):
+def langevin(sde, s: Tensor, x: Tensor, snr: float) -> Tensor:
     """Langevin step whose size follows the norms of noise and score: `SDE.correct_fn`."""
     return sde.correct_fn(s, x, snr)
 
 
-def annealed_langevin(sde, s, x, snr):
+def annealed_langevin(sde, s: Tensor, x: Tensor, snr: float) -> Tensor:
     """Langevin step whose size follows the noise level alone.
 
         x' = x + eps score + sqrt(2 eps) z,    eps = 2 (snr std)^2
@@ -157,17 +161,25 @@ def annealed_langevin(sde, s, x, snr):
     # END SOLUTION
 
 
-CORRECTORS = {"langevin": langevin, "annealed_langevin": annealed_langevin, "none": None}
+CORRECTORS: dict[str, Callable | None] = {
+    "langevin": langevin,
+    "annealed_langevin": annealed_langevin,
+    "none": None,
+}
 
 
-def with_corrector(step, corrector, corrections=1, snr=0.16):
+def with_corrector(
+    step: Callable, corrector: Callable, corrections: int = 1, snr: float = 0.16
+) -> Callable:
     """A step function: `step`, then `corrections` times the corrector at the new time.
 
     Any predictor goes with any corrector (Song et al. 2021, algorithm 1).
 
     Args:
-        step: (sde, s, ds, x) -> (x, evaluations). corrector: (sde, s, x, snr) -> x, for one
-            evaluation each. snr: size of its steps.
+        step: (sde, s, ds, x) -> (x, evaluations).
+        corrector: (sde, s, x, snr) -> x, for one evaluation each.
+        corrections: how often the corrector comes after each step.
+        snr: size of its steps.
     """
 
     # BEGIN SOLUTION 1.3j
@@ -191,22 +203,24 @@ class Sampler:
         rho: spacing of the time grid, see `time_grid`.
         start: "prior", or "moments" for the Gaussian with the mean and covariance that the data
             have at time T, which lets T (or sigma_max) be smaller.
-        order: of "multistep". tol: relative and absolute tolerance of "rk45".
+        order: of "multistep".
+        tol: relative and absolute tolerance of "rk45".
         corrector: name in `CORRECTORS`, or a function corrector(sde, s, x, snr) -> x.
-        corrections: how often the corrector comes after each step. snr: size of its steps.
+        corrections: how often the corrector comes after each step.
+        snr: size of its steps.
     """
 
     def __init__(
         self,
-        eps=1e-3,
-        method="euler_maruyama",
-        rho=1.0,
-        start="prior",
-        order=3,
-        tol=1e-5,
-        corrector="none",
-        corrections=1,
-        snr=0.16,
+        eps: float = 1e-3,
+        method: str | Callable = "euler_maruyama",
+        rho: float = 1.0,
+        start: str = "prior",
+        order: int = 3,
+        tol: float = 1e-5,
+        corrector: str | Callable = "none",
+        corrections: int = 1,
+        snr: float = 0.16,
     ):
         if start not in ("prior", "moments"):
             raise ValueError(f"start = {start!r}: choose prior or moments.")
@@ -218,7 +232,7 @@ class Sampler:
         self.tol = tol
         self.step = choose_step(method, corrector, corrections, snr)
 
-    def get_sampling_fn(self, sde, dataset):
+    def get_sampling_fn(self, sde, dataset: Tensor) -> Callable[[int], tuple]:
         """Return sampling_fn(N_samples) -> (out, ntot, timesteps, x_traj).
 
         Args:
@@ -253,7 +267,12 @@ class Sampler:
         return sampling_fn
 
 
-def choose_step(method, corrector="none", corrections=1, snr=0.16):
+def choose_step(
+    method: str | Callable,
+    corrector: str | Callable = "none",
+    corrections: int = 1,
+    snr: float = 0.16,
+) -> Callable | None:
     """The step function of a method and a corrector, each a name or a function.
 
     Returns:
@@ -267,15 +286,15 @@ def choose_step(method, corrector="none", corrections=1, snr=0.16):
     if corrections < 1:
         raise ValueError(f"corrections = {corrections}: take at least 1, or corrector='none'.")
     step = method if callable(method) else STEPS.get(method)
-    corrector = corrector if callable(corrector) else CORRECTORS[corrector]
-    if corrector is None:
+    correct = corrector if callable(corrector) else CORRECTORS[corrector]
+    if correct is None:
         return step
     if step is None:
         raise ValueError(f"{method} takes no corrector; choose one of {', '.join(STEPS)}.")
-    return with_corrector(step, corrector, corrections, snr)
+    return with_corrector(step, correct, corrections, snr)
 
 
-def check_member(sde, method):
+def check_member(sde, method: str | Callable) -> None:
     """Refuse a method that would ignore which member of the lambda family `sde` is."""
     lam = getattr(sde, "lam", 0)
     if lam and method in ("reverse_diffusion", "ancestral", "predictor_corrector"):
@@ -285,7 +304,7 @@ def check_member(sde, method):
         )
 
 
-def initial_state(sde, dataset, n, start="prior"):
+def initial_state(sde, dataset: Tensor, n: int, start: str = "prior") -> Tensor:
     """n states at s = 0: from the prior, or N(alpha m, alpha^2 Cov + std^2 I) from the moments."""
     like = torch.empty(n, *dataset.shape[1:]).to(dataset)
     if start == "prior":
@@ -299,11 +318,14 @@ def initial_state(sde, dataset, n, start="prior"):
     return (alpha * points.mean(0) + noise).reshape(like.shape)
 
 
-def walk(step, sde, timesteps, x):
+def walk(step: Callable, sde, timesteps: Tensor, x: Tensor) -> tuple[Tensor, int]:
     """Apply one step function from each time to the next; return all states and the evaluations.
 
     Args:
-        step: a function of `STEPS`. timesteps: (K + 1,). x: (B, ...) the state at timesteps[0].
+        step: a function of `STEPS`.
+        sde: a reverse process.
+        timesteps: (K + 1,).
+        x: (B, ...) the state at timesteps[0].
 
     Returns:
         x_traj (K + 1, B, ...) with x_traj[0] = x, and the number of evaluations.
@@ -320,7 +342,7 @@ def walk(step, sde, timesteps, x):
     # END SOLUTION
 
 
-def solve_rk45(sde, timesteps, x, tol):
+def solve_rk45(sde, timesteps: Tensor, x: Tensor, tol: float) -> tuple[Tensor, int]:
     """The probability-flow ODE by scipy's adaptive Runge-Kutta 4(5), as in Song et al. 2021.
 
     Args and returns as for `walk`, with tol the relative and absolute tolerance.
@@ -377,7 +399,7 @@ def multistep(sde, timesteps, x, order=3, box=None):
     # END SOLUTION
 
 
-def multistep_weights(lams, lam_next):
+def multistep_weights(lams: Sequence[float], lam_next: float) -> list[float]:
     """Weights w_j with sum_j w_j D_j = integral of e^(lambda - lams[-1]) D(lambda) dlambda.
 
     D is the polynomial with values D_j at lams[j], integrated from lams[-1] to lam_next. The

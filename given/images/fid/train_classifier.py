@@ -11,14 +11,17 @@ stays one of the set, so that a model which mirrors is seen.
 """
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from given.images.data.imageset import to_tensor
+from given.images.data.imageset import ImageSet, to_tensor
 from given.images.fid.classifier import FeatureNet
+from given.runtime.training import lr_factor, set_lr
 
 SHIFT = 1  # pixels
 NOISE = 0.05  # largest standard deviation of the noise, for images in [-1, 1]
@@ -26,11 +29,12 @@ LEARNING_RATE = 3e-3
 TOTAL_VARIANCE = 100.0
 
 
-def augment(x, flip):
+def augment(x: Tensor, flip: bool) -> Tensor:
     """Shift, mirror and add noise to a batch (B, C, H, W) in [-1, 1], each image in its own way.
 
     Args:
-        x: the images. flip: whether to mirror half of them.
+        x: the images.
+        flip: whether to mirror half of them.
 
     Returns:
         a tensor of the same shape.
@@ -50,7 +54,13 @@ def augment(x, flip):
     return moved + std * torch.randn_like(moved)
 
 
-def train_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
+def train_classifier(
+    dataset: ImageSet,
+    minutes: float,
+    batch_size: int = 64,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> tuple[FeatureNet, int]:
     """Train a FeatureNet by cross-entropy; see `fit`. Returns the net and the steps taken."""
     torch.manual_seed(seed)
     resolution, channels = dataset.images.shape[2:]
@@ -62,26 +72,30 @@ def train_classifier(dataset, minutes, batch_size=64, seed=0, device="cpu"):
     return net, fit(net, loss_fn, dataset, minutes, batch_size)
 
 
-def fit(net, loss_fn, dataset, minutes, batch_size):
+def fit(
+    net: nn.Module, loss_fn: Callable, dataset: ImageSet, minutes: float, batch_size: int
+) -> int:
     """Train a network for a given time on augmented images.
 
-    The learning rate rises over the first tenth of the time and then falls to zero as a cosine.
+    The learning rate rises over the first tenth of the time, and falls to zero as a cosine.
 
     Args:
-        net: left in evaluation mode. loss_fn: (x (B, C, H, W), labels (B,) from 0) -> loss.
-        dataset: an ImageSet, see `load_dataset`. minutes: how long. batch_size: images a step.
+        net: left in evaluation mode.
+        loss_fn: (x (B, C, H, W), labels (B,) from 0) -> loss.
+        dataset: see `load_dataset`.
+        minutes: how long.
+        batch_size: images a step.
 
     Returns:
         the number of steps taken.
     """
-    net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = next(net.parameters()).device
     opt = torch.optim.AdamW(net.parameters(), weight_decay=0.01)
     start, steps = time.monotonic(), 0
     with tqdm(total=100, desc="training", unit="%", disable=None) as bar:
         while (done := (time.monotonic() - start) / (60 * minutes)) < 1:
-            for group in opt.param_groups:
-                group["lr"] = learning_rate(done)
+            set_lr(opt, LEARNING_RATE * lr_factor(100 * done, 100, warmup=10))  # in per cent
             index = torch.randint(len(dataset), (batch_size,)).sort().values.numpy()
             x = augment(to_tensor(dataset.images[index]).to(device), dataset.flip)
             opt.zero_grad(set_to_none=True)
@@ -94,14 +108,15 @@ def fit(net, loss_fn, dataset, minutes, batch_size):
 
 
 @torch.no_grad()
-def scale_features(net, dataset, batch_size=500):
+def scale_features(net: FeatureNet, dataset: ImageSet, batch_size: int = 500) -> None:
     """Scale the features so that their variances over a set sum to TOTAL_VARIANCE.
 
     The class probabilities stay: what the last normalisation gains, the head loses. A Fréchet
     distance then reads as a percentage of the variance of real images, whatever the set.
 
     Args:
-        net: a FeatureNet in evaluation mode, changed in place. dataset: an ImageSet.
+        net: in evaluation mode, changed in place.
+        dataset: whose features are scaled.
         batch_size: images at a time.
     """
     device, parts = next(net.parameters()).device, []
@@ -115,16 +130,8 @@ def scale_features(net, dataset, batch_size=500):
     net.head.weight.div_(factor)
 
 
-def learning_rate(done):
-    """The rate after the fraction `done` of the training."""
-    if done < 0.1:
-        return LEARNING_RATE * done / 0.1
-    angle = torch.tensor(torch.pi * (done - 0.1) / 0.9)
-    return LEARNING_RATE * (1 + angle.cos().item()) / 2
-
-
 @torch.no_grad()
-def accuracy(net, dataset, batch_size=500):
+def accuracy(net: nn.Module, dataset: ImageSet, batch_size: int = 500) -> float:
     """The fraction of the images of an ImageSet whose class the network gives."""
     device, right = next(net.parameters()).device, 0
     for start in range(0, len(dataset), batch_size):

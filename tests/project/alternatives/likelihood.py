@@ -41,6 +41,7 @@ ALTERNATIVES = {
     ],
     "likelihood by scipy, all in one array": [
         ("likelihood", f"    {here.SOLVE}\n",
+         "    from scipy.integrate import solve_ivp\n\n"
          "    def right(t, flat):\n"
          "        state = torch.from_numpy(flat[: x.numel()]).to(x).reshape(x.shape)\n"
          "        parts = slope(t, (state, None))\n"

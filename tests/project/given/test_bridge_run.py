@@ -21,6 +21,7 @@ from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.cli import one_line_errors
 from given.runtime.submission import ROOT
+from given.runtime.training import TrainingRun
 
 DDPM = ASSETS / "fashion_ddpm.ckpt"
 # 8 steps of a direction make one cache.
@@ -39,9 +40,10 @@ LIMIT, LOG_EVERY = 20, 4
 # Run as a script, it does in another process what the fixture `plain` does in this one.
 DRIVER = f"""
 import functools, sys
-from experiments.bridges import plane, run
+from experiments.bridges import plane
+from given.runtime.training import TrainingRun
 vars(plane).update({SMALL})
-run.LOG_EVERY = {LOG_EVERY}
+TrainingRun.log_every = {LOG_EVERY}
 plane.show = lambda *_: print("finished")
 if sys.argv[1] == "plane":
     plane.main(sys.argv[2:])
@@ -63,7 +65,7 @@ def modules(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in SMALL.items():
         monkeypatch.setattr(plane, name, value)
-    monkeypatch.setattr(run, "LOG_EVERY", LOG_EVERY)
+    monkeypatch.setattr(TrainingRun, "log_every", LOG_EVERY)
     monkeypatch.setattr(image_report, "Judge", functools.partial(image_report.Judge, limit=LIMIT))
     return {"plane": plane, "run": run, "images": images, "report": image_report}
 

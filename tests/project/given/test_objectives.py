@@ -251,7 +251,7 @@ def test_a_continuous_objective_goes_on_bit_for_bit(tmp_path, tiny, monkeypatch)
     options = ["--times", "vp", "--likelihood_weighting", "--network", "ddpm++", "--steps", "6"]
     want = run(tmp_path / "whole", *options)
     stops = iter([False, False, False, True])
-    monkeypatch.setattr("experiments.images.training_loop.agreed", lambda *_: next(stops, False))
+    monkeypatch.setattr("given.runtime.training.agreed", lambda *_: next(stops, False))
     assert run(tmp_path / "parts", *options)["training"]["step"] == 3
     got = run(tmp_path / "parts", *options, "--resume")
     assert got["training"]["step"] == 6
