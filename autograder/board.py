@@ -25,7 +25,9 @@ def known(path, submission, tests):
     """What an earlier run has left: {key: entry}; empty where that was of another submission.
 
     Args:
-        path: grade.json. submission: the folder tested. tests: graded tests; others are ignored.
+        path: grade.json.
+        submission: the folder tested.
+        tests: graded tests; others are ignored.
     """
     wanted = {(test.task, test.__name__) for test in tests}
     try:

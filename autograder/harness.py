@@ -40,7 +40,8 @@ class Result:
     """The outcome of one graded test.
 
     Attributes:
-        verdict: done, wrong or todo. message: what is wrong, or which TODO is open.
+        verdict: done, wrong or todo.
+        message: what is wrong, or which TODO is open.
         compared: what `expect` compared, in order: (name, got, expected), arrays of one shape.
         got, inputs: what the check saw.
     """
@@ -249,7 +250,8 @@ def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False
     """Compare a value with the truth; raise `Wrong` with the likeliest mistake.
 
     Args:
-        got: array from a probe. want: the true array.
+        got: array from a probe.
+        want: the true array.
         name: what it is, as the student calls it.
         mistakes: dict from "what went wrong" to the value that this mistake would give.
         rtol, atol: relative and absolute tolerance.

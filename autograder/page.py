@@ -76,8 +76,10 @@ def render(report, pictures, title, hidden=False):
     """The page as HTML.
 
     Args:
-        report: as `autograder.report.build` makes it. pictures: as `autograder.pictures.draw_all`.
-        title: a plain text. hidden: whether tests that students do not see are on the page.
+        report: as `autograder.report.build` makes it.
+        pictures: as `autograder.pictures.draw_all`.
+        title: a plain text.
+        hidden: whether tests that students do not see are on the page.
     """
     shown = [test for test in report["tests"] if hidden or test["visibility"] == "visible"]
     secret = {class_of(test) for test in report["tests"] if test not in shown}

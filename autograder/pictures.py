@@ -30,7 +30,8 @@ def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
     """Draw the pictures of all tasks that are at least begun.
 
     Args:
-        graded: pairs (graded test, `harness.Result`). seed: of the inputs.
+        graded: pairs (graded test, `harness.Result`).
+        seed: of the inputs.
         probe: as `harness.run_probe`, which runs the code here; a grader passes its own.
         seconds: after these no further task is drawn; slow code could take for ever.
 

@@ -20,7 +20,8 @@ def build(graded, seconds=None):
     """The report of a run.
 
     Args:
-        graded: pairs (graded test, `harness.Result`). seconds: what the run took.
+        graded: pairs (graded test, `harness.Result`).
+        seconds: what the run took.
 
     Returns:
         dict with score, tests, leaderboard, execution_time, stdout_visibility and extra_data.

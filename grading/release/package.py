@@ -49,12 +49,12 @@ MAKE_TARGETS = ("help", ".venv/installed", "grade", "lab", "clean")
 SETTINGS_DOC = '"""Given: points and pass marks, as your instructor set them."""'
 
 
-def student(out):
+def student(out: str | Path) -> Path:
     """Write what a student gets: stubs, given files, public tests, notebooks, a README."""
     return _write(_checked(student_tree()), out, FOLDER)
 
 
-def classroom(out):
+def classroom(out: str | Path) -> Path:
     """Write the student's package with a GitHub workflow that runs the tests of each task."""
     tree = student_tree() | {
         "autograder/__main__.py": _read(ROOT, "autograder/__main__.py"),
@@ -64,7 +64,7 @@ def classroom(out):
     return _write(_checked(tree), out, FOLDER)
 
 
-def gradescope(out):
+def gradescope(out: str | Path) -> Path:
     """Write the zip that an instructor uploads to Gradescope; see grading/release/gradescope.py."""
     if Path(out).suffix != ".zip":
         raise ValueError(f"Gradescope takes a zip file: give --out a name like {out}.zip.")
@@ -76,7 +76,7 @@ def gradescope(out):
     return _write(tree | {name: text.encode() for name, text in top.items()}, out)
 
 
-def student_tree():
+def student_tree() -> dict[str, bytes]:
     """The files of a student's package: {name: bytes}."""
     tree = {name: _read(ROOT, name) for name in _names(ROOT, STUDENT) if name not in NOT_STUDENT}
     tree |= _derived()
@@ -96,7 +96,7 @@ def student_tree():
     return tree | {name: text.encode() for name, text in made.items()}
 
 
-def student_readme(text):
+def student_readme(text: str) -> str:
     """The README without what is meant for instructors and readers, decided by headings."""
     start, *rest = re.split(r"^## ", text, flags=re.MULTILINE)
     sections = {part.partition("\n")[0]: f"## {part}" for part in rest}
@@ -115,7 +115,7 @@ def student_readme(text):
     return start + body
 
 
-def check_words(name, text):
+def check_words(name: str, text: str) -> None:
     """Refuse a text for students that speaks of what they do not get."""
     found = NOT_THEIRS.search(text)
     if found:
@@ -123,7 +123,7 @@ def check_words(name, text):
         raise ValueError(f"{name} mentions {found[0]!r} in what students get (line {line} there).")
 
 
-def student_makefile(text):
+def student_makefile(text: str) -> str:
     """The Makefile with the targets that work without the solutions."""
     blocks = []
     for block in text.split("\n\n"):
@@ -136,7 +136,7 @@ def student_makefile(text):
     return re.sub(r"\.PHONY:.*", ".PHONY: help grade lab clean", text)
 
 
-def student_settings(text):
+def student_settings(text: str) -> str:
     """The settings without the hidden region; ValueError where its marks are in disorder."""
     parts = HIDDEN.split(text)
     if parts[1::2] != ["BEGIN", "END"]:
@@ -149,7 +149,7 @@ def student_settings(text):
     return "\n".join([SETTINGS_DOC, *rest]) + "\n"
 
 
-def leaks(tree):
+def leaks(tree: dict[str, bytes]) -> list[str]:
     """Where a student's package holds lines of a solution or of the hidden settings.
 
     A line counts if it has 25 characters and is no comment, import or string. What a student reads
