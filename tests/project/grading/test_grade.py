@@ -49,7 +49,7 @@ class SecretMarginal:
         expect(got["mean"], secret_truth(t, x), "mean")
 '''
 CHANGES = {
-    "POINTS = {}": 'POINTS = {"1.1b": 40}',
+    "POINTS: dict[str, float] = {}": 'POINTS = {"1.1b": 40}',
     'VISIBILITY = {"all": "visible"}': 'VISIBILITY = {"SecretMarginal": "hidden", '
     '"1.1b": "after_published", "2.1": "after_due_date", "all": "visible"}',
     '"SECONDS": 20': '"SECONDS": 2',
