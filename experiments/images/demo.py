@@ -230,10 +230,10 @@ def run_bridge(folder, seed, device):
 
     sections, report, start = [], {}, time.perf_counter()
     with optional():
-        options = ["--method", "tr", "--rounds", "6", "--seed", str(seed), "--device", str(device)]
+        options = ["--method", "tr", "--rounds", "4", "--seed", str(seed), "--device", str(device)]
         if (folder / "last.ckpt").exists():
             options.append("--resume")
-        print("Training a bridge from the pinwheel to the checkerboard and back, about a minute.")
+        print("Training a bridge from the pinwheel to the checkerboard and back, under a minute.")
         args = plane.parse([*options, "--exp_name", str(folder.resolve())])
         if not plane.work(args, device, 0, 1):
             raise KeyboardInterrupt

@@ -250,11 +250,11 @@ def test_no_check_accepts_or_fails_on_odd_values(value):
         if test.__module__.endswith("test_marks"):
             continue
         names = keys_of(test)
-        start = time.monotonic()
+        start = time.process_time()
         with np.errstate(all="ignore"):
             result = grade.judge(test, dict.fromkeys(names, odd), test.inputs(rng))
         assert result.verdict == "wrong", f"{test.__name__} accepts {value}"
-        assert time.monotonic() - start < 5, test.__name__
+        assert time.process_time() - start < 5, test.__name__
 
 
 def keys_of(test):

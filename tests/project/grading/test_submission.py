@@ -163,9 +163,9 @@ def test_zip_bomb(sandbox, tmp_path):
             for _ in range(64):
                 file.write(bytes(1 << 22))
         archive.writestr(SCHEDULER, solution(SCHEDULER))
-    start = time.monotonic()
+    start = time.process_time()
     assert_only_sde_fails(tmp_path / "a.zip", sandbox, "sde_todo/sde.py is longer than 1 MB")
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_zip_in_a_zip(sandbox, tmp_path):
