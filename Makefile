@@ -1,7 +1,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help demo check types test slow test-all grade stubs lab bench release clean
+.PHONY: help demo check types test slow test-all notebooks grade stubs lab bench release clean
 
 # What each tier runs is printed too, for a machine without make.
 help:
@@ -14,6 +14,9 @@ help:
 	@echo "                 pytest tests/project -m 'not slow' -n 2 --dist worksteal"
 	@echo "make test-all  everything: test, then what it leaves out"
 	@echo "                 pytest tests/project -m slow -n 2 --dist worksteal"
+	@echo "                 python -m tests.project.notebooks results/notebooks"
+	@echo "                 COURSE=solutions pytest -o addopts= --nbval-lax results/notebooks -n 2 --dist loadfile"
+	@echo "make notebooks the notebooks at full size: the last line with notebooks/"
 	@echo "make grade     the autograder on your own modules: what is done, what comes next"
 	@echo "make lab       open the notebooks"
 	@echo "make stubs     rewrite the student's modules from solutions/ (overwrites your work)"
@@ -59,10 +62,14 @@ test: check
 
 slow: .venv/installed-dev
 	$(RUN) -m pytest tests/project -m slow -n 2 --dist worksteal
-	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
+	$(RUN) -m tests.project.notebooks results/notebooks
+	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax results/notebooks -n 2 --dist loadfile
 
 test-all: test
 	$(MAKE) slow
+
+notebooks: .venv/installed-dev
+	COURSE=solutions $(RUN) -m pytest -o addopts= --nbval-lax notebooks -n 2 --dist loadfile
 
 types: .venv/installed-dev
 	$(RUN) -m mypy
