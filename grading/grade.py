@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import resource
 import secrets
@@ -29,6 +30,7 @@ from grading.submission import Unreadable
 
 PICTURES_SECONDS = 120
 CHECK_SECONDS = 60  # a check works on what anybody sent
+course_stubs = functools.cache(stubs)  # which stay as they are while a class is graded
 
 
 def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=None):
@@ -88,7 +90,7 @@ class Run:
         except Unreadable as error:
             self.unreadable = str(error)
             files, self.problems, self.notes = {}, {}, [self.unreadable]
-        submission.write_tree(stubs() | files, self.tree)
+        submission.write_tree(course_stubs() | files, self.tree)
         self.problems |= self.broken_modules(files)
         self.notes += self.problems.values()
         self.task_files = {name: task.file for name, task in all_tasks().items()}
@@ -102,7 +104,7 @@ class Run:
             except (Wrong, Open) as error:
                 why = str(error).replace(str(self.tree), "")
                 broken[file] = f"{file} cannot be imported: {why}"
-                submission.write_tree({file: stubs()[file]}, self.tree)
+                submission.write_tree({file: course_stubs()[file]}, self.tree)
         return broken
 
     def result(self, test):
@@ -168,7 +170,8 @@ class Run:
         else:
             place, tree = self.folder / "model.ckpt", self.folder / "course"
             submission.copy_checkpoint(self.path, choice["CHECKPOINT"], place)
-            texts = {f: (ROOT / "solutions" / f).read_text(encoding="utf-8") for f in stubs()}
+            folder = ROOT / "solutions"
+            texts = {file: (folder / file).read_text(encoding="utf-8") for file in course_stubs()}
             submission.write_tree(texts, tree)  # until this test ends; none of theirs runs
         environment["COURSE_SAMPLES"] = str(place)
         return tree, {"samples": place, "environment": environment}
