@@ -106,8 +106,8 @@ def longer_section(model, steps):
     rows = {f"{steps:,} steps": model, f"shipped: {SHIPPED_STEPS:,}": shipped}
     return (
         "What longer training brings",
-        "The same noise and classes. The network of this page trained for a minute or two, the one "
-        f"that comes with the course for {SHIPPED_STEPS:,} steps, as image_diffusion/train.py does.",
+        "The same noise and classes. This network trained for a minute or two, the one that comes "
+        f"with the course for {SHIPPED_STEPS:,} steps, as image_diffusion/train.py does.",
         figures.side_by_side(
             {name: draw_images(m, 10, labels, 1.5, seed=7) for name, m in rows.items()},
             count=10,
