@@ -1,0 +1,127 @@
+"""A sampling step makes the host wait for the device at most once.
+
+There is no device here: tensors pretend to be on another one and compute on the CPU, while every
+copy between the two, and every look at a value, is counted.
+"""
+
+import collections
+import itertools
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from experiments.images import sample
+from given.images.data.sources import ASSETS
+from given.noise import noise_per_image
+
+DEVICE = torch.device("meta")  # the name that the pretended device goes by
+LOOKS = ("_local_scalar_dense", "nonzero", "unique", "masked_select")
+
+
+class OnDevice(torch.Tensor):
+    """A tensor that says it is on DEVICE; its numbers are in `inner`, on the CPU."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        layout = {"strides": inner.stride(), "dtype": inner.dtype, "device": DEVICE}
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, **layout)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def tolist(self):
+        crossings["to host"] += 1
+        return self.inner.tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return run(func, args, kwargs or {})
+
+
+class Watch(TorchDispatchMode):
+    """Sends what is made on DEVICE, and what is copied there, through `run`."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return run(func, args, kwargs or {})
+
+
+crossings: collections.Counter = collections.Counter()
+
+
+def run(func, args, kwargs):
+    """Compute on the CPU, count crossings, and wrap what belongs on DEVICE."""
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    there, target = [isinstance(x, OnDevice) for x in tensors], kwargs.get("device")
+    inner = kwargs if target is None else kwargs | {"device": "cpu"}
+    out = func(*tree_map(stripped, args), **tree_map(stripped, inner))
+    name = func.overloadpacket.__name__
+    to_device = any(there) if target is None else torch.device(target) == DEVICE
+    copied = name == "_to_copy" and there[0] != to_device
+    mask = name == "index" and any(x.dtype == torch.bool for x in tensors[1:])
+    if any(there) and (name in LOOKS or mask or (copied and not to_device)):
+        crossings["to host"] += 1
+    elif copied:
+        crossings["to device"] += 1
+    elif to_device and any(x.ndim and not on for x, on in zip(tensors, there, strict=True)):
+        raise RuntimeError(f"{name} mixes tensors of two devices")
+    wrap = to_device and name != "_local_scalar_dense"
+    return (
+        tree_map(lambda x: OnDevice(x) if isinstance(x, torch.Tensor) else x, out) if wrap else out
+    )
+
+
+def stripped(x):
+    return x.inner if isinstance(x, OnDevice) else x
+
+
+def move(model):
+    for module in model.modules():
+        for name, value in module._parameters.items():
+            if value is not None:
+                moved = OnDevice(value.detach())
+                module._parameters[name] = torch.nn.Parameter(moved, requires_grad=False)
+        for name, value in module._buffers.items():
+            module._buffers[name] = None if value is None else OnDevice(value)
+
+
+def crossings_of(words, steps):
+    """How often a run of so many steps crosses between host and device."""
+    common = ["--ckpt_path", str(ASSETS / "fashion_ddpm.ckpt"), "--save_dir", "unused"]
+    common += ["--device", "cpu", "--scheduler", *words, "--steps", str(steps)]
+    model, _, draw = sample.load_sampler(sample.parse(common))
+    move(model)
+    crossings.clear()
+    with torch.no_grad(), Watch(), noise_per_image(range(2)):
+        x, _ = draw(model, 2, torch.tensor([1, 2]).to(DEVICE), 1.5)
+    assert isinstance(x, OnDevice) and x.inner.isfinite().all()
+    return crossings.total()
+
+
+CORRECTED = ["reverse_diffusion", "--corrector", "annealed_langevin"]
+QUIET = (["ddim"], ["dpmpp"], ["edm"], ["multistep"])  # they draw no noise on the way
+NOISY = (["ddpm"], ["ddim", "--eta", ".5"], ["edm", "--churn", "2"], ["stochastic"])
+OTHERS = (["euler_maruyama"], ["ancestral"], ["none", "--corrector", "langevin"])
+OTHERS += (["ode_euler"], ["ode_heun"])
+
+
+@pytest.mark.parametrize("words", [*QUIET, *NOISY, *OTHERS, CORRECTED], ids=" ".join)
+def test_a_step_waits_at_most_once(words):
+    three, six = crossings_of(words, 3), crossings_of(words, 6)
+    assert six - three <= (0 if words in QUIET else 3)
+
+
+def test_every_sampler_that_runs_on_the_device_is_watched():
+    watched = {words[0] for words in itertools.chain(QUIET, NOISY, OTHERS, [CORRECTED])}
+    assert watched == sample.SAMPLERS.keys() - {"rk45"}, "SciPy solves rk45 on the host"
+
+
+def test_the_pretended_device_counts_crossings_and_refuses_to_mix():
+    crossings.clear()
+    with Watch():
+        x = torch.arange(3.0).to(DEVICE)
+        assert x.sum().item() == 3 and x[x > 1].cpu().tolist() == [2]
+        assert crossings == {"to device": 1, "to host": 3}
+        with pytest.raises(RuntimeError, match="mixes"):
+            x + torch.arange(3.0)
