@@ -45,8 +45,10 @@ class DiffusionModule(nn.Module):
         as the mean over images, channels and pixels, each image times its weight.
 
         Args:
-            x0: (B, C, H, W) in [-1, 1]. class_label: (B,) from 1, or None.
-            noise: like x0; timestep: (B,); both drawn by default.
+            x0: (B, C, H, W) in [-1, 1].
+            class_label: (B,) from 1, or None.
+            noise: like x0; drawn by default.
+            timestep: (B,); drawn by default.
             weight: (B,), factors of the images' errors; ones by default.
 
         Returns:
@@ -67,8 +69,10 @@ class DiffusionModule(nn.Module):
         The scheduler's `timesteps` say which steps; its `step` makes them.
 
         Args:
-            batch_size: B. class_label: (B,) from 1, or None for no class.
-            guidance_scale: see `predict_noise`. return_traj: all x_t instead of the last.
+            batch_size: B.
+            class_label: (B,) from 1, or None for no class.
+            guidance_scale: see `predict_noise`.
+            return_traj: all x_t instead of the last.
 
         Returns:
             (B, C, H, W), or a list of the n + 1 states x_T .. x_0.
@@ -82,8 +86,10 @@ class DiffusionModule(nn.Module):
         """The network's prediction, guided where there is a class.
 
         Args:
-            x: x_t (B, C, H, W). timestep: a number or (B,).
-            class_label: (B,) from 1, or None: no class. guidance_scale: s of `guided_noise`.
+            x: x_t (B, C, H, W).
+            timestep: a number or (B,).
+            class_label: (B,) from 1, or None: no class.
+            guidance_scale: s of `guided_noise`.
 
         Returns:
             like x.
@@ -118,7 +124,9 @@ class DiffusionModule(nn.Module):
         s = 0 ignores the class, s = 1 is the network's own conditional model, more sharpens.
 
         Args:
-            x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1.
+            x: x_t (B, C, H, W).
+            timestep: a number or (B,).
+            class_label: (B,) from 1.
             guidance_scale: s.
 
         Returns:
@@ -140,7 +148,9 @@ class DiffusionModule(nn.Module):
         This needs `marginal_prob` of Task 1.1.
 
         Args:
-            sde: a process of `sde_todo.sde`. class_label, guidance_scale: see `predict_noise`.
+            sde: a process of `sde_todo.sde`.
+            class_label: see `predict_noise`.
+            guidance_scale: see `predict_noise`.
 
         Returns:
             score(t, x) with t (B,) and x (B, C, H, W).

@@ -104,8 +104,11 @@ class Measured(Inpainter):
     `predictor_corrector`.
 
     Args:
-        model: a DiffusionModule. operator: with `measure` and `adjoint`, A A^T = I.
-        y: A x_0 of the images that are wanted. class_label, guidance_scale: see Inpainter.
+        model: a DiffusionModule.
+        operator: with `measure` and `adjoint`, A A^T = I.
+        y: A x_0 of the images that are wanted.
+        class_label: see Inpainter.
+        guidance_scale: see Inpainter.
     """
 
     def __init__(self, model, operator, y, class_label=None, guidance_scale=0.0):
@@ -122,7 +125,9 @@ class Measured(Inpainter):
         with fresh noise (Song et al. 2021, appendix I.2 and I.3).
 
         Args:
-            x: (B, C, H, W). a, b: numbers, or (B, 1, 1, 1).
+            x: (B, C, H, W).
+            a: a number, or (B, 1, 1, 1).
+            b: a number, or (B, 1, 1, 1).
 
         Returns:
             like x.
@@ -142,7 +147,8 @@ class Measured(Inpainter):
         As `Inpainter.mcg_gradient`, for any measurement (Chung et al. 2023, DPS, eq. 16).
 
         Args:
-            x: x_t (B, C, H, W). timestep: t.
+            x: x_t (B, C, H, W).
+            timestep: t.
 
         Returns:
             the noise and the gradient, both like x and detached from the graph.
@@ -159,8 +165,12 @@ class Measured(Inpainter):
         (Song et al. 2021, algorithm 1 and appendix I.) Needs Task 1.1 and 1.3.
 
         Args:
-            reverse: a reverse process of `sde_todo.sde`. s, s_next: (B,) its clock before, after.
-            x: (B, C, H, W), at s. corrections: how many Langevin steps. snr: their size.
+            reverse: a reverse process of `sde_todo.sde`.
+            s: (B,) its clock before the step.
+            s_next: (B,) its clock after the step.
+            x: (B, C, H, W), at s.
+            corrections: how many Langevin steps.
+            snr: size of the Langevin steps.
 
         Returns:
             x at s_next, like x.
@@ -179,8 +189,10 @@ class Measured(Inpainter):
         """Sample along the reverse of a process by `step_and_correct`; needs 2.1j too.
 
         Args:
-            sde: a process of `sde_todo.sde`; takes sde.N steps. eps: where time ends.
-            corrections, snr: see `step_and_correct`.
+            sde: a process of `sde_todo.sde`; takes sde.N steps.
+            eps: where time ends.
+            corrections: see `step_and_correct`.
+            snr: see `step_and_correct`.
 
         Returns:
             (B, C, H, W), with the measurement y.
@@ -216,7 +228,9 @@ class ClassifierGuided(DiffusionModule):
         """grad_x log p(class_label | x_t) of the classifier.
 
         Args:
-            x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1.
+            x: x_t (B, C, H, W).
+            timestep: a number or (B,).
+            class_label: (B,) from 1.
 
         Returns:
             like x, detached from the graph.
@@ -232,7 +246,9 @@ class ClassifierGuided(DiffusionModule):
             noise - s sqrt(1 - abar_t) grad_x log p(class_label | x_t)
 
         Args:
-            x: x_t (B, C, H, W). timestep: a number or (B,). class_label: (B,) from 1, or None.
+            x: x_t (B, C, H, W).
+            timestep: a number or (B,).
+            class_label: (B,) from 1, or None.
             guidance_scale: s.
 
         Returns:

@@ -28,9 +28,13 @@ def bits_of_images(model, sde, images, labels=None, slices=50, tol=1e-4, noise="
     """Bits per dimension of each image by ODE and by ELBO, of the same dequantised pixels.
 
     Args:
-        model: a DiffusionModule in evaluation mode. sde: a process of Task 1.
-        images: (B, H, W, C) uint8. labels: (B,) from 1, or None.
-        slices: times an image in the bound. tol: of the ODE. noise: of the divergence.
+        model: a DiffusionModule in evaluation mode.
+        sde: a process of Task 1.
+        images: (B, H, W, C) uint8.
+        labels: (B,) from 1, or None.
+        slices: times an image in the bound.
+        tol: of the ODE.
+        noise: of the divergence.
 
     Returns:
         dict with "ODE" and "ELBO", (B,) arrays.

@@ -31,8 +31,12 @@ def fill(model, x0, mask, labels=None, guidance_scale=0.0, seed=0, **options):
     """Fill the same holes in three ways, leaving out those whose TODO is open.
 
     Args:
-        model: a DiffusionModule with DDPM steps set. x0: (B, C, H, W). mask: (B, 1, H, W).
-        labels, guidance_scale: see Inpainter. seed: of the noise.
+        model: a DiffusionModule with DDPM steps set.
+        x0: (B, C, H, W).
+        mask: (B, 1, H, W).
+        labels: see Inpainter.
+        guidance_scale: see Inpainter.
+        seed: of the noise.
         options: resamplings of RePaint, step_size of MCG.
 
     Returns:
@@ -64,8 +68,11 @@ def compare(filled, originals, mask, reference, features="classifier"):
     """The figures of each way.
 
     Args:
-        filled: of `fill`, on any device. originals: (B, H, W, C) uint8. mask: (B, 1, H, W).
-        reference: (N, H, W, C) uint8, for FID. features: see fid/features.py.
+        filled: of `fill`, on any device.
+        originals: (B, H, W, C) uint8.
+        mask: (B, 1, H, W).
+        reference: (N, H, W, C) uint8, for FID.
+        features: see fid/features.py.
 
     Returns:
         dict from the name to a dict with fid, psnr (dB, of the known part, inf where exact),

@@ -50,8 +50,13 @@ def solve(model, operator, y, sde, seed=0, resamplings=5, step_size=0.5):
     """Draw images with the measurement y in four ways, leaving out those whose TODO is open.
 
     Args:
-        model: a DiffusionModule with DDPM steps set. operator, y: see Measured. sde: of the
-            predictor-corrector way. seed: of the noise. resamplings: of RePaint. step_size: of MCG.
+        model: a DiffusionModule with DDPM steps set.
+        operator: see Measured.
+        y: see Measured.
+        sde: of the predictor-corrector way.
+        seed: of the noise.
+        resamplings: of RePaint.
+        step_size: of MCG.
 
     Returns:
         dict from the name of the way to (images (B, C, H, W), seconds).
@@ -72,7 +77,9 @@ def measurement_errors(found, operator, x0):
     """What each way missed.
 
     Args:
-        found: of `solve`. operator: that was measured. x0: (B, C, H, W), what y was measured from.
+        found: of `solve`.
+        operator: that was measured.
+        x0: (B, C, H, W), what y was measured from.
 
     Returns:
         dict from the name to a dict with measurement and distance (root mean squares, pixels from
@@ -94,8 +101,11 @@ def draw_classes(model, classifier, scales, num, seed=0):
     """Images of all classes in turn, guided by a classifier's gradient.
 
     Args:
-        model: a DiffusionModule with its steps set. classifier: see ClassifierGuided.
-        scales: of the guidance. num: images for each. seed: of the first.
+        model: a DiffusionModule with its steps set.
+        classifier: see ClassifierGuided.
+        scales: of the guidance.
+        num: images for each.
+        seed: of the first.
 
     Returns:
         dict from scale to (num, C, H, W) images, and their labels (num,) from 1.

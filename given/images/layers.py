@@ -34,7 +34,9 @@ class TimeEmbedding(nn.Module):
     """Sinusoidal features of the timestep, then two layers (Ho et al. 2020, appendix B).
 
     Args:
-        ch: number of sines and cosines. out: width E of the result. max_period: of the slowest.
+        ch: number of sines and cosines.
+        out: width E of the result.
+        max_period: of the slowest.
     """
 
     def __init__(self, ch, out, max_period=10_000):
@@ -56,7 +58,9 @@ class FourierEmbedding(nn.Module):
     of their own, so that they need no place in a checkpoint.
 
     Args:
-        ch: number of sines, and of cosines. out: width E of the result. scale: of the w.
+        ch: number of sines, and of cosines.
+        out: width E of the result.
+        scale: of the w.
     """
 
     def __init__(self, ch, out, scale=16.0):
@@ -75,7 +79,10 @@ class ResBlock(nn.Module):
     """norm, SiLU, conv, condition, norm, SiLU, dropout, conv, and a shortcut around it.
 
     Args:
-        in_ch, out_ch: channels. emb_ch: width of the condition. dropout: probability.
+        in_ch: channels of the input.
+        out_ch: channels of the result.
+        emb_ch: width of the condition.
+        dropout: probability.
         scale_shift: the condition scales and shifts the second norm's output (Dhariwal and Nichol
             2021, eq. 8) where it is else added before that norm (Ho et al. 2020).
         resample: changes the resolution of both ways, before the first conv and before the
@@ -123,7 +130,8 @@ class Attention(nn.Module):
     softmax(Q K^T / sqrt(C)) V, by the fused kernel of the device.
 
     Args:
-        ch: channels C. rescale: the sum with x is divided by sqrt(2); see `join`.
+        ch: channels C.
+        rescale: the sum with x is divided by sqrt(2); see `join`.
     """
 
     def __init__(self, ch, rescale=False):
@@ -151,7 +159,8 @@ class Resample(nn.Module):
     appendix B). The image is padded with zeros.
 
     Args:
-        way: "down" or "up". fir: with the filter.
+        way: "down" or "up".
+        fir: with the filter.
     """
 
     def __init__(self, way, fir=False):
@@ -182,7 +191,8 @@ class Downsample(nn.Module):
     """Half the resolution by a convolution of stride 2.
 
     Args:
-        in_ch: channels. out_ch: those of the result; as many by default.
+        in_ch: channels of the input.
+        out_ch: those of the result; as many by default.
         fir: filter before; see Resample.
     """
 

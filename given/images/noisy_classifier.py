@@ -28,7 +28,9 @@ class NoisyClassifier(nn.Module):
     product, and the gradient, which a sampler divides by sqrt(abar), has to fade too.
 
     Args:
-        alphas_cumprod: (T,) abar of the schedule. channels: of the images. classes: K.
+        alphas_cumprod: (T,) abar of the schedule.
+        channels: of the images.
+        classes: K.
         widths: channels of the two resolutions.
     """
 
@@ -58,7 +60,10 @@ def noisy_loss(net, scheduler, x0, labels):
     """Cross-entropy at timesteps drawn evenly, one for each image.
 
     Args:
-        net: a NoisyClassifier. scheduler: see scheduler.py. x0: (B, C, H, W). labels: (B,) from 0.
+        net: a NoisyClassifier.
+        scheduler: see scheduler.py.
+        x0: (B, C, H, W).
+        labels: (B,) from 0.
     """
     timestep = scheduler.uniform_sample_t(len(x0))
     x_t, _ = scheduler.add_noise(x0, timestep)
@@ -83,7 +88,8 @@ def load_noisy_classifier(scheduler_class, path=NOISY_CLASSIFIER, device="cpu"):
 
     Args:
         scheduler_class: from scheduler.py: its abar at each timestep is what the classifier learnt.
-        path: of the checkpoint. device: where the classifier goes.
+        path: of the checkpoint.
+        device: where the classifier goes.
 
     Returns:
         the NoisyClassifier in evaluation mode, and its configuration.

@@ -223,11 +223,20 @@ class UNet(NoisePredictor):
     The options that make it DDPM++ or NCSN++ are off unless asked for; see presets.py.
 
     Args:
-        T: number of training timesteps. image_resolution: pixels a side.
-        ch: channels of the first level. ch_mult: factor of each level.
-        attn: levels with attention. num_res_blocks: a level. dropout: in the residual blocks.
-        use_cfg, cfg_dropout, num_classes, in_ch, alphas_cumprod, predicts, time_features: see
-        NoisePredictor.
+        T: number of training timesteps.
+        image_resolution: pixels a side.
+        ch: channels of the first level.
+        ch_mult: factor of each level.
+        attn: levels with attention.
+        num_res_blocks: residual blocks a level.
+        dropout: in the residual blocks.
+        use_cfg: see NoisePredictor.
+        cfg_dropout: see NoisePredictor.
+        num_classes: see NoisePredictor.
+        in_ch: see NoisePredictor.
+        alphas_cumprod: see NoisePredictor.
+        predicts: see NoisePredictor.
+        time_features: see NoisePredictor.
         biggan: residual blocks change the resolution, where else one convolution does.
         fir: with the filter (1, 3, 3, 1) wherever the resolution changes; see Resample.
         skip_rescale: sums of a residual connection are divided by sqrt(2).
@@ -364,8 +373,16 @@ class PatchUNet(NoisePredictor):
     and the second at a quarter; the skip between them is a sum.
 
     Args:
-        ch: channels of the two levels. num_res_blocks: of the inner level.
-        T, image_resolution, in_ch, use_cfg, cfg_dropout, num_classes, alphas_cumprod, predicts,
+        ch: channels of the two levels.
+        num_res_blocks: of the inner level.
+        T: see NoisePredictor.
+        image_resolution: see NoisePredictor.
+        in_ch: see NoisePredictor.
+        use_cfg: see NoisePredictor.
+        cfg_dropout: see NoisePredictor.
+        num_classes: see NoisePredictor.
+        alphas_cumprod: see NoisePredictor.
+        predicts: see NoisePredictor.
         time_features: see NoisePredictor.
     """
 

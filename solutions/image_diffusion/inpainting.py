@@ -26,7 +26,8 @@ class Inpainter:
             made.
         x0: the images (B, C, H, W); the content of the hole is never used.
         mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole, 0 where x0 is known.
-        class_label, guidance_scale: see DiffusionModule.predict_noise.
+        class_label: see DiffusionModule.predict_noise.
+        guidance_scale: see DiffusionModule.predict_noise.
 
     Raises:
         ValueError: a mask that does not fit, or holds other numbers than 0 and 1.
@@ -60,7 +61,8 @@ class Inpainter:
         with fresh noise; after the last step, at timestep -1, abar is 1 and x0 stays clean.
 
         Args:
-            x: (B, C, H, W), at this timestep. timestep: t, or -1.
+            x: (B, C, H, W), at this timestep.
+            timestep: t, or -1.
 
         Returns:
             like x.
@@ -97,7 +99,9 @@ class Inpainter:
         (Lugmayr et al. 2022, algorithm 1, line 10; for steps of any length.)
 
         Args:
-            x: x_s (B, C, H, W). s, t: timesteps; s may be -1.
+            x: x_s (B, C, H, W).
+            s: timestep of x; may be -1.
+            t: timestep of the result.
 
         Returns:
             x_t, like x.
@@ -150,7 +154,8 @@ class Inpainter:
         fit every noise level, as in Chung et al. 2023.)
 
         Args:
-            x: x_t (B, C, H, W). timestep: t.
+            x: x_t (B, C, H, W).
+            timestep: t.
 
         Returns:
             the noise and the gradient, both like x and detached from the graph.

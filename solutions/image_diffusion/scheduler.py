@@ -29,7 +29,10 @@ def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):
     and s = .008 (Nichol and Dhariwal 2021, eq. 17).
 
     Args:
-        T: number of timesteps. beta_1, beta_T: first and last beta (linear, quad). mode: as above.
+        T: number of timesteps.
+        beta_1: first beta (linear, quad).
+        beta_T: last beta (linear, quad).
+        mode: as above.
 
     Returns:
         (T,) float64 tensor.
@@ -72,10 +75,15 @@ class BaseScheduler(nn.Module):
     """A schedule, the noise it adds, and the timesteps that sampling visits.
 
     Args:
-        num_train_timesteps: T. beta_1, beta_T, mode: see `make_betas`.
+        num_train_timesteps: T.
+        beta_1: see `make_betas`.
+        beta_T: see `make_betas`.
+        mode: see `make_betas`.
 
     Attributes:
-        betas, alphas, alphas_cumprod: (T,) float32. timesteps: (n,) whole numbers, falling.
+        betas, alphas, alphas_cumprod: (T,) float32.
+        levels: the same levels as a NoiseLevels.
+        timesteps: (n,) whole numbers, falling.
     """
 
     def __init__(self, num_train_timesteps=1000, beta_1=1e-4, beta_T=0.02, mode="linear"):
@@ -105,7 +113,8 @@ class BaseScheduler(nn.Module):
         """Draw x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4).
 
         Args:
-            original_sample: x_0 (B, C, H, W). timesteps: (B,), one for each image.
+            original_sample: x_0 (B, C, H, W).
+            timesteps: (B,), one for each image.
             noise: like x_0; drawn by default.
 
         Returns:
@@ -128,7 +137,8 @@ class BaseScheduler(nn.Module):
         (Lin et al. 2024, table 2. Halves are rounded to the even neighbour, as NumPy does.)
 
         Args:
-            n: number of steps, 1 .. T. spacing: "trailing" or "leading".
+            n: number of steps, 1 .. T.
+            spacing: "trailing" or "leading".
 
         Raises:
             ValueError: n out of range, or an unknown spacing.
@@ -183,7 +193,10 @@ class DDPMScheduler(BaseScheduler):
 
     Args:
         sigma_type: "small", the posterior's variance beta~, or "large", beta itself.
-        num_train_timesteps, beta_1, beta_T, mode: of the schedule.
+        num_train_timesteps: T of the schedule.
+        beta_1: see `make_betas`.
+        beta_T: see `make_betas`.
+        mode: see `make_betas`.
     """
 
     def __init__(
@@ -206,7 +219,9 @@ class DDPMScheduler(BaseScheduler):
         and no noise in the last step, the one to the data.
 
         Args:
-            sample: x_t (B, C, H, W). timestep: t. noise_pred: like x_t.
+            sample: x_t (B, C, H, W).
+            timestep: t.
+            noise_pred: like x_t.
 
         Returns:
             x_s (B, C, H, W).
@@ -231,7 +246,10 @@ class DDIMScheduler(BaseScheduler):
 
     Args:
         eta: 0 is deterministic, 1 has the noise of DDPM; `step` uses it where it is given none.
-        num_train_timesteps, beta_1, beta_T, mode: of the schedule.
+        num_train_timesteps: T of the schedule.
+        beta_1: see `make_betas`.
+        beta_T: see `make_betas`.
+        mode: see `make_betas`.
     """
 
     def __init__(self, num_train_timesteps=1000, beta_1=1e-4, beta_T=0.02, mode="linear", eta=0.0):
@@ -248,7 +266,9 @@ class DDIMScheduler(BaseScheduler):
         The last step goes to abar_s = 1, where all of it is x0.
 
         Args:
-            sample: x_t (B, C, H, W). timestep: t. noise_pred: like x_t.
+            sample: x_t (B, C, H, W).
+            timestep: t.
+            noise_pred: like x_t.
             eta: that of the scheduler by default.
 
         Returns:
@@ -303,7 +323,9 @@ class DPMSolverScheduler(BaseScheduler):
         The first step has no x0' yet and takes D = x0. The last one goes to the data: x0 itself.
 
         Args:
-            sample: x_t (B, C, H, W). timestep: t. noise_pred: like x_t.
+            sample: x_t (B, C, H, W).
+            timestep: t.
+            noise_pred: like x_t.
 
         Returns:
             x_s (B, C, H, W).
