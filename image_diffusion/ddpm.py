@@ -1,7 +1,10 @@
 """Task 2.1 and 2.2: train a network to predict noise, sample from it, and guide it to a class."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -23,21 +26,35 @@ class DiffusionModule(nn.Module):
         self.var_scheduler = var_scheduler
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         size = self.network.image_resolution
         return self.network.in_ch, size, size
 
-    def forward(self, x0, class_label=None, noise=None, timestep=None, weight=None):
+    def forward(
+        self,
+        x0: Tensor,
+        class_label: Tensor | None = None,
+        noise: Tensor | None = None,
+        timestep: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """The loss: what DistributedDataParallel calls."""
         return self.get_loss(x0, class_label, noise, timestep, weight)
 
-    def get_loss(self, x0, class_label=None, noise=None, timestep=None, weight=None):
+    def get_loss(
+        self,
+        x0: Tensor,
+        class_label: Tensor | None = None,
+        noise: Tensor | None = None,
+        timestep: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """The simple loss (Ho et al. 2020, eq. 14).
 
             E || noise - network(sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, t) ||^2
@@ -63,7 +80,13 @@ class DiffusionModule(nn.Module):
         raise NotImplementedError("TODO 2.1e: DiffusionModule.get_loss")
 
     @torch.no_grad()
-    def sample(self, batch_size, class_label=None, guidance_scale=0.0, return_traj=False):
+    def sample(
+        self,
+        batch_size: int,
+        class_label: Tensor | None = None,
+        guidance_scale: float = 0.0,
+        return_traj: bool = False,
+    ) -> Tensor | list[Tensor]:
         """Draw images: x_T from N(0, I), then one step after the other.
 
         The scheduler's `timesteps` say which steps; its `step` makes them.
@@ -82,7 +105,13 @@ class DiffusionModule(nn.Module):
         # Hint: for each t: self.predict_noise(x, t, class_label, guidance_scale), then step.
         raise NotImplementedError("TODO 2.1i: DiffusionModule.sample")
 
-    def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor | float,
+        class_label: Tensor | None = None,
+        guidance_scale: float = 0.0,
+    ) -> Tensor:
         """The network's prediction, guided where there is a class.
 
         Args:
@@ -100,7 +129,7 @@ class DiffusionModule(nn.Module):
             return self.network(x, timestep, class_label)
         return self.guided_noise(x, timestep, class_label, guidance_scale)
 
-    def drop_labels(self, class_label):
+    def drop_labels(self, class_label: Tensor) -> Tensor:
         """Replace labels by the null class 0, in training only (Ho and Salimans 2022, algorithm 1).
 
         Every image's label falls with probability `network.cfg_dropout`, each on its own.
@@ -116,7 +145,9 @@ class DiffusionModule(nn.Module):
         # Hint: one uniform number for each image; torch.where.
         raise NotImplementedError("TODO 2.2a: DiffusionModule.drop_labels")
 
-    def guided_noise(self, x, timestep, class_label, guidance_scale):
+    def guided_noise(
+        self, x: Tensor, timestep: Tensor | float, class_label: Tensor, guidance_scale: float
+    ) -> Tensor:
         """Classifier-free guidance (Ho and Salimans 2022, eq. 6 with s = 1 + w).
 
             e_u + s (e_c - e_u),   e_u with the null class 0, e_c with the class
@@ -137,7 +168,9 @@ class DiffusionModule(nn.Module):
         # Hint: torch.zeros_like(class_label) is the null class for every image.
         raise NotImplementedError("TODO 2.2b: DiffusionModule.guided_noise")
 
-    def score_fn(self, sde, class_label=None, guidance_scale=0.0):
+    def score_fn(
+        self, sde, class_label: Tensor | None = None, guidance_scale: float = 0.0
+    ) -> Callable:
         """The score of a process of Task 1 on these images. Optional.
 
         A process with x(t) = a x_0 + b noise holds, after division by sqrt(a^2 + b^2), the x_t of
@@ -166,11 +199,11 @@ class DiffusionModule(nn.Module):
 
         return score
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the network's weights, and what rebuilds it, to a file for `sampling.py`."""
         config = {"network": self.network.config, "scheduler": self.var_scheduler.config}
         save_whole(path, {"config": config, "network": self.network.state_dict()})
 
-    def load(self, path):
+    def load(self, path: str | Path) -> None:
         """Take the weights from a file that `save` or train.py wrote."""
         load_weights(self.network, read_checkpoint(path)["network"], path)

@@ -20,6 +20,7 @@ import itertools
 import math
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -39,11 +40,11 @@ class Mask:
     def __init__(self, mask):
         self.mask = mask
 
-    def measure(self, x):
+    def measure(self, x: Tensor) -> Tensor:
         """A x, (B, C, H, W), 0 in the hole."""
         return (1 - self.mask) * x
 
-    def adjoint(self, y):
+    def adjoint(self, y: Tensor) -> Tensor:
         """A^T y, like y."""
         return (1 - self.mask) * y
 
@@ -61,14 +62,14 @@ class Gray:
     def __init__(self, channels=3):
         self.channels = channels
 
-    def measure(self, x):
+    def measure(self, x: Tensor) -> Tensor:
         """A x, (B, 1, H, W)."""
         # BEGIN SOLUTION 2.5a
         # Hint: keepdim=True keeps the axis of the channels.
         return x.sum(1, keepdim=True) / math.sqrt(self.channels)
         # END SOLUTION
 
-    def adjoint(self, y):
+    def adjoint(self, y: Tensor) -> Tensor:
         """A^T y, (B, C, H, W): the same share of y in every channel."""
         # BEGIN SOLUTION 2.5a
         # Hint: A is a row of C numbers 1 / sqrt(C); its transpose is a column of the same numbers.
@@ -88,14 +89,14 @@ class Pool:
     def __init__(self, k):
         self.k = k
 
-    def measure(self, x):
+    def measure(self, x: Tensor) -> Tensor:
         """A x, (B, C, H / k, W / k)."""
         # BEGIN SOLUTION 2.5a
         # Hint: F.avg_pool2d takes the means.
         return self.k * F.avg_pool2d(x, self.k)
         # END SOLUTION
 
-    def adjoint(self, y):
+    def adjoint(self, y: Tensor) -> Tensor:
         """A^T y, (B, C, H, W): every pixel of a block gets y / k."""
         # BEGIN SOLUTION 2.5a
         # Hint: F.interpolate(..., mode="nearest") repeats pixels.
@@ -121,7 +122,7 @@ class Measured(Inpainter):
         super().__init__(model, x0, no_hole, class_label, guidance_scale)
         self.operator, self.y = operator, y
 
-    def project(self, x, a, b):
+    def project(self, x: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
         """Give x, a state a x_0 + b noise, the measurement that it should have; the rest stays.
 
             x + A^T (y_t - A x),    y_t = a y + b A noise
@@ -142,12 +143,12 @@ class Measured(Inpainter):
         return x + self.operator.adjoint(y_t - self.operator.measure(x))
         # END SOLUTION
 
-    def paste_known(self, x, timestep):
+    def paste_known(self, x: Tensor, timestep: int) -> Tensor:
         """`project` at the noise level of a timestep; the data, without noise, at timestep -1."""
         abar = self.scheduler.abar(timestep).item()
         return self.project(x, math.sqrt(abar), math.sqrt(1 - abar))
 
-    def mcg_gradient(self, x, timestep):
+    def mcg_gradient(self, x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
         """The noise in x_t, and the gradient of ||y - A x0_hat||_2 with respect to x_t.
 
         As `Inpainter.mcg_gradient`, for any measurement (Chung et al. 2023, DPS, eq. 16).
@@ -172,7 +173,9 @@ class Measured(Inpainter):
         return noise.detach(), gradient
         # END SOLUTION
 
-    def step_and_correct(self, reverse, s, s_next, x, corrections=1, snr=0.16):
+    def step_and_correct(
+        self, reverse, s: Tensor, s_next: Tensor, x: Tensor, corrections: int = 1, snr: float = 0.16
+    ) -> Tensor:
         """A reverse-diffusion step and Langevin steps, with `project` after each of them.
 
         (Song et al. 2021, algorithm 1 and appendix I.) Needs Task 1.1 and 1.3.
@@ -203,7 +206,9 @@ class Measured(Inpainter):
         # END SOLUTION
 
     @torch.no_grad()
-    def predictor_corrector(self, sde, eps=1e-3, corrections=1, snr=0.16):
+    def predictor_corrector(
+        self, sde, eps: float = 1e-3, corrections: int = 1, snr: float = 0.16
+    ) -> Tensor:
         """Sample along the reverse of a process by `step_and_correct`; needs 2.1j too.
 
         Args:
@@ -242,7 +247,7 @@ class ClassifierGuided(DiffusionModule):
         super().__init__(model.network, model.var_scheduler)
         self.classifier = classifier
 
-    def class_gradient(self, x, timestep, class_label):
+    def class_gradient(self, x: Tensor, timestep: Tensor | float, class_label: Tensor) -> Tensor:
         """grad_x log p(class_label | x_t) of the classifier.
 
         Args:
@@ -263,7 +268,13 @@ class ClassifierGuided(DiffusionModule):
             return torch.autograd.grad(chosen.sum(), x)[0]
         # END SOLUTION
 
-    def predict_noise(self, x, timestep, class_label=None, guidance_scale=0.0):
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor | float,
+        class_label: Tensor | None = None,
+        guidance_scale: float = 0.0,
+    ) -> Tensor:
         """The noise, moved against the classifier's gradient (Dhariwal and Nichol, algorithm 2).
 
             noise - s sqrt(1 - abar_t) grad_x log p(class_label | x_t)

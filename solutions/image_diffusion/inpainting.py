@@ -13,6 +13,7 @@ MCG           after every step, also the gradient of the misfit that the denoise
 """
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from given.noise import noise_like
@@ -45,15 +46,15 @@ class Inpainter:
         self.x0, self.mask = x0 * (1 - mask), mask  # the hole is blank: no answer leaks
         self.class_label, self.guidance_scale = class_label, guidance_scale
 
-    def predict_noise(self, x, timestep):
+    def predict_noise(self, x: Tensor, timestep: Tensor | float) -> Tensor:
         """The model's noise in x_t, guided where there is a class; like x."""
         return self.model.predict_noise(x, timestep, self.class_label, self.guidance_scale)
 
-    def start(self):
+    def start(self) -> Tensor:
         """x_T from N(0, I), like x0."""
         return noise_like(self.x0)
 
-    def paste_known(self, x, timestep):
+    def paste_known(self, x: Tensor, timestep: int) -> Tensor:
         """Put what is known into x_t, at the noise level of x_t.
 
             mask x_t + (1 - mask) (sqrt(abar_t) x0 + sqrt(1 - abar_t) noise)
@@ -75,7 +76,7 @@ class Inpainter:
         # END SOLUTION
 
     @torch.no_grad()
-    def replacement(self):
+    def replacement(self) -> Tensor:
         """Sample as ever, and paste what is known after every step (Song et al. 2021, I.2).
 
         Returns:
@@ -91,7 +92,7 @@ class Inpainter:
         return x
         # END SOLUTION
 
-    def renoise(self, x, s, t):
+    def renoise(self, x: Tensor, s: int, t: int) -> Tensor:
         """Go back up from x_s to x_t, t > s, by the forward process.
 
             x_t = sqrt(abar_t / abar_s) x_s + sqrt(1 - abar_t / abar_s) noise
@@ -114,7 +115,7 @@ class Inpainter:
         # END SOLUTION
 
     @torch.no_grad()
-    def repaint(self, resamplings=5):
+    def repaint(self, resamplings: int = 5) -> Tensor:
         """Replacement, with every step made `resamplings` times (Lugmayr et al. 2022, algorithm 1).
 
         Between two tries of a step x goes back up by `renoise`; after the last one it stays down.
@@ -142,7 +143,7 @@ class Inpainter:
         return x
         # END SOLUTION
 
-    def mcg_gradient(self, x, timestep):
+    def mcg_gradient(self, x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
         """The noise in x_t, and the pull of what is known on x_t. Optional.
 
         With x0_hat = (x_t - sqrt(1 - abar_t) noise(x_t)) / sqrt(abar_t), which depends on x_t also
@@ -174,7 +175,7 @@ class Inpainter:
         # END SOLUTION
 
     @torch.no_grad()
-    def mcg(self, step_size=0.5):
+    def mcg(self, step_size: float = 0.5) -> Tensor:
         """Replacement, with a gradient step before what is known is pasted. Optional.
 
             x_s = paste_known(step(x_t) - step_size gradient)
@@ -195,7 +196,7 @@ class Inpainter:
         return x
         # END SOLUTION
 
-    def steps(self, name):
+    def steps(self, name: str):
         """The scheduler's timesteps, with a progress bar."""
         return tqdm(self.scheduler.timesteps.tolist(), name, leave=False, disable=None)
 

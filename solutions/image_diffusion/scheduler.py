@@ -14,13 +14,13 @@ import math
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from given.levels import NoiseLevels, karras_sigmas, log_snr_of
 from given.noise import noise_like
 
 
-def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):
+def make_betas(T: int, beta_1: float = 1e-4, beta_T: float = 0.02, mode: str = "linear") -> Tensor:
     """beta_0 .. beta_{T-1} of a schedule.
 
     linear: from beta_1 to beta_T in equal steps, both ends included (Ho et al. 2020).
@@ -55,7 +55,7 @@ def make_betas(T, beta_1=1e-4, beta_T=0.02, mode="linear"):
     # END SOLUTION
 
 
-def make_alphas(betas):
+def make_alphas(betas: Tensor) -> tuple[Tensor, Tensor]:
     """alpha_t = 1 - beta_t and abar_t, the product of alpha_0 .. alpha_t.
 
     Args:
@@ -104,12 +104,14 @@ class BaseScheduler(nn.Module):
         self.exact = alphas_cumprod.double()  # on the CPU, for `abar`: no step waits for a device
         self.timesteps = torch.arange(num_train_timesteps - 1, -1, -1)
 
-    def uniform_sample_t(self, batch_size):
+    def uniform_sample_t(self, batch_size: int) -> Tensor:
         """(batch_size,) timesteps, each of 0 .. T-1 as likely as any other."""
         device = self.betas.device
         return torch.randint(self.num_train_timesteps, (batch_size,), device=device)
 
-    def add_noise(self, original_sample, timesteps, noise=None):
+    def add_noise(
+        self, original_sample: Tensor, timesteps: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Draw x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4).
 
         Args:
@@ -129,7 +131,7 @@ class BaseScheduler(nn.Module):
         return abar.sqrt() * original_sample + (1 - abar).sqrt() * noise, noise
         # END SOLUTION
 
-    def set_timesteps(self, n, spacing="trailing"):
+    def set_timesteps(self, n: int, spacing: str = "trailing") -> None:
         """Choose the n timesteps that sampling visits, largest first; sets `timesteps`.
 
         trailing: round(T - i T / n) - 1 for i = 0 .. n-1; the first is T - 1, pure noise.
@@ -155,18 +157,18 @@ class BaseScheduler(nn.Module):
         self.timesteps = torch.from_numpy(timesteps.astype(np.int64))
         # END SOLUTION
 
-    def previous(self, timestep):
+    def previous(self, timestep: int | Tensor) -> int:
         """The timestep that sampling visits after this one; -1, the data, after the last."""
         later = self.timesteps[self.timesteps < int(timestep)]
         return int(later.max()) if len(later) else -1
 
-    def abar(self, timestep):
+    def abar(self, timestep: int | Tensor) -> Tensor:
         """abar_t of a timestep, as a float64 tensor without axes; 1 for timestep -1, the data."""
         if timestep < 0:
             return torch.ones((), dtype=torch.float64)
         return self.exact[int(timestep)]
 
-    def timestep_of(self, abar):
+    def timestep_of(self, abar: Tensor) -> Tensor:
         """Where the schedule has these abar: fractional timesteps, even in log SNR between two.
 
         Args:
@@ -207,7 +209,7 @@ class DDPMScheduler(BaseScheduler):
             raise ValueError(f"Unknown sigma_type {sigma_type!r}; use 'small' or 'large'.")
         self.sigma_type = sigma_type
 
-    def step(self, sample, timestep, noise_pred):
+    def step(self, sample: Tensor, timestep: int | Tensor, noise_pred: Tensor) -> Tensor:
         """One step x_t -> x_s of the reverse chain (Ho et al. 2020, algorithm 2).
 
         With alpha = abar_t / abar_s and beta = 1 - alpha (alpha_t and beta_t where s = t - 1):
@@ -256,7 +258,9 @@ class DDIMScheduler(BaseScheduler):
         super().__init__(num_train_timesteps, beta_1, beta_T, mode)
         self.eta = eta
 
-    def step(self, sample, timestep, noise_pred, eta=None):
+    def step(
+        self, sample: Tensor, timestep: int | Tensor, noise_pred: Tensor, eta: float | None = None
+    ) -> Tensor:
         """One step x_t -> x_s (Song et al. 2021, eq. 12 and 16).
 
             x0 = (x_t - sqrt(1 - abar_t) noise_pred) / sqrt(abar_t)
@@ -296,7 +300,7 @@ class DPMSolverScheduler(BaseScheduler):
     before = None  # (x0, h) of the step before
     SIGMAS = (0.02, 80.0)  # smallest and largest noise-to-signal ratio of `spacing="karras"`
 
-    def set_timesteps(self, n, spacing="karras"):
+    def set_timesteps(self, n: int, spacing: str = "karras") -> None:
         """Choose n timesteps: "karras", "trailing" or "leading".
 
         karras: the timesteps whose sqrt(1 - abar) / sqrt(abar) is nearest to the sequence of Karras
@@ -310,7 +314,7 @@ class DPMSolverScheduler(BaseScheduler):
         steps = self.levels.timestep_at(log_snr_of(sigmas))
         self.timesteps = steps.round().long().unique().flip(0).cpu()
 
-    def step(self, sample, timestep, noise_pred):
+    def step(self, sample: Tensor, timestep: int | Tensor, noise_pred: Tensor) -> Tensor:
         """One step x_t -> x_s (Lu et al. 2022, algorithm 2), x0 clamped to [-1, 1].
 
         With a = sqrt(abar), sigma = sqrt(1 - abar), lambda = log(a / sigma), h = lambda_s -
