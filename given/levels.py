@@ -11,23 +11,55 @@ Networks take the log SNR: float32 holds it to 7 digits at both ends of a schedu
 1 - abar loses them where abar is near 1.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+ScoreFn: TypeAlias = Callable[[Tensor, Tensor], Tensor]  # (t, x) -> like x
+
 
 class Process(Protocol):
-    """A process in time as `sde_todo/sde.py` defines it: N steps from 0 to T."""
+    """A forward process in N steps from 0 to T, as `sde_todo/sde.py` defines it."""
 
     N: int
     T: float
 
-    def marginal_prob(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    def sde_coeff(self, t: Tensor, x: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Drift f and diffusion g."""
+
+    def marginal_prob(self, t: Tensor, x: Tensor, /) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of X_t given X_0 = x."""
 
     def predict_fn(self, t: Tensor, x: Tensor, dt: float | None = None) -> Tensor:
         """One step of the process from time t."""
+
+    def prior_sampling(self, x: Tensor, /) -> Tensor:
+        """A draw of the prior, of the shape of x."""
+
+    def prior_logp(self, x: Tensor, /) -> Tensor:
+        """Log density (B,) of the prior, in nats."""
+
+    def reverse(self, score_fn: ScoreFn, lam: float = 0.0) -> "ReverseProcess":
+        """The process that runs this one backwards."""
+
+
+class ReverseProcess(Process, Protocol):
+    """The reverse process that `SDE.reverse(score_fn)` returns; its clock is s = T - t."""
+
+    score_fn: ScoreFn
+
+    def ode_coeff(self, s: Tensor, x: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Drift of the probability-flow ODE, and a diffusion of 0."""
+
+    def predict_fn(
+        self, s: Tensor, x: Tensor, dt: float | None = None, ode: bool = False
+    ) -> Tensor:
+        """One step from time s, of the SDE or of the ODE."""
+
+    def correct_fn(self, s: Tensor, x: Tensor, snr: float = 0.16) -> Tensor:
+        """One Langevin step at time s."""
 
 
 class NoiseLevels(nn.Module):
@@ -46,7 +78,7 @@ class NoiseLevels(nn.Module):
 
     log_snr: Tensor
 
-    def __init__(self, alphas_cumprod: Tensor | None, persistent: bool = False):
+    def __init__(self, alphas_cumprod: Tensor | None, persistent: bool = False) -> None:
         super().__init__()
         log_snr = None
         if alphas_cumprod is not None:
@@ -110,7 +142,7 @@ def signal_and_noise(log_snr: Tensor) -> tuple[Tensor, Tensor]:
     return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
 
 
-def log_snr_ends(scheduler) -> tuple[float, float]:
+def log_snr_ends(scheduler: Any) -> tuple[float, float]:
     """The largest and the smallest log SNR of a scheduler: at its first and last timestep."""
     first, last = (scheduler.abar(t) for t in (0, scheduler.num_train_timesteps - 1))
     return torch.logit(first).item(), torch.logit(last).item()

@@ -5,6 +5,7 @@ import html
 import os
 import statistics
 import urllib.parse
+from typing import Any
 
 from autograder import page
 from autograder.tasks import all_sections, all_tasks
@@ -25,7 +26,7 @@ small { color: #444; }
 """
 
 
-def render(reports, pages=False):
+def render(reports: dict[str, dict], pages: bool = False) -> str:
     """The page as HTML.
 
     Args:
@@ -40,12 +41,12 @@ def render(reports, pages=False):
     return page.PAGE.format(title="Grades of the class", body=body, **values)
 
 
-def full_points(reports):
+def full_points(reports: dict[str, dict]) -> float:
     """The points that the required tasks give."""
     return max((built["extra_data"].get("full", 0) for built in reports.values()), default=0)
 
 
-def summary(reports):
+def summary(reports: dict[str, dict]) -> str:
     scores = [built["score"] for built in reports.values()]
     failed = [name for name, built in reports.items() if built["extra_data"].get("failed")]
     text = (
@@ -58,7 +59,7 @@ def summary(reports):
     return f"<p>{text}</p>"
 
 
-def histogram(reports, bins=10):
+def histogram(reports: dict[str, dict], bins: int = 10) -> str:
     """How many submissions have how many points, in tenths of the full points."""
     full = full_points(reports) or 1
     counts = [0] * bins
@@ -78,11 +79,12 @@ def histogram(reports, bins=10):
     )
 
 
-def tasks_table(reports):
+def tasks_table(reports: dict[str, dict]) -> str:
     """For every task the shares done and wrong, and its most frequent mistakes."""
     rows = ["<tr><th>Task</th><th>done, wrong, open</th><th>most frequent mistakes</th></tr>"]
     for name, task in all_tasks().items():
-        states, said = collections.Counter(), collections.Counter()
+        states: collections.Counter[str] = collections.Counter()
+        said: collections.Counter[str] = collections.Counter()
         for built in reports.values():
             tests = [test for test in built["tests"] if test["number"] == name]
             if tests:
@@ -94,14 +96,16 @@ def tasks_table(reports):
     return f'{head}\n<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
-def mistake(test):
+def mistake(test: dict[str, Any]) -> str:
     """What a wrong test says, in one line: its message without what it tests."""
     _, _, message = test["output"].partition("\n")
     line = " ".join((message or test["output"]).split())
     return line if len(line) <= 160 else line[:160] + " ..."
 
 
-def task_row(name, task, states, said):
+def task_row(
+    name: str, task: Any, states: collections.Counter[str], said: collections.Counter[str]
+) -> str:
     total = sum(states.values())
     done, wrong, still_open = states["done"], states["wrong"], states["todo"]
     parts = f'<div class="full" style="width:{100 * done / total:.1f}%"></div>'
@@ -112,7 +116,7 @@ def task_row(name, task, states, said):
     return f"<tr><td>{title}</td><td>{bar}</td><td><small>{mistakes}</small></td></tr>"
 
 
-def class_table(reports, pages):
+def class_table(reports: dict[str, dict], pages: bool) -> str:
     """A line for each submission: points in all and by part, and what was said of it."""
     sections = all_sections()
     head = "".join(f"<th>{section}</th>" for section in sections)
@@ -129,11 +133,11 @@ def class_table(reports, pages):
     return f'<h2>Everybody</h2>\n<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
-def page_of(name):
+def page_of(name: str) -> str:
     """Where the page of a submission lies, relative to this one."""
     return f"pages/{name}.html"
 
 
-def number(value):
+def number(value: float | str) -> str:
     text = f"{value:g}" if isinstance(value, (int, float)) else value
     return f'<td class="number">{text}</td>'

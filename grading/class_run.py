@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -25,13 +26,17 @@ from grading.isolation.sandbox import Sandbox
 from grading.worker import DONE
 
 
-def grade_all(folder, out, jobs=None, trained=True, pages=False):
+def grade_all(
+    folder: Path, out: Path, jobs: int | None = None, trained: bool = True, pages: bool = False
+) -> None:
     """Grade every folder and zip in `folder`; write a report for each, grades.csv and index.html.
 
     Args:
-        folder: submissions by name. out: where the reports are, new or from a run that stopped.
+        folder: submissions by name.
+        out: where the reports are, new or from a run that stopped.
         jobs: submissions at a time; as many as processors by default.
-        trained: whether to run the tests that train. pages: whether to write a page for each.
+        trained: whether to run the tests that train.
+        pages: whether to write a page for each.
 
     Raises:
         SystemExit: there is nothing to grade, or `out` holds grades by other tests.
@@ -55,7 +60,7 @@ def grade_all(folder, out, jobs=None, trained=True, pages=False):
     print(f"Grades: {out / 'grades.csv'}\nPage: {out / 'index.html'}")
 
 
-def find(folder, out):
+def find(folder: Path, out: Path) -> list[Path]:
     """The submissions in a folder: folders and zips, hidden ones and `out` apart."""
     if not folder.is_dir():
         raise SystemExit(f"There is no folder {folder}.")
@@ -71,7 +76,7 @@ def find(folder, out):
     return paths
 
 
-def check_same_course(file, trained):
+def check_same_course(file: Path, trained: bool) -> None:
     """Refuse to mix grades by different tests, points or settings in one folder."""
     files = [*(ROOT / "autograder").glob("*.py"), *(ROOT / "tests").glob("task*/*.py")]
     texts = [path.read_bytes() for path in sorted(files)]
@@ -84,11 +89,11 @@ def check_same_course(file, trained):
         )
 
 
-def report_of(path, out):
+def report_of(path: Path, out: Path) -> Path:
     return out / "reports" / f"{path.name}.json"
 
 
-def make_job(path, out, trained, pages):
+def make_job(path: Path, out: Path, trained: bool, pages: bool) -> dict[str, Any] | None:
     """What a worker needs to know of a submission; None where its report is there already."""
     content = fingerprint(path)
     file, page = report_of(path, out), out / class_page.page_of(path.name)
@@ -103,11 +108,11 @@ def make_job(path, out, trained, pages):
     return job | {"page": str(page) if pages else None}
 
 
-def fingerprint(path):
+def fingerprint(path: Path) -> str:
     """A hash of what is graded of a submission: another answer is another submission."""
     try:
         files, problems, _ = submission.read(path)
-        told = [files, problems]
+        told: list = [files, problems]
         if settings.IMAGES["FROM"] != "code":
             told += submission.listing(path)
     except submission.Unreadable as error:
@@ -115,9 +120,10 @@ def fingerprint(path):
     return hashlib.sha256(json.dumps(told).encode("utf-8", "replace")).hexdigest()
 
 
-def run(todo, folder, jobs):
+def run(todo: list[dict[str, Any]], folder: Path, jobs: int) -> None:
     """Let workers take jobs until none is left."""
-    waiting, stop = queue.SimpleQueue(), threading.Event()
+    waiting: queue.SimpleQueue[dict] = queue.SimpleQueue()
+    stop = threading.Event()
     for job in todo:
         waiting.put(job)
     with tqdm(total=len(todo), unit=" submissions", disable=None) as bar:
@@ -138,12 +144,13 @@ def run(todo, folder, jobs):
 class Worker(threading.Thread):
     """Feeds one process (`grading/worker.py`), and starts another where that fails."""
 
-    def __init__(self, folder, waiting, stop, bar):
+    def __init__(self, folder: Path, waiting: Any, stop: Any, bar: Any) -> None:
         super().__init__(daemon=True)
         self.folder, self.waiting, self.stop, self.bar = folder, waiting, stop, bar
-        self.process, self.broken = None, False
+        self.process: Any = None
+        self.broken = False
 
-    def run(self):
+    def run(self) -> None:
         while not (self.stop.is_set() or self.broken):
             try:
                 job = self.waiting.get_nowait()
@@ -156,7 +163,7 @@ class Worker(threading.Thread):
             self.bar.update(not self.broken)
         self.end()
 
-    def begin(self):
+    def begin(self) -> bool:
         """Start the process; return whether it is ready."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "grading.worker", str(self.folder)],
@@ -167,7 +174,7 @@ class Worker(threading.Thread):
         )
         return self.answered(300)
 
-    def finish(self, job):
+    def finish(self, job: dict[str, Any]) -> bool:
         """Let the process do a job; return whether it did."""
         try:
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -176,7 +183,7 @@ class Worker(threading.Thread):
         except OSError:
             return False
 
-    def answered(self, seconds):
+    def answered(self, seconds: int) -> bool:
         """Wait for the process to say that a job is done; False where it ended or took too long."""
         for _ in range(2 * seconds):
             if self.stop.is_set():
@@ -185,7 +192,7 @@ class Worker(threading.Thread):
                 return os.read(self.process.stdout.fileno(), 1) == DONE
         return False
 
-    def give_up(self, job):
+    def give_up(self, job: dict[str, Any]) -> None:
         """Report a submission that brought its grader down: no points, and whom to ask."""
         self.end()
         said = "The grader could not finish this submission. Please tell your instructor."
@@ -193,7 +200,7 @@ class Worker(threading.Thread):
         built = {"score": 0, "output": said, "tests": [], "extra_data": data}
         report.write_json(job["report"], built)
 
-    def end(self):
+    def end(self) -> None:
         """End the process and everything that it has started."""
         if self.process is None:
             return
@@ -206,7 +213,7 @@ class Worker(threading.Thread):
         self.process = None
 
 
-def table(reports):
+def table(reports: dict[str, dict]) -> str:
     """The class as CSV: a row for each submission, a column for each task."""
     tasks = list(all_tasks())
     out = io.StringIO()
@@ -223,6 +230,6 @@ def table(reports):
     return out.getvalue().encode("utf-8", "replace").decode()
 
 
-def plain(cell):
+def plain(cell: Any) -> Any:
     """A cell that no spreadsheet takes for a formula: names and notes come from submissions."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r\n") else cell

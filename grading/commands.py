@@ -11,12 +11,13 @@ python -m grading container                    inside Gradescope's container
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import board, report, settings
 
 
-def main():
+def main() -> None:
     """The command line."""
     args = parse(sys.argv[1:])
     if args.run not in (run_package, run_stubs) and not hasattr(os, "waitid"):
@@ -24,7 +25,7 @@ def main():
     args.run(args)
 
 
-def run_grade(args):
+def run_grade(args: argparse.Namespace) -> None:
     """Grade one submission, or a folder of them."""
     trained = settings.TRAINED and not args.no_marks
     if args.all:
@@ -35,7 +36,7 @@ def run_grade(args):
     return grade_one(args, trained)
 
 
-def grade_one(args, trained):
+def grade_one(args: argparse.Namespace, trained: bool) -> None:
     """Grade one submission, print its board, and write its report and page."""
     from tqdm import tqdm
 
@@ -64,7 +65,7 @@ def grade_one(args, trained):
         print(f"Page: {args.page}")
 
 
-def run_isolation(args):
+def run_isolation(args: argparse.Namespace) -> None:
     """Try what a submission might try, and say what succeeded."""
     from grading.isolation.attempts import ATTEMPTS
     from grading.isolation.sandbox import Sandbox
@@ -76,7 +77,7 @@ def run_isolation(args):
     sys.exit(bool(found))
 
 
-def run_package(args):
+def run_package(args: argparse.Namespace) -> None:
     """Package the course."""
     from grading.release import package
 
@@ -84,14 +85,14 @@ def run_package(args):
     print(f"Written: {getattr(package, args.kind)(out)}")
 
 
-def run_stubs(args):
+def run_stubs(args: argparse.Namespace) -> None:
     """Write what is derived from the solutions and the tasks, or say what is stale or missing."""
     from grading.release import derived
 
     derived.check() if args.check else derived.write()
 
 
-def run_container(args):
+def run_container(args: argparse.Namespace) -> None:
     """Grade in the folder of Gradescope's container."""
     from grading.grade import limit_own_memory
     from grading.release import gradescope
@@ -100,7 +101,7 @@ def run_container(args):
     gradescope.run(args.root)
 
 
-def parse(argv):
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -13,7 +13,9 @@ import time
 import traceback
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -33,13 +35,22 @@ CHECK_SECONDS = 60  # a check works on what anybody sent
 course_stubs = functools.cache(stubs)  # which stay as they are while a class is graded
 
 
-def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=None):
+def grade(
+    path: Path | str,
+    sandbox: Sandbox | None = None,
+    seed: int | None = None,
+    trained: bool = True,
+    progress: Callable | None = None,
+    page_file: Path | None = None,
+) -> tuple[dict[str, Any], list[tuple[Any, Result]], int]:
     """Grade a submission; it is never imported here.
 
     Args:
-        path: folder or zip. sandbox: a running `Sandbox`; one is made by default.
-        seed: of all inputs; a secret one by default. trained: whether to run the tests that
-            train or draw images, which take minutes. progress: called with each test.
+        path: folder or zip.
+        sandbox: a running `Sandbox`; one is made by default.
+        seed: of all inputs; a secret one by default.
+        trained: whether to run the tests that train or draw images, which take minutes.
+        progress: called with each test.
         page_file: where to write a page with pictures for the student, or None.
 
     Returns:
@@ -68,7 +79,7 @@ def grade(path, sandbox=None, seed=None, trained=True, progress=None, page_file=
     return built, graded, seed
 
 
-def is_trained(test):
+def is_trained(test: Any) -> bool:
     """Whether a test trains a model or draws many images."""
     return test.__module__.endswith("test_marks")
 
@@ -77,11 +88,13 @@ class Run:
     """One submission on its way through the tests.
 
     Args:
-        path: folder or zip. folder: an empty one, readable by all, for the tree of the TODO files.
-        sandbox: a `Sandbox`. seed: of all inputs.
+        path: folder or zip.
+        folder: an empty one, readable by all, for the tree of the TODO files.
+        sandbox: a `Sandbox`.
+        seed: of all inputs.
     """
 
-    def __init__(self, path, folder, sandbox, seed):
+    def __init__(self, path: Path | str, folder: Path, sandbox: Sandbox, seed: int) -> None:
         self.path, self.folder, self.sandbox, self.seed = path, folder, sandbox, seed
         self.tree, self.end = folder / "tree", time.monotonic() + settings.LIMITS["TOTAL_SECONDS"]
         self.unreadable = None
@@ -95,7 +108,7 @@ class Run:
         self.notes += self.problems.values()
         self.task_files = {name: task.file for name, task in all_tasks().items()}
 
-    def broken_modules(self, files):
+    def broken_modules(self, files: dict[str, Any]) -> dict[str, str]:
         """Why modules cannot be imported; a stub takes the place of each, for the other tests."""
         broken = {}
         for file in files:
@@ -107,7 +120,7 @@ class Run:
                 submission.write_tree({file: course_stubs()[file]}, self.tree)
         return broken
 
-    def result(self, test):
+    def result(self, test: Any) -> Result:
         """Run one test: the probe apart, the check here; whatever happens, there is a result."""
         try:
             result = self.attempt(test)
@@ -122,7 +135,7 @@ class Run:
             shutil.rmtree(self.folder / "course", ignore_errors=True)
         return dataclasses.replace(result, message=report.clean(result.message))
 
-    def attempt(self, test):
+    def attempt(self, test: Any) -> Result:
         """The result of one test, or an exception that says why there is none."""
         problem = self.unreadable or self.problems.get(self.task_files[test.task])
         if problem:
@@ -139,7 +152,7 @@ class Run:
         with mock.patch.dict(os.environ, options.get("environment", {})):  # the check asks, too
             return judge(test, got, inputs)
 
-    def pictures(self, graded):
+    def pictures(self, graded: list) -> dict:
         """The pictures of the page: probes run apart as those of the tests do."""
 
         def probe(test, inputs, seed):
@@ -148,13 +161,13 @@ class Run:
         left = max(0, self.end - time.monotonic())
         return pictures.draw_all(graded, self.seed % 2**31, probe, min(left, PICTURES_SECONDS))
 
-    def limits(self, trained=False):
+    def limits(self, trained: bool = False) -> dict[str, Any]:
         """What a probe may use: seconds of work, and of waiting twice as many while there are."""
         seconds = settings.LIMITS["TRAINED_SECONDS" if trained else "SECONDS"]
         left = max(1, round(self.end - time.monotonic()))
         return settings.LIMITS | {"SECONDS": seconds, "WAITING": min(left, 2 * seconds + 10)}
 
-    def source(self, test):
+    def source(self, test: Any) -> Any:
         """Where the samples of a mark come from: the tree to run, and options of `probe`."""
         choice = settings.IMAGES
         if not test.task.startswith("2."):
@@ -177,7 +190,7 @@ class Run:
         return tree, {"samples": place, "environment": environment}
 
 
-def judge(test, got, inputs):
+def judge(test: Any, got: Any, inputs: dict) -> Result:
     """Check values that anybody may have sent: whatever they are, there is a result."""
     try:
         with patience(CHECK_SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -191,7 +204,7 @@ def judge(test, got, inputs):
 
 
 @contextlib.contextmanager
-def patience(seconds):
+def patience(seconds: int) -> Any:
     """Raise TimeoutError in what takes longer."""
 
     def stop(*_):
@@ -206,7 +219,7 @@ def patience(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def limit_own_memory(megabytes=4000):
+def limit_own_memory(megabytes: int = 4000) -> None:
     """Let a check that is sent huge arrays fail by itself, and not this machine."""
     with contextlib.suppress(ValueError, OSError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -18,6 +18,7 @@ What is decided here:
 import math
 import re
 from datetime import datetime
+from typing import Any
 
 DAY = 24 * 3600
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)")
@@ -27,7 +28,12 @@ class Unreadable(Exception):
     """A field of the metadata that is missing or makes no sense; the message is its name."""
 
 
-def adjust(report, metadata, late=None, attempts=None):
+def adjust(
+    report: dict[str, Any],
+    metadata: dict[str, Any],
+    late: dict[str, Any] | None = None,
+    attempts: Any = None,
+) -> dict[str, Any]:
     """Apply the late policy and the attempt limit to a report.
 
     Args:
@@ -55,7 +61,7 @@ def adjust(report, metadata, late=None, attempts=None):
         )
 
 
-def check_policy(late, attempts):
+def check_policy(late: dict[str, Any] | None, attempts: Any) -> None:
     """Raise ValueError unless LATE and ATTEMPTS of autograder/settings.py make sense."""
     if attempts is not None and (type(attempts) is not int or attempts < 1):
         raise ValueError(
@@ -76,7 +82,7 @@ def check_policy(late, attempts):
             )
 
 
-def kept_score(metadata, attempts):
+def kept_score(metadata: dict[str, Any], attempts: Any) -> float | None:
     """The score that stays when all attempts are spent; None where this submission counts."""
     if attempts is None:
         return None
@@ -102,7 +108,7 @@ def kept_score(metadata, attempts):
     return number
 
 
-def days_late(metadata, grace_minutes=0):
+def days_late(metadata: dict[str, Any], grace_minutes: float = 0) -> int:
     """Days begun after the due date and the grace; 0 where there is no due date."""
     created = _time(_field(metadata, "created_at"), "created_at")
     due = due_date(metadata)
@@ -112,7 +118,7 @@ def days_late(metadata, grace_minutes=0):
     return math.ceil(max(0, seconds) / DAY)
 
 
-def due_date(metadata):
+def due_date(metadata: dict[str, Any]) -> datetime | None:
     """The due date of a submission, the latest of its members; None where one has none."""
     common = _field(metadata, "assignment")
     users = metadata.get("users") or [{}]
@@ -129,7 +135,7 @@ def due_date(metadata):
     return max(dates)
 
 
-def noted(report, sentence):
+def noted(report: dict[str, Any], sentence: str) -> dict[str, Any]:
     """A copy of the report with one more sentence in its output."""
     output = report.get("output", "")
     return {**report, "output": f"{output}\n{sentence}" if output else sentence}

@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from given.runtime.submission import TODO_MODULES
 
@@ -24,7 +25,7 @@ class Unreadable(ValueError):
 class Folder:
     """A folder of a submission; links are not followed, nor is anything that is no plain file."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path, self.members = path, {}
         waiting = [path]
         while waiting:
@@ -36,7 +37,7 @@ class Folder:
                 if len(self.members) + len(waiting) > MEMBERS:
                     raise Unreadable(f"The submission holds more than {MEMBERS:,} files.")
 
-    def read(self, name, most):
+    def read(self, name: PurePosixPath, most: int) -> bytes:
         """The bytes of a file, one more than `most` where it is longer."""
         try:
             with open(self.members[name], "rb") as file:
@@ -59,7 +60,7 @@ def _inside(folder):
 class Archive:
     """A zip; members that lead out of it, links and encrypted ones are not there for us."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         try:
             self.zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -75,7 +76,7 @@ class Archive:
         outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
         return not (outside or entry.is_dir() or kind not in (0, stat.S_IFREG))
 
-    def read(self, name, most):
+    def read(self, name: PurePosixPath, most: int) -> bytes:
         """The bytes of a member, one more than `most` where it is longer, however it is packed."""
         try:
             with self.zip.open(self.members[name]) as file:
@@ -86,7 +87,7 @@ class Archive:
             raise Unreadable(f"{name} is damaged ({type(error).__name__}).") from None
 
 
-def open_submission(path):
+def open_submission(path: Path | str) -> Folder | Archive:
     """A `Folder` or an `Archive`.
 
     Raises:
@@ -103,7 +104,7 @@ def open_submission(path):
     raise Unreadable(f"There is no folder or zip {path.name}.")
 
 
-def find_root(members):
+def find_root(members: Any) -> dict[str, Any]:
     """The folder of a submission with sde_todo/ and image_diffusion/, or with loose files.
 
     Of several, the one with most TODO files counts, then the highest, then the first by name.
@@ -111,7 +112,7 @@ def find_root(members):
     Returns:
         dict from TODO file, such as "sde_todo/sde.py", to the member that it is.
     """
-    found = {}
+    found: dict[tuple, dict[str, Any]] = {}
     for member in members:
         if "__MACOSX" in member.parts or member.suffix != ".py":
             continue
@@ -127,7 +128,7 @@ def find_root(members):
     return found[best]
 
 
-def read(path):
+def read(path: Path | str) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Read the TODO files of a submission.
 
     Returns:
@@ -155,7 +156,7 @@ def read(path):
     return files, problems, notes
 
 
-def text_of(file, data):
+def text_of(file: str, data: bytes) -> tuple[str, list[str]]:
     """The text of a module, with \\n at the ends of lines, and what had to be changed for it.
 
     Raises:
@@ -178,7 +179,7 @@ def text_of(file, data):
     return text, notes
 
 
-def write_tree(files, folder):
+def write_tree(files: dict[str, str], folder: Path) -> None:
     """Write TODO files into a folder in which nobody may change them."""
     for file, text in files.items():
         path = folder / file
@@ -190,7 +191,7 @@ def write_tree(files, folder):
         place.chmod(0o755)
 
 
-def copy_images(path, name, folder):
+def copy_images(path: Path | str, name: str, folder: Path) -> None:
     """Copy the images of a submission that lie under the folder `name` into `folder`.
 
     Raises:
@@ -220,7 +221,7 @@ def _copy_images(source, name, folder):
     return count
 
 
-def listing(path):
+def listing(path: Path | str) -> list[list]:
     """Names of all files of a submission with what changes when they do, for a fingerprint."""
     members = open_submission(path).members
     return [
@@ -229,7 +230,7 @@ def listing(path):
     ]
 
 
-def copy_checkpoint(path, name, target):
+def copy_checkpoint(path: Path | str, name: str, target: Path) -> None:
     """Copy the file `name` of a submission to `target`.
 
     Raises:

@@ -8,6 +8,8 @@ import contextlib
 import json
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 from autograder import report
 from grading import grade
@@ -16,14 +18,17 @@ from grading.isolation.sandbox import Sandbox
 DONE = b"."  # one byte, which no pipe can cut
 
 
-def main(hidden):
+def main(hidden: str) -> None:
     """Say DONE when ready, then grade what is asked for, a JSON line each, until the input ends.
 
     Args:
         hidden: folder with all submissions, which none may see.
     """
     sys.stdout = sys.stderr  # nothing but DONE may go to descriptor 1
-    with Sandbox([hidden]) as sandbox, contextlib.suppress(BrokenPipeError):  # killed: we go too
+    with (
+        Sandbox([Path(hidden)]) as sandbox,
+        contextlib.suppress(BrokenPipeError),
+    ):  # killed: we go too
         sandbox.start()
         grade.limit_own_memory()
         os.write(1, DONE)
@@ -32,7 +37,7 @@ def main(hidden):
             os.write(1, DONE)
 
 
-def work_on(job, sandbox):
+def work_on(job: dict[str, Any], sandbox: Sandbox) -> None:
     """Grade one submission; its page comes first, its report last: with it the job is done."""
     options = {"trained": job["trained"], "page_file": job["page"]}
     built, _, seed = grade.grade(job["path"], sandbox, **options)

@@ -18,13 +18,15 @@ appendix I; Dhariwal and Nichol 2021, "Diffusion models beat GANs" (arXiv 2105.0
 
 import itertools
 import math
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from given.images.unet import one_for_each
+from given.levels import Process, ReverseProcess
 from given.noise import noise_like
 from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.inpainting import Inpainter
@@ -37,7 +39,7 @@ class Mask:
         mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole.
     """
 
-    def __init__(self, mask):
+    def __init__(self, mask: Tensor) -> None:
         self.mask = mask
 
     def measure(self, x: Tensor) -> Tensor:
@@ -59,7 +61,7 @@ class Gray:
         channels: C.
     """
 
-    def __init__(self, channels=3):
+    def __init__(self, channels: int = 3) -> None:
         self.channels = channels
 
     def measure(self, x: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ class Pool:
         k: pixels a side of a block; H and W are multiples of it.
     """
 
-    def __init__(self, k):
+    def __init__(self, k: int) -> None:
         self.k = k
 
     def measure(self, x: Tensor) -> Tensor:
@@ -112,7 +114,14 @@ class Measured(Inpainter):
         guidance_scale: see Inpainter.
     """
 
-    def __init__(self, model, operator, y, class_label=None, guidance_scale=0.0):
+    def __init__(
+        self,
+        model: Any,
+        operator: Any,
+        y: Tensor,
+        class_label: Tensor | None = None,
+        guidance_scale: float = 0.0,
+    ) -> None:
         x0 = operator.adjoint(y)
         no_hole = torch.zeros(1, 1, *x0.shape[2:], device=x0.device)
         super().__init__(model, x0, no_hole, class_label, guidance_scale)
@@ -161,7 +170,13 @@ class Measured(Inpainter):
         raise NotImplementedError("TODO 2.5c: Measured.mcg_gradient")
 
     def step_and_correct(
-        self, reverse, s: Tensor, s_next: Tensor, x: Tensor, corrections: int = 1, snr: float = 0.16
+        self,
+        reverse: ReverseProcess,
+        s: Tensor,
+        s_next: Tensor,
+        x: Tensor,
+        corrections: int = 1,
+        snr: float = 0.16,
     ) -> Tensor:
         """A reverse-diffusion step and Langevin steps, with `project` after each of them.
 
@@ -189,7 +204,7 @@ class Measured(Inpainter):
 
     @torch.no_grad()
     def predictor_corrector(
-        self, sde, eps: float = 1e-3, corrections: int = 1, snr: float = 0.16
+        self, sde: Process, eps: float = 1e-3, corrections: int = 1, snr: float = 0.16
     ) -> Tensor:
         """Sample along the reverse of a process by `step_and_correct`; needs 2.1j too.
 
@@ -225,7 +240,7 @@ class ClassifierGuided(DiffusionModule):
         classifier: (x_t, timestep) -> class logits (B, K), for the same schedule.
     """
 
-    def __init__(self, model, classifier):
+    def __init__(self, model: Any, classifier: nn.Module) -> None:
         super().__init__(model.network, model.var_scheduler)
         self.classifier = classifier
 

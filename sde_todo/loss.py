@@ -8,16 +8,18 @@ one number. `model(t, x)` is an estimate of the score. Only denoising score matc
 """
 
 import torch
+from torch import Tensor
 
-from given.levels import alpha_std
+from given.levels import Process, ScoreFn, alpha_std
 from given.noise import random_probe
 
 
-def dsm_target(z, std):
+def dsm_target(z: Tensor, std: Tensor) -> Tensor:
     """The score of the transition kernel, grad_x log N(x; mean, std^2 I) at x = mean + std z.
 
     Args:
-        z: (B, ...) the noise that was added. std: broadcasts against z.
+        z: (B, ...) the noise that was added.
+        std: broadcasts against z.
 
     Returns:
         (B, ...), the regression target of denoising score matching (Vincent 2011).
@@ -27,15 +29,17 @@ def dsm_target(z, std):
     raise NotImplementedError("TODO 1.2e: dsm_target")
 
 
-def get_div(y, x, method="exact", noise="rademacher"):
+def get_div(y: Tensor, x: Tensor, method: str = "exact", noise: str = "rademacher") -> Tensor:
     """Divergence sum_i dy_i/dx_i of a vector field at each sample.
 
     Exact: one backward pass per coordinate. Hutchinson: v^T (dy/dx) v with one random v with
     E[v v^T] = I per sample, an unbiased estimate for one backward pass (Hutchinson 1989).
 
     Args:
-        y: (B, ...) computed from x. x: (B, ...) with requires_grad, sample i of y depending on
-            sample i of x alone. method: "exact" or "hutchinson". noise: "rademacher", "gaussian".
+        y: (B, ...) computed from x.
+        x: (B, ...) with requires_grad, sample i of y depending on sample i of x alone.
+        method: "exact" or "hutchinson".
+        noise: "rademacher", "gaussian".
 
     Returns:
         (B,) tensor that can be differentiated again.
@@ -58,7 +62,9 @@ class DSMLoss:
     E[ weight/2 |model(t, x) - y|^2 ],    y = score of the transition kernel
     """
 
-    def __call__(self, t, x, model, y, weight=None):
+    def __call__(
+        self, t: Tensor, x: Tensor, model: ScoreFn, y: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """One number. t (B,), x (B, ...), y (B, ...), weight (B,) or None for 1."""
         # TODO 1.2e: replace the raise below with your code.
         # Hint: sum over the coordinates of a sample first, then mean over the batch.
@@ -68,7 +74,7 @@ class DSMLoss:
 class DivergenceLoss:
     """What losses with a divergence share. method, noise: of it, see `get_div`."""
 
-    def __init__(self, method="exact", noise="rademacher"):
+    def __init__(self, method: str = "exact", noise: str = "rademacher") -> None:
         self.method, self.noise = method, noise
 
 
@@ -78,7 +84,14 @@ class ISMLoss(DivergenceLoss):
     E[ weight (1/2 |s|^2 + div s) ],    s = model(t, x)
     """
 
-    def __call__(self, t, x, model, y=None, weight=None):
+    def __call__(
+        self,
+        t: Tensor,
+        x: Tensor,
+        model: ScoreFn,
+        y: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
         # TODO 1.2g: replace the raise below with your code.
         # Hint: x must require gradients before the model sees it: x.detach().requires_grad_().
@@ -94,10 +107,17 @@ class SSMLoss:
         noise: law of v, see `random_probe`.
     """
 
-    def __init__(self, noise="rademacher"):
+    def __init__(self, noise: str = "rademacher") -> None:
         self.noise = noise
 
-    def __call__(self, t, x, model, y=None, weight=None):
+    def __call__(
+        self,
+        t: Tensor,
+        x: Tensor,
+        model: ScoreFn,
+        y: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
         # TODO 1.2h: replace the raise below with your code.
         # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x.
@@ -112,13 +132,15 @@ class SBALoss(DivergenceLoss):
     It is implicit score matching in disguise: its minimiser is z = g grad log p - z_other.
     """
 
-    def __call__(self, dt, x, z, z_other, g):
+    def __call__(self, dt: Tensor, x: Tensor, z: Tensor, z_other: Tensor, g: Tensor) -> Tensor:
         """One number.
 
         Args:
-            dt: (B,) length of the step that led to each state. x: (B, ...) states with
-                requires_grad. z: (B, ...) trained policy, computed from x. z_other: (B, ...)
-                frozen policy of the simulated direction. g: diffusion coefficient, a number.
+            dt: (B,) length of the step that led to each state.
+            x: (B, ...) states with requires_grad.
+            z: (B, ...) trained policy, computed from x.
+            z_other: (B, ...) frozen policy of the simulated direction.
+            g: diffusion coefficient, a number.
         """
         # TODO 1.6o: replace the raise below with your code.
         # Hint: sums over the coordinates of a sample; the divergence is of g z, by get_div.
@@ -133,24 +155,37 @@ class SBJLoss(DivergenceLoss):
     The paths follow z with gradients; z_other is the policy of the way back.
     """
 
-    def __call__(self, dt, x, z, z_other, g, log_q):
+    def __call__(
+        self, dt: Tensor, x: Tensor, z: Tensor, z_other: Tensor, g: Tensor, log_q: Tensor
+    ) -> Tensor:
         """One number.
 
         Args:
-            dt: (N B,). x, z, z_other: (N B, ...) all states of B paths, and both policies there.
-            g: diffusion coefficient, a number. log_q: (B,) log density of the prior at the ends.
+            dt: (N B,).
+            x: (N B, ...) all states of B paths.
+            z: (N B, ...) the policy at these states.
+            z_other: (N B, ...) the policy of the way back at these states.
+            g: diffusion coefficient, a number.
+            log_q: (B,) log density of the prior at the ends.
         """
         # TODO 1.6p: replace the raise below with your code.
         # Hint: the sum over the steps is not a mean: divide the sum over all N B states by B.
         raise NotImplementedError("TODO 1.6p: SBJLoss.__call__")
 
 
-def weighted_mean(per_sample, weight=None):
+def weighted_mean(per_sample: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over the batch of weight * per_sample, both (B,)."""
     return per_sample.mean() if weight is None else (weight * per_sample).mean()
 
 
-def sample_time(B, sde, eps=1e-3, density="uniform", device=None, generator=None):
+def sample_time(
+    B: int,
+    sde: Process,
+    eps: float = 1e-3,
+    density: str = "uniform",
+    device: str | torch.device | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Draw the times of a batch from [eps, T], and the weights that undo the choice.
 
     "uniform" is stratified: t_i = eps + (T - eps)(i + U)/B. "debiased" is the density of Huang et
@@ -162,7 +197,9 @@ def sample_time(B, sde, eps=1e-3, density="uniform", device=None, generator=None
     so that this density is uniform in the log of the noise-to-signal ratio.
 
     Args:
-        B: number of times. sde: the forward process. eps: smallest time; a std of zero lies below.
+        B: number of times.
+        sde: the forward process.
+        eps: smallest time; a std of zero lies below.
         density: "uniform" or "debiased".
 
     Returns:
@@ -183,7 +220,7 @@ def sample_time(B, sde, eps=1e-3, density="uniform", device=None, generator=None
     raise ValueError(f"density = {density!r}: choose uniform or debiased.")
 
 
-def log_nsr(sde, t):
+def log_nsr(sde: Process, t: Tensor) -> Tensor:
     """log(std^2/alpha^2) of a process at times t (n,), shape (n,)."""
     alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=t.dtype, device=t.device))
     return 2 * (std.log() - alpha.log())[:, 0]
@@ -198,11 +235,13 @@ class StableTarget:
     `cell`: a few hundred weighted centres.
 
     Args:
-        points: (n, D) the training set. cell: side of a bin. above: where std/alpha is below
-            this the drawn x_0 is kept, for which the bins would be too coarse.
+        points: (n, D) the training set.
+        cell: side of a bin.
+        above: where std/alpha is below this the drawn x_0 is kept, for which the bins would be too
+            coarse.
     """
 
-    def __init__(self, points, cell=0.1, above=0.3):
+    def __init__(self, points: Tensor, cell: float = 0.1, above: float = 0.3) -> None:
         bins = ((points - points.amin(0)) / cell).long()  # (n, D), whole numbers from 0 on
         digits = (bins.max() + 1) ** torch.arange(points.shape[1]).to(bins)
         member = (bins * digits).sum(1).unique(return_inverse=True)[1]  # one number per bin: fast
@@ -212,7 +251,7 @@ class StableTarget:
         self.log_weight = count.to(points).log()  # (K,)
         self.above = above
 
-    def __call__(self, x, x0, alpha, std):
+    def __call__(self, x: Tensor, x0: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
         """Target of x_0, (B, D). x (B, D) noisy, x0 (B, D) drawn; alpha, std (B, 1)."""
         # TODO 1.2l: replace the raise below with your code.
         # Hint: the posterior over centres c is a softmax of (y.c - |c|^2/2)/sigma^2 + log weight,

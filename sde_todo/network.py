@@ -6,11 +6,12 @@ data or v) is known to `get_score_fn` alone: losses and samplers see scores.
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from given.levels import alpha_std
+from given.levels import Process, ScoreFn, alpha_std
 
 
 class TimeEmbedding(nn.Module):
@@ -21,13 +22,13 @@ class TimeEmbedding(nn.Module):
         max_freq: the frequencies run from 1 to max_freq radians per unit of time.
     """
 
-    def __init__(self, dim=64, max_freq=1000.0):
+    def __init__(self, dim: int = 64, max_freq: float = 1000.0) -> None:
         super().__init__()
         if dim % 2 or dim < 4:
             raise ValueError(f"dim = {dim}: use an even number of at least 4 (sines and cosines).")
         self.register_buffer("freqs", torch.logspace(0, math.log10(max_freq), dim // 2))
 
-    def forward(self, t):
+    def forward(self, t: Tensor) -> Tensor:
         """(B,) -> (B, dim): [sin(w_1 t), ..., sin(w_n t), cos(w_1 t), ..., cos(w_n t)]."""
         # TODO 1.2a: replace the raise below with your code.
         # Hint: self.freqs holds the w_i. An outer product gives (B, dim/2) angles.
@@ -41,13 +42,13 @@ class MLP(nn.Module):
         sizes: widths from input to output, such as [2, 128, 128, 2].
     """
 
-    def __init__(self, sizes):
+    def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
         # TODO 1.2b: replace the raise below with your code.
         # Hint: len(sizes) - 1 linear layers, an activation after each but the last.
         raise NotImplementedError("TODO 1.2b: MLP.__init__")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(B, sizes[0]) -> (B, sizes[-1])."""
         # TODO 1.2b: replace the raise below with your code.
         # Hint: one line, if the layers are in an nn.Sequential.
@@ -67,13 +68,19 @@ class SimpleNet(nn.Module):
         z_dim: width at which x and t meet, even.
     """
 
-    def __init__(self, in_dim=2, enc_shapes=(128,), dec_shapes=(128, 128), z_dim=128):
+    def __init__(
+        self,
+        in_dim: int = 2,
+        enc_shapes: Sequence[int] = (128,),
+        dec_shapes: Sequence[int] = (128, 128),
+        z_dim: int = 128,
+    ) -> None:
         super().__init__()
         # TODO 1.2c: replace the raise below with your code.
         # Hint: MLP and TimeEmbedding above are all you need. Keep blocks in an nn.ModuleList.
         raise NotImplementedError("TODO 1.2c: SimpleNet.__init__")
 
-    def forward(self, t, x):
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
         """(B,), (B, in_dim) -> (B, in_dim)."""
         # TODO 1.2c: replace the raise below with your code.
         # Hint: a residual block adds to its input: z = z + block(z).
@@ -93,11 +100,22 @@ class Denoiser(nn.Module):
 
     Args:
         sde: the process that says which noise level belongs to a time.
-        sigma_data: deviation s of the data. width, depth: of the hidden layers.
-        features: number of random directions in the plane. bandwidth: their deviation.
+        sigma_data: deviation s of the data.
+        width: of the hidden layers.
+        depth: of the hidden layers.
+        features: number of random directions in the plane.
+        bandwidth: their deviation.
     """
 
-    def __init__(self, sde, sigma_data=2.0, width=128, depth=3, features=16, bandwidth=0.3):
+    def __init__(
+        self,
+        sde: Process,
+        sigma_data: float = 2.0,
+        width: int = 128,
+        depth: int = 3,
+        features: int = 16,
+        bandwidth: float = 0.3,
+    ) -> None:
         super().__init__()
         self.sde = sde
         self.sigma_data = sigma_data
@@ -112,7 +130,7 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
-    def forward(self, t, x):
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
         """(B,), (B, 2) -> the denoised points (B, 2)."""
         # TODO 1.2k: replace the raise below with your code.
         # Hint: alpha_std(self.sde, t, x) gives alpha and std, both (B, 1). With y = c_in x/alpha,
@@ -120,7 +138,7 @@ class Denoiser(nn.Module):
         raise NotImplementedError("TODO 1.2k: Denoiser.forward")
 
 
-def get_score_fn(sde, model, predicts="score"):
+def get_score_fn(sde: Process, model: ScoreFn, predicts: str = "score") -> ScoreFn:
     """The score given by a network: the one adapter between networks and everything else.
 
     With X_t = alpha x_0 + std z:
@@ -131,7 +149,8 @@ def get_score_fn(sde, model, predicts="score"):
     (Song et al. 2021, section 3; Salimans and Ho 2022, section 4, for v.)
 
     Args:
-        sde: the forward process. model: network (t, x) -> (B, D).
+        sde: the forward process.
+        model: network (t, x) -> (B, D).
         predicts: "score", "noise", "data" or "v".
 
     Returns:
@@ -149,5 +168,5 @@ def get_score_fn(sde, model, predicts="score"):
         # Hint: three cases are left. alpha and std are (B, 1).
         raise NotImplementedError("TODO 1.2d: get_score_fn.score_fn")
 
-    score_fn.model = model
+    score_fn.model = model  # type: ignore[attr-defined]
     return score_fn

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from given.levels import Process, ScoreFn
 from given.plane.point_sets import Batches
 from sde_todo.loss import DSMLoss, StableTarget
 from sde_todo.network import Denoiser, SimpleNet, get_score_fn
@@ -19,7 +20,7 @@ from sde_todo.train import EMA, get_sde_step_fn, train_diffusion, warmup_linear
 
 def plain_recipe(
     points: Tensor,
-    sde=None,
+    sde: Process | None = None,
     loss_fn: Callable | None = None,
     N_steps: int = 1500,
     seed: int = 0,
@@ -27,7 +28,7 @@ def plain_recipe(
     weight: str = "denoising",
     density: str = "uniform",
     lr: float = 8e-3,
-):
+) -> tuple[Process, ScoreFn]:
     """Score matching with a noise-predicting `SimpleNet` and Adam: what is needed to pass.
 
     Args:
@@ -53,7 +54,7 @@ def plain_recipe(
 
 def floor_recipe(
     points: Tensor, N_steps: int = 1200, seed: int = 0, checkpoint: Path | str | None = None
-):
+) -> tuple[Process, ScoreFn]:
     """The reference recipe: as near to the floor as two sets of real points are to each other.
 
     A preconditioned denoiser, noise levels log-uniform on [.03, 8], the stable target and a

@@ -10,6 +10,7 @@ of your own. Time stops eps short of the data, where the score may be infinite.
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from given.levels import alpha_std
+from given.levels import ReverseProcess, alpha_std
+
+Step: TypeAlias = Callable[..., tuple[Tensor, int]]  # (sde, s, ds, x) -> state, evaluations
+Corrector: TypeAlias = Callable[..., Tensor]  # (sde, s, x, snr) -> state
 
 
 def time_grid(T: float, eps: float, N: int, rho: float = 1.0) -> Tensor:
@@ -36,21 +40,21 @@ def time_grid(T: float, eps: float, N: int, rho: float = 1.0) -> Tensor:
     raise NotImplementedError("TODO 1.3a: time_grid")
 
 
-def euler_maruyama_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def euler_maruyama_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Euler-Maruyama along the reverse SDE: one predict_fn."""
     # TODO 1.3b: replace the raise below with your code.
     # Hint: sde.predict_fn does it. How many times was the score evaluated?
     raise NotImplementedError("TODO 1.3b: euler_maruyama_step")
 
 
-def ode_euler_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def ode_euler_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Euler along the probability-flow ODE."""
     # TODO 1.3d: replace the raise below with your code.
     # Hint: predict_fn has a switch for the ODE.
     raise NotImplementedError("TODO 1.3d: ode_euler_step")
 
 
-def ode_heun_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def ode_heun_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Heun's second-order step along the ODE: the mean of the slopes at both ends.
 
     x_E = x + ds d(s, x);    x' = x + ds/2 (d(s, x) + d(s + ds, x_E))
@@ -60,7 +64,9 @@ def ode_heun_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     raise NotImplementedError("TODO 1.3d: ode_heun_step")
 
 
-def reverse_diffusion_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def reverse_diffusion_step(
+    sde: ReverseProcess, s: Tensor, ds: float, x: Tensor
+) -> tuple[Tensor, int]:
     """Reverse diffusion: reverse the exact transition of the forward process over one step.
 
     Over [t - ds, t] the forward process multiplies by a and adds noise of variance b^2,
@@ -77,7 +83,7 @@ def reverse_diffusion_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor
 
 
 def predictor_corrector_step(
-    sde, s: Tensor, ds: float, x: Tensor, snr: float = 0.16
+    sde: ReverseProcess, s: Tensor, ds: float, x: Tensor, snr: float = 0.16
 ) -> tuple[Tensor, int]:
     """A reverse-diffusion step, then a Langevin step at the new time (Song et al. 2021, alg. 1)."""
     # TODO 1.3c: replace the raise below with your code.
@@ -85,7 +91,7 @@ def predictor_corrector_step(
     raise NotImplementedError("TODO 1.3c: predictor_corrector_step")
 
 
-def ancestral_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def ancestral_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """Ancestral sampling: draw from the posterior of the earlier state, its data guessed.
 
     With a and b^2 of `reverse_diffusion_step`, the law of X_{t - ds} given X_t = x and x_0 has the
@@ -101,7 +107,7 @@ def ancestral_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     raise NotImplementedError("TODO 1.3h: ancestral_step")
 
 
-def no_step(sde, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
+def no_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
     """No predictor: the corrector alone follows the noise level down, as in NCSN."""
     return x, 0
 
@@ -118,12 +124,12 @@ STEPS = {
 METHODS = (*STEPS, "rk45", "multistep")
 
 
-def langevin(sde, s: Tensor, x: Tensor, snr: float) -> Tensor:
+def langevin(sde: ReverseProcess, s: Tensor, x: Tensor, snr: float) -> Tensor:
     """Langevin step whose size follows the norms of noise and score: `SDE.correct_fn`."""
     return sde.correct_fn(s, x, snr)
 
 
-def annealed_langevin(sde, s: Tensor, x: Tensor, snr: float) -> Tensor:
+def annealed_langevin(sde: ReverseProcess, s: Tensor, x: Tensor, snr: float) -> Tensor:
     """Langevin step whose size follows the noise level alone.
 
         x' = x + eps score + sqrt(2 eps) z,    eps = 2 (snr std)^2
@@ -189,7 +195,7 @@ class Sampler:
         corrector: str | Callable = "none",
         corrections: int = 1,
         snr: float = 0.16,
-    ):
+    ) -> None:
         if start not in ("prior", "moments"):
             raise ValueError(f"start = {start!r}: choose prior or moments.")
         self.eps = eps
@@ -200,7 +206,7 @@ class Sampler:
         self.tol = tol
         self.step = choose_step(method, corrector, corrections, snr)
 
-    def get_sampling_fn(self, sde, dataset: Tensor) -> Callable[[int], tuple]:
+    def get_sampling_fn(self, sde: ReverseProcess, dataset: Tensor) -> Callable[[int], tuple]:
         """Return sampling_fn(N_samples) -> (out, ntot, timesteps, x_traj).
 
         Args:
@@ -262,7 +268,7 @@ def choose_step(
     return with_corrector(step, correct, corrections, snr)
 
 
-def check_member(sde, method: str | Callable) -> None:
+def check_member(sde: ReverseProcess, method: str | Callable) -> None:
     """Refuse a method that would ignore which member of the lambda family `sde` is."""
     lam = getattr(sde, "lam", 0)
     if lam and method in ("reverse_diffusion", "ancestral", "predictor_corrector"):
@@ -272,7 +278,7 @@ def check_member(sde, method: str | Callable) -> None:
         )
 
 
-def initial_state(sde, dataset: Tensor, n: int, start: str = "prior") -> Tensor:
+def initial_state(sde: ReverseProcess, dataset: Tensor, n: int, start: str = "prior") -> Tensor:
     """n states at s = 0: from the prior, or N(alpha m, alpha^2 Cov + std^2 I) from the moments."""
     like = torch.empty(n, *dataset.shape[1:]).to(dataset)
     if start == "prior":
@@ -286,7 +292,7 @@ def initial_state(sde, dataset: Tensor, n: int, start: str = "prior") -> Tensor:
     return (alpha * points.mean(0) + noise).reshape(like.shape)
 
 
-def walk(step: Callable, sde, timesteps: Tensor, x: Tensor) -> tuple[Tensor, int]:
+def walk(step: Callable, sde: ReverseProcess, timesteps: Tensor, x: Tensor) -> tuple[Tensor, int]:
     """Apply one step function from each time to the next; return all states and the evaluations.
 
     Args:
@@ -303,7 +309,7 @@ def walk(step: Callable, sde, timesteps: Tensor, x: Tensor) -> tuple[Tensor, int
     raise NotImplementedError("TODO 1.3b: walk")
 
 
-def solve_rk45(sde, timesteps: Tensor, x: Tensor, tol: float) -> tuple[Tensor, int]:
+def solve_rk45(sde: ReverseProcess, timesteps: Tensor, x: Tensor, tol: float) -> tuple[Tensor, int]:
     """The probability-flow ODE by scipy's adaptive Runge-Kutta 4(5), as in Song et al. 2021.
 
     Args and returns as for `walk`, with tol the relative and absolute tolerance.
@@ -315,7 +321,13 @@ def solve_rk45(sde, timesteps: Tensor, x: Tensor, tol: float) -> tuple[Tensor, i
     raise NotImplementedError("TODO 1.3f: solve_rk45")
 
 
-def multistep(sde, timesteps, x, order=3, box=None):
+def multistep(
+    sde: ReverseProcess,
+    timesteps: Tensor,
+    x: Tensor,
+    order: int = 3,
+    box: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, int]:
     """Exponential multistep on the denoiser: the ODE's linear part exactly, the rest by memory.
 
     With y = x/alpha, sigma = std/alpha, lambda = -log sigma and D = E[x_0 | x_t] the

@@ -6,23 +6,23 @@ Every activation is (B, C, H, W), every condition `emb` (B, E).
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def zero_(layer):
+def zero_(layer: nn.Module) -> nn.Module:
     """Start a layer at zero, so that the block around it starts as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
-def group_norm(channels):
+def group_norm(channels: int) -> nn.GroupNorm:
     """GroupNorm of 32 groups, or of 8 channels each where there are fewer than 256 channels."""
     return nn.GroupNorm(min(32, channels // 8), channels, eps=1e-6)
 
 
-def join(x, h, rescale=False):
+def join(x: Tensor, h: Tensor, rescale: bool = False) -> Tensor:
     """x + h; rescaled, (x + h) / sqrt(2), of unit variance where x and h have it and are unrelated.
 
     (Song et al. 2021, appendix H.1.)
@@ -39,13 +39,13 @@ class TimeEmbedding(nn.Module):
         max_period: of the slowest.
     """
 
-    def __init__(self, ch, out, max_period=10_000):
+    def __init__(self, ch: int, out: int, max_period: int = 10_000) -> None:
         super().__init__()
         frequencies = torch.exp(-math.log(max_period) * torch.arange(ch // 2) / (ch // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.layers = nn.Sequential(nn.Linear(ch, out), nn.SiLU(), nn.Linear(out, out))
 
-    def forward(self, timestep):
+    def forward(self, timestep: Tensor) -> Tensor:
         """timestep (B,), whole or fractional, gives (B, E)."""
         angle = timestep[:, None].float() * self.frequencies  # (B, ch / 2)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
@@ -63,13 +63,13 @@ class FourierEmbedding(nn.Module):
         scale: of the w.
     """
 
-    def __init__(self, ch, out, scale=16.0):
+    def __init__(self, ch: int, out: int, scale: float = 16.0) -> None:
         super().__init__()
         w = scale * torch.randn(ch, generator=torch.Generator().manual_seed(0), device="cpu")
         self.register_buffer("frequencies", 2 * math.pi * w, persistent=False)
         self.layers = nn.Sequential(nn.Linear(2 * ch, out), nn.SiLU(), nn.Linear(out, out))
 
-    def forward(self, level):
+    def forward(self, level: Tensor) -> Tensor:
         """level (B,), such as log sigma, gives (B, E)."""
         angle = level[:, None].float() * self.frequencies  # (B, ch)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
@@ -92,14 +92,14 @@ class ResBlock(nn.Module):
 
     def __init__(
         self,
-        in_ch,
-        out_ch,
-        emb_ch,
-        dropout=0.0,
-        scale_shift=False,
-        resample=None,
-        rescale=False,
-    ):
+        in_ch: int,
+        out_ch: int,
+        emb_ch: int,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        resample: nn.Module | None = None,
+        rescale: bool = False,
+    ) -> None:
         super().__init__()
         self.scale_shift, self.rescale = scale_shift, rescale
         self.resample = resample or nn.Identity()
@@ -111,7 +111,7 @@ class ResBlock(nn.Module):
         plain = in_ch == out_ch and resample is None
         self.shortcut = nn.Identity() if plain else nn.Conv2d(in_ch, out_ch, 1)
 
-    def forward(self, x, emb):
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """(B, in_ch, H, W) and (B, E) give (B, out_ch, H', W'), resampled where it resamples."""
         condition = self.condition(F.silu(emb))[:, :, None, None]
         h = self.conv1(self.resample(F.silu(self.norm1(x))))
@@ -134,14 +134,14 @@ class Attention(nn.Module):
         rescale: the sum with x is divided by sqrt(2); see `join`.
     """
 
-    def __init__(self, ch, rescale=False):
+    def __init__(self, ch: int, rescale: bool = False) -> None:
         super().__init__()
         self.rescale = rescale
         self.norm = group_norm(ch)
         self.qkv = nn.Linear(ch, 3 * ch)
         self.out = zero_(nn.Linear(ch, ch))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) gives the same shape."""
         B, C, H, W = x.shape
         h = self.norm(x).flatten(2).transpose(1, 2)  # (B, H W, C), no copy under channels_last
@@ -163,12 +163,12 @@ class Resample(nn.Module):
         fir: with the filter.
     """
 
-    def __init__(self, way, fir=False):
+    def __init__(self, way: str, fir: bool = False) -> None:
         super().__init__()
         self.way, self.fir = way, fir
         self.register_buffer("kernel", fir_kernel(), persistent=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) gives (B, C, H / 2, W / 2) or (B, C, 2 H, 2 W)."""
         if not self.fir:
             if self.way == "down":
@@ -181,7 +181,7 @@ class Resample(nn.Module):
         return F.conv_transpose2d(x, 4 * kernel, **how)
 
 
-def fir_kernel():
+def fir_kernel() -> Tensor:
     """(4, 4): the outer product of (1, 3, 3, 1) / 8 with itself; its sum is 1."""
     row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     return torch.outer(row, row)
@@ -196,13 +196,13 @@ class Downsample(nn.Module):
         fir: filter before; see Resample.
     """
 
-    def __init__(self, in_ch, out_ch=None, fir=False):
+    def __init__(self, in_ch: int, out_ch: int | None = None, fir: bool = False) -> None:
         super().__init__()
         self.fir = fir
         self.conv = nn.Conv2d(in_ch, out_ch or in_ch, 3, stride=2, padding=0 if fir else 1)
         self.register_buffer("kernel", fir_kernel(), persistent=False)
 
-    def forward(self, x, emb=None):
+    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
         """(B, in_ch, H, W) gives (B, out_ch, H / 2, W / 2); a condition changes nothing."""
         if self.fir:
             kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, 4, 4)
@@ -213,11 +213,11 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Twice the resolution: nearest neighbour or FIR filter (see Resample), then a convolution."""
 
-    def __init__(self, ch, fir=False):
+    def __init__(self, ch: int, fir: bool = False) -> None:
         super().__init__()
         self.resample = Resample("up", fir)
         self.conv = nn.Conv2d(ch, ch, 3, padding=1)
 
-    def forward(self, x, emb=None):
+    def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
         """(B, C, H, W) gives (B, C, 2 H, 2 W); a condition changes nothing."""
         return self.conv(self.resample(x))

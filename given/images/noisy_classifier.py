@@ -4,11 +4,15 @@
 in its `config`, `python -m image_diffusion classifier` with --noisy.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from given.images.data.imageset import to_tensor
+from given.images.data.imageset import ImageSet, to_tensor
 from given.images.data.sources import ASSETS
 from given.images.layers import ResBlock, TimeEmbedding, group_norm
 from given.images.load import check_schedule
@@ -17,7 +21,10 @@ from given.levels import NoiseLevels, signal_and_noise
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
 
 NOISY_CLASSIFIER = ASSETS / "colour_classifier.pt"
-SCHEDULE = {"num_train_timesteps": 1000, "mode": "cosine"}  # of the default sets' models
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "mode": "cosine",
+}  # of the default sets' models
 
 
 class NoisyClassifier(nn.Module):
@@ -34,7 +41,13 @@ class NoisyClassifier(nn.Module):
         widths: channels of the two resolutions.
     """
 
-    def __init__(self, alphas_cumprod, channels=3, classes=10, widths=(32, 64)):
+    def __init__(
+        self,
+        alphas_cumprod: Tensor,
+        channels: int = 3,
+        classes: int = 10,
+        widths: Sequence[int] = (32, 64),
+    ) -> None:
         super().__init__()
         outer, inner = widths
         self.levels = NoiseLevels(alphas_cumprod)
@@ -46,7 +59,7 @@ class NoisyClassifier(nn.Module):
         self.norm = group_norm(inner)
         self.tail = nn.Linear(inner, classes)
 
-    def forward(self, x, timestep):
+    def forward(self, x: Tensor, timestep: Tensor) -> Tensor:
         """Class logits (B, K) of x_t (B, C, H, W) at a timestep, a number or (B,)."""
         timestep = one_for_each(timestep, x)
         a, _ = signal_and_noise(self.levels.log_snr_at(timestep))  # (B, 1, 1, 1)
@@ -56,7 +69,7 @@ class NoisyClassifier(nn.Module):
         return self.tail(F.silu(self.norm(h)).mean((2, 3)))
 
 
-def noisy_loss(net, scheduler, x0, labels):
+def noisy_loss(net: nn.Module, scheduler: Any, x0: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy at timesteps drawn evenly, one for each image.
 
     Args:
@@ -71,7 +84,9 @@ def noisy_loss(net, scheduler, x0, labels):
 
 
 @torch.no_grad()
-def noisy_accuracy(net, scheduler, dataset, timestep, batch_size=500):
+def noisy_accuracy(
+    net: nn.Module, scheduler: Any, dataset: ImageSet, timestep: int, batch_size: int = 500
+) -> float:
     """The fraction of an ImageSet's images whose class the net gives at one noise level."""
     device, right = next(net.parameters()).device, 0
     for start in range(0, len(dataset), batch_size):
@@ -83,7 +98,9 @@ def noisy_accuracy(net, scheduler, dataset, timestep, batch_size=500):
     return right / len(dataset)
 
 
-def load_noisy_classifier(scheduler_class, path=NOISY_CLASSIFIER, device="cpu"):
+def load_noisy_classifier(
+    scheduler_class: type, path: Path | str = NOISY_CLASSIFIER, device: str | torch.device = "cpu"
+) -> nn.Module:
     """Rebuild the classifier of a checkpoint.
 
     Args:

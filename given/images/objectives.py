@@ -19,6 +19,7 @@ that is t > .0008 of VP, t > .027 of sub-VP, and every t of VE.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -187,7 +188,7 @@ OBJECTIVES: dict[str, Callable[..., Levels]] = CONTINUOUS | {"smld": smld, "edm"
 
 
 def draw_levels(
-    name: str, scheduler, B: int, generator: torch.Generator, likelihood: bool = False
+    name: str, scheduler: Any, B: int, generator: torch.Generator, likelihood: bool = False
 ) -> Levels:
     """Draw the noise levels of a batch.
 
@@ -216,7 +217,7 @@ class NoiseError(nn.Module):
         model: a DiffusionModule.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 

@@ -16,6 +16,9 @@ The size of v is the same at every timestep. Under a cosine schedule the simple 
 weighs the noise levels almost as Karras et al. 2022 do.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,23 +65,24 @@ class NoisePredictor(NoiseLevels):
 
     def __init__(
         self,
-        T,
-        image_resolution,
-        in_ch,
-        emb_ch,
-        use_cfg,
-        cfg_dropout,
-        num_classes,
-        alphas_cumprod=None,
-        predicts=None,
-        time_features="positional",
-    ):
+        T: int,
+        image_resolution: int,
+        in_ch: int,
+        emb_ch: int,
+        use_cfg: bool,
+        cfg_dropout: float,
+        num_classes: int,
+        alphas_cumprod: Tensor | None = None,
+        predicts: str | None = None,
+        time_features: str = "positional",
+    ) -> None:
         predicts = predicts or ("noise" if alphas_cumprod is None else "v")
         check_options(predicts, time_features, alphas_cumprod)
         super().__init__(alphas_cumprod, persistent=needs_schedule(predicts, time_features))
         self.T, self.image_resolution, self.in_ch = T, image_resolution, in_ch
         self.use_cfg, self.cfg_dropout, self.num_classes = use_cfg, cfg_dropout, num_classes
         self.predicts, self.time_features, self.emb_ch = predicts, time_features, emb_ch
+        self.time_embedding: nn.Module | None
         if time_features == "fourier":
             self.time_embedding = FourierEmbedding(emb_ch // 4, emb_ch)
         else:
@@ -86,7 +90,9 @@ class NoisePredictor(NoiseLevels):
             self.time_embedding = TimeEmbedding(emb_ch // 4, emb_ch) if positional else None
         self.class_embedding = nn.Embedding(num_classes + 1, emb_ch) if use_cfg else None
 
-    def forward(self, x: Tensor, timestep: Tensor | float, class_label: Tensor | None = None):
+    def forward(
+        self, x: Tensor, timestep: Tensor | float, class_label: Tensor | None = None
+    ) -> Tensor:
         """Predict the noise in x_t.
 
         Args:
@@ -127,9 +133,10 @@ class NoisePredictor(NoiseLevels):
         """What a subclass computes from its input (B, C, H, W) and the conditions (B, E)."""
         raise NotImplementedError(f"{type(self).__name__} has no trunk.")
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile `at_log_snr`, which a call by timestep goes through as well."""
-        self.at_log_snr = torch.compile(self.at_log_snr, *args, **kwargs)
+        compiled = torch.compile(self.at_log_snr, *args, **kwargs)
+        self.at_log_snr = compiled  # type: ignore[method-assign]
 
     def _condition(self, x, log_snr, class_label, timestep=None):
         """(B, E) of the noise level and the class."""
@@ -197,12 +204,12 @@ def one_for_each(timestep: Tensor | float, x: Tensor) -> Tensor:
     return torch.full((len(x),), number, device=x.device)
 
 
-def needs_schedule(predicts, time_features):
+def needs_schedule(predicts: str | None, time_features: str) -> bool:
     """Whether a network has to know abar to be called by timestep."""
     return predicts != "noise" or time_features == "fourier"
 
 
-def check_options(predicts, time_features, alphas_cumprod):
+def check_options(predicts: str | None, time_features: str, alphas_cumprod: Tensor | None) -> None:
     """Refuse what no network predicts or is conditioned on, and what lacks its schedule."""
     if predicts not in PREDICTS:
         raise ValueError(f"Unknown predicts {predicts!r}; use one of {', '.join(PREDICTS)}.")
@@ -249,26 +256,26 @@ class UNet(NoisePredictor):
 
     def __init__(
         self,
-        T=1000,
-        image_resolution=64,
-        ch=128,
-        ch_mult=(1, 2, 2, 2),
-        attn=(1,),
-        num_res_blocks=2,
-        dropout=0.1,
-        use_cfg=False,
-        cfg_dropout=0.1,
-        num_classes=3,
-        in_ch=3,
-        alphas_cumprod=None,
-        predicts=None,
-        time_features="positional",
-        biggan=False,
-        fir=False,
-        skip_rescale=False,
-        input_pyramid=False,
-        attn_up_last=False,
-    ):
+        T: int = 1000,
+        image_resolution: int = 64,
+        ch: int = 128,
+        ch_mult: Sequence[int] = (1, 2, 2, 2),
+        attn: Sequence[int] = (1,),
+        num_res_blocks: int = 2,
+        dropout: float = 0.1,
+        use_cfg: bool = False,
+        cfg_dropout: float = 0.1,
+        num_classes: int = 3,
+        in_ch: int = 3,
+        alphas_cumprod: Tensor | None = None,
+        predicts: str | None = None,
+        time_features: str = "positional",
+        biggan: bool = False,
+        fir: bool = False,
+        skip_rescale: bool = False,
+        input_pyramid: bool = False,
+        attn_up_last: bool = False,
+    ) -> None:
         check_resolution(image_resolution, len(ch_mult))
         emb_ch = 4 * ch
         shared = (T, image_resolution, in_ch, emb_ch, use_cfg, cfg_dropout, num_classes)
@@ -311,7 +318,7 @@ class UNet(NoisePredictor):
             if input_pyramid:
                 self.pyramid.append(Downsample(before, out, fir))
 
-    def trunk(self, x, emb):
+    def trunk(self, x: Tensor, emb: Tensor) -> Tensor:
         """(B, C, H, W) and the condition (B, E) give (B, C, H, W): what `predicts` says."""
         h = self.head(x)
         pyramid = x
@@ -334,7 +341,7 @@ class UNet(NoisePredictor):
         return self.tail(F.silu(self.norm(h)))
 
 
-def check_resolution(image_resolution, levels):
+def check_resolution(image_resolution: int, levels: int) -> None:
     """Refuse a resolution that cannot be halved once for each level but the first."""
     factor = 2 ** (levels - 1)
     if image_resolution % factor:
@@ -348,12 +355,20 @@ def check_resolution(image_resolution, levels):
 class UNetBlock(nn.Module):
     """A residual block, followed by attention where wanted."""
 
-    def __init__(self, in_ch, out_ch, emb_ch, dropout, attention, rescale=False):
+    def __init__(
+        self,
+        in_ch: int,
+        out_ch: int,
+        emb_ch: int,
+        dropout: float,
+        attention: bool,
+        rescale: bool = False,
+    ) -> None:
         super().__init__()
         self.block = ResBlock(in_ch, out_ch, emb_ch, dropout, rescale=rescale)
         self.attention = Attention(out_ch, rescale) if attention else nn.Identity()
 
-    def forward(self, x, emb):
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """(B, in_ch, H, W) and (B, E) give (B, out_ch, H, W)."""
         return self.attention(self.block(x, emb))
 
@@ -361,7 +376,7 @@ class UNetBlock(nn.Module):
 class Level(nn.Module):
     """The blocks of one resolution, and the way to the next (None at the end)."""
 
-    def __init__(self, blocks, resample):
+    def __init__(self, blocks: Sequence[nn.Module], resample: nn.Module | None) -> None:
         super().__init__()
         self.blocks, self.resample = blocks, resample
 
@@ -388,18 +403,18 @@ class PatchUNet(NoisePredictor):
 
     def __init__(
         self,
-        T=1000,
-        image_resolution=28,
-        ch=(64, 128),
-        num_res_blocks=2,
-        use_cfg=True,
-        cfg_dropout=0.1,
-        num_classes=10,
-        in_ch=1,
-        alphas_cumprod=None,
-        predicts=None,
-        time_features="positional",
-    ):
+        T: int = 1000,
+        image_resolution: int = 28,
+        ch: Sequence[int] = (64, 128),
+        num_res_blocks: int = 2,
+        use_cfg: bool = True,
+        cfg_dropout: float = 0.1,
+        num_classes: int = 10,
+        in_ch: int = 1,
+        alphas_cumprod: Tensor | None = None,
+        predicts: str | None = None,
+        time_features: str = "positional",
+    ) -> None:
         outer, inner = ch
         emb_ch = 2 * inner
         shared = (T, image_resolution, in_ch, emb_ch, use_cfg, cfg_dropout, num_classes)
@@ -415,7 +430,7 @@ class PatchUNet(NoisePredictor):
         self.norm = group_norm(outer)
         self.tail = zero_(nn.Conv2d(outer, 4 * in_ch, 3, padding=1))
 
-    def trunk(self, x, emb):
+    def trunk(self, x: Tensor, emb: Tensor) -> Tensor:
         """(B, C, H, W) and the condition (B, E) give (B, C, H, W): what `predicts` says."""
         h = self.outer_down(self.head(F.pixel_unshuffle(x, 2)), emb)  # (B, outer, H / 2, W / 2)
         g = self.down(F.pixel_unshuffle(h, 2))  # (B, inner, H / 4, W / 4)

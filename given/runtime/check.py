@@ -6,7 +6,7 @@ import sys
 MINIMUM = (2, 4)
 
 
-def problem():
+def problem() -> str | None:
     """One sentence about what is wrong with the installation, or None."""
     try:
         import torch
@@ -33,7 +33,7 @@ def _torchvision_problem(torch_version):
     return None
 
 
-def main():
+def main() -> None:
     """Print the versions, or the problem, and exit accordingly."""
     argparse.ArgumentParser(description="Say whether the installation works.").parse_args()
     message = problem()

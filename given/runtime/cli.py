@@ -14,7 +14,9 @@ import runpy
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from given.runtime.submission import PACKAGES, ROOT
 from given.runtime.todo import short_path, todo_line
@@ -39,7 +41,7 @@ OLD_SPELLINGS = {  # each goes on working for one release
 }
 
 
-def run_package(package, commands):
+def run_package(package: str, commands: dict[str, Any]) -> None:
     """Run the command that is named first on the command line of `python -m package`.
 
     Args:
@@ -62,7 +64,7 @@ def run_package(package, commands):
     run_command(module, stopped)
 
 
-def run_command(module, stopped=STOPPED):
+def run_command(module: str, stopped: str = STOPPED) -> None:
     """Import a module and call its `main`, with errors and Ctrl-C as one line.
 
     Args:
@@ -81,7 +83,7 @@ def run_command(module, stopped=STOPPED):
         main()
 
 
-def run_old_spelling():
+def run_old_spelling() -> None:
     """Run `python -m sde_todo.demo` as `python -m sde_todo demo`, and say so."""
     if sys.argv[:1] != ["-m"]:  # so it is while Python looks for the module of -m
         return
@@ -90,7 +92,7 @@ def run_old_spelling():
         run_as(OLD_SPELLINGS[name])
 
 
-def run_as(spelling):
+def run_as(spelling: str) -> None:
     """Run `python -m spelling` with the options of this command line, and end."""
     print(f"This command is now: python -m {spelling}", file=sys.stderr)
     options = _words_after_m()[1:] if sys.argv[0] == "-m" else sys.argv[1:]
@@ -107,14 +109,14 @@ def _words_after_m():
     return [words[k][2:], *words[k + 1 :]] if words[k] != "-m" else words[k + 1 :]
 
 
-def whole(text):
+def whole(text: str) -> int:
     """A whole number of the command line, not too large for any seed or size, for argparse."""
     if not re.fullmatch("[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 999999999.")
     return int(text)
 
 
-def number(text):
+def number(text: str) -> float:
     """A number of the command line that is neither NaN nor infinite, for argparse."""
     if not math.isfinite(float(text)):
         raise ValueError
@@ -122,7 +124,7 @@ def number(text):
 
 
 @contextlib.contextmanager
-def one_line_errors(stopped=STOPPED):
+def one_line_errors(stopped: str = STOPPED) -> Iterator[None]:
     """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1.
 
     Args:

@@ -2,6 +2,8 @@
 
 import base64
 import html
+from collections.abc import Sequence
+from pathlib import Path
 
 from given.runtime.figures import png
 from given.runtime.files import write
@@ -41,7 +43,7 @@ thead th {{ color: #555; font-weight: 600; vertical-align: bottom; }}
 """
 
 
-def build_page(title, lead, sections):
+def build_page(title: str, lead: str, sections: Sequence[tuple]) -> str:
     """One self-contained page.
 
     Args:
@@ -73,14 +75,17 @@ class LivePage:
     Use it in a `with` statement: where that ends early, the page says what is missing.
 
     Args:
-        path: of the file. title, lead: texts. parts: what is to come, a text a call of `add`.
+        path: of the file.
+        title: texts.
+        lead: texts.
+        parts: what is to come, a text a call of `add`.
     """
 
-    def __init__(self, path, title, lead, parts):
+    def __init__(self, path: Path | str, title: str, lead: str, parts: Sequence[str]) -> None:
         self.path, self.title, self.lead, self.to_come = path, title, lead, list(parts)
-        self.body = []
+        self.body: list[str] = []
 
-    def add(self, sections):
+    def add(self, sections: Sequence[tuple]) -> None:
         """Show the sections of the next part, which may be none."""
         if not self.body:
             print(f"Pictures, as they come: {self.path}", flush=True)
@@ -97,7 +102,7 @@ class LivePage:
         page = _fill(self.title, self.lead, body, reload if self.to_come else "")
         write(self.path, page)
 
-    def __enter__(self):
+    def __enter__(self) -> "LivePage":
         return self
 
     def __exit__(self, kind, *_):

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TODO_MODULES = {
@@ -25,9 +26,9 @@ PACKAGES = tuple(TODO_MODULES)
 class SubmittedModules(importlib.abc.MetaPathFinder):
     """Finds TODO modules in `folder`, else in that of COURSE, before Python looks in the course."""
 
-    folder = None
+    folder: Path | None = None
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         package, _, module = name.partition(".")
         if module not in TODO_MODULES.get(package, ()):
             return None
@@ -38,7 +39,7 @@ class SubmittedModules(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(name, file)
 
 
-def course_folder():
+def course_folder() -> Path | None:
     """The folder named by COURSE, or None; a relative one is looked for here, then in the course.
 
     Raises:
@@ -56,7 +57,7 @@ def course_folder():
     )
 
 
-def read_modules_from(folder):
+def read_modules_from(folder: Path | str | None) -> Path | None:
     """Import TODO modules from `folder`/PACKAGE from now on, and the missing ones from the course.
 
     Args:
@@ -65,12 +66,12 @@ def read_modules_from(folder):
     Returns:
         the folder of before.
     """
-    before, FINDER.folder = FINDER.folder, folder and Path(folder)
+    before, FINDER.folder = FINDER.folder, Path(folder) if folder else None
     importlib.invalidate_caches()
     return before
 
 
-def forget_modules():
+def forget_modules() -> dict[str, Any]:
     """Let the next import of a TODO module read its file, and that of an experiment find it.
 
     Returns:

@@ -3,20 +3,22 @@
 import io
 import math
 import zipfile
+from typing import Any
 
 import numpy as np
 
 MOST = 16 << 20  # bytes that one probe may give back
 
 
-def pack(arrays):
+def pack(arrays: dict[str, np.ndarray]) -> bytes:
     """A dict of arrays as bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    plain: dict[str, Any] = dict(arrays)
+    np.savez(buffer, **plain)
     return buffer.getvalue()
 
 
-def unpack(data):
+def unpack(data: bytes) -> dict[str, np.ndarray]:
     """The dict of arrays in bytes that anybody may have written.
 
     Raises:

@@ -7,21 +7,22 @@ is measured is what holds for a submission.
 import os
 import socket
 import tempfile
+from typing import Any
 
 
-def read_answers(place, port, grader):
+def read_answers(place: str, port: int, grader: int) -> None:
     """Read a solution."""
     with open(os.path.join(place, "solutions", "sde_todo", "sde.py")) as file:
         file.read()
 
 
-def read_checks(place, port, grader):
+def read_checks(place: str, port: int, grader: int) -> None:
     """Read the checks of the graded tests."""
     with open(os.path.join(place, "tests", "task1", "test_sde.py")) as file:
         file.read()
 
 
-def change_runtime(place, port, grader):
+def change_runtime(place: str, port: int, grader: int) -> None:
     """Change a given module for the tests that follow."""
     import sde_todo
 
@@ -29,23 +30,23 @@ def change_runtime(place, port, grader):
         pass
 
 
-def write_elsewhere(place, port, grader):
+def write_elsewhere(place: str, port: int, grader: int) -> None:
     """Leave a file where other tests and other submissions could find it."""
     with tempfile.NamedTemporaryFile(dir="/tmp"):
         pass
 
 
-def connect(place, port, grader):
+def connect(place: str, port: int, grader: int) -> None:
     """Connect to a server on this machine."""
     socket.create_connection(("127.0.0.1", port), timeout=2).close()
 
 
-def signal_grader(place, port, grader):
+def signal_grader(place: str, port: int, grader: int) -> None:
     """Send a signal to the grader."""
     os.kill(grader, 0)
 
 
-def read_memory(place, port, grader):
+def read_memory(place: str, port: int, grader: int) -> None:
     """Read the memory of the grader."""
     with open(f"/proc/{grader}/mem", "rb"):
         pass
@@ -68,7 +69,8 @@ ATTEMPTS = {
 class Attempts:
     """The probe: 1 for each attempt that succeeded, 0 for each that did not."""
 
-    def probe(place, port, grader):
+    @staticmethod
+    def probe(place: str, port: int, grader: int) -> dict[str, Any]:
         done = {}
         for name, attempt in ATTEMPTS.items():
             try:

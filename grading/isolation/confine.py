@@ -15,7 +15,9 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 LINUX = sys.platform.startswith("linux")
 libc = ctypes.CDLL(None, use_errno=True)
@@ -38,18 +40,18 @@ REFUSED = {
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> Any:
     """prctl(2) with one argument; nothing elsewhere than on Linux."""
     if LINUX:
         libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
 
-def close_door():
+def close_door() -> None:
     """Keep other processes of the same user out of this one's memory and /proc entry."""
     prctl(PR_SET_DUMPABLE, 0)
 
 
-def enter_user_namespace():
+def enter_user_namespace() -> None:
     """Without root: go on in a child in which this user may make namespaces, where it may at all.
 
     There it is the first process of a process namespace; its uid stays what it was. The parent
@@ -68,7 +70,7 @@ def enter_user_namespace():
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def fork_apart():
+def fork_apart() -> tuple[int, bool]:
     """Fork, the child as the first process of a namespace of its own where that is possible.
 
     Returns:
@@ -84,7 +86,7 @@ def fork_apart():
     return child, separate
 
 
-def leave_network():
+def leave_network() -> None:
     """In a fork apart: no network, no shared memory and no mounts in common with anyone.
 
     Raises:
@@ -95,17 +97,18 @@ def leave_network():
         raise OSError(ctypes.get_errno(), "namespaces could not be entered")
 
 
-def mount(source, target, kind, flags, options=None):
+def mount(source: Any, target: Any, kind: Any, flags: int, options: str | None = None) -> bool:
     """mount(2); return whether it worked."""
     names = [None if name is None else str(name).encode() for name in (source, target, kind)]
     return libc.mount(*names, flags, options.encode() if options else None) == 0
 
 
-def furnish(work, hidden, needed, megabytes):
+def furnish(work: Any, hidden: Iterable, needed: Iterable, megabytes: int) -> None:
     """In a mount namespace: a small disk in memory at `work`, empty folders over `hidden`.
 
     Args:
-        work: the only folder that may be written to. hidden: folders to cover.
+        work: the only folder that may be written to.
+        hidden: folders to cover.
         needed: folders that must stay readable, whoever owns the folders above them.
         megabytes: size of `work`.
     """
@@ -117,13 +120,13 @@ def furnish(work, hidden, needed, megabytes):
     mount("none", work, "tmpfs", MS_NOSUID | MS_NODEV, options)
 
 
-def closed_above(folder):
+def closed_above(folder: Path) -> Path | None:
     """The highest folder above `folder` (or itself) that other users may not enter, or None."""
     chain = [folder, *folder.parents][::-1]
     return next((each for each in chain if not each.stat().st_mode & 0o001), None)
 
 
-def open_ways(folders):
+def open_ways(folders: Iterable) -> None:
     """Show `folders` to every user though ones above them are closed, and nothing else of those."""
     closed = {folder: closed_above(folder) for folder in map(Path, folders) if folder.exists()}
     handles = {folder: os.open(folder, os.O_RDONLY) for folder, top in closed.items() if top}
@@ -135,7 +138,7 @@ def open_ways(folders):
         os.close(handle)
 
 
-def set_limits(limits, private):
+def set_limits(limits: dict[str, int], private: bool) -> None:
     """Limit time, memory, the size of files and the number of files and processes.
 
     Args:
@@ -157,7 +160,7 @@ def set_limits(limits, private):
             resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def drop_rights(uid):
+def drop_rights(uid: int | None) -> None:
     """Become another user where a uid is given, and give up every capability for good."""
     if uid:
         os.setgroups([])
@@ -173,7 +176,7 @@ def drop_rights(uid):
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def landlock(readable, writable):
+def landlock(readable: Iterable, writable: Iterable) -> int:
     """Allow nothing of the file system but what is listed, no TCP, and no signal to others.
 
     Returns:
@@ -195,7 +198,7 @@ def landlock(readable, writable):
     return version if held else 0
 
 
-def allow(rules, path, rights):
+def allow(rules: int, path: Any, rights: int) -> None:
     """Add a path to a Landlock ruleset; one that is not there needs no rule."""
     with contextlib.suppress(OSError):
         handle = os.open(path, getattr(os, "O_PATH", os.O_RDONLY))
@@ -203,7 +206,7 @@ def allow(rules, path, rights):
         os.close(handle)
 
 
-def refuse_calls():
+def refuse_calls() -> None:
     """Let the system calls of `REFUSED` fail with EPERM, by a seccomp filter (seccomp(2))."""
     machine = platform.machine()
     if not LINUX or machine not in REFUSED:
@@ -220,14 +223,14 @@ def refuse_calls():
     libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0)
 
 
-def kill_group(leader):
+def kill_group(leader: int) -> None:
     """Kill a process and its group; in a process namespace, all that is in it."""
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(OSError):
             kill(leader, signal.SIGKILL)
 
 
-def kill_rest(uid):
+def kill_rest(uid: int | None) -> None:
     """Kill every process of `uid`, and every orphan that came to us as the subreaper."""
     if uid:
         kill_user(uid)
@@ -235,7 +238,7 @@ def kill_rest(uid):
         reap_orphans()
 
 
-def kill_user(uid):
+def kill_user(uid: int) -> None:
     """As root: kill every process of a user, at once."""
     child = os.fork()
     if child == 0:
@@ -246,7 +249,7 @@ def kill_user(uid):
     os.waitpid(child, 0)
 
 
-def reap_orphans(seconds=5.0):
+def reap_orphans(seconds: float = 5.0) -> None:
     """Kill and wait for children until none is left; as subreaper, all descendants are ours."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -259,20 +262,20 @@ def reap_orphans(seconds=5.0):
             return
 
 
-def children():
+def children() -> list[int]:
     """Process ids of this process's children."""
     parents = {pid: fields[1] for pid, fields in processes()}
     return [pid for pid, parent in parents.items() if int(parent) == os.getpid()]
 
 
-def processes():
+def processes() -> Iterator[tuple[int, list[str]]]:
     """(process id, the fields of /proc/ID/stat after the name) for all processes in sight."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             yield int(name), Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
 
 
-def memory_below():
+def memory_below() -> int:
     """Bytes that the processes below this one hold beyond what each has from this one."""
     if not LINUX:
         return 0

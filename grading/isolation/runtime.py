@@ -10,6 +10,7 @@ import shutil
 import symtable
 from collections.abc import Set
 from pathlib import Path
+from typing import Any
 
 from autograder.harness import course_files
 from given.images.data.imageset import decoded_folder, load_dataset
@@ -21,7 +22,7 @@ GRADING = ("__init__", "zygote", "confine", "arrays", "attempts")
 GIVEN = ("given", "experiments", *PACKAGES)
 
 
-def build(folder):
+def build(folder: Path) -> None:
     """Write the runtime into an empty folder that every user may read."""
     for package in GIVEN:
         shutil.copytree(ROOT / package, folder / package, ignore=_not_given)
@@ -55,7 +56,7 @@ def _write(path, text):
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def hidden_source(test):
+def hidden_source(test: Any) -> str | None:
     """The probe of a test that students do not see, as the text of its module; else None.
 
     It is not in the runtime: a submission could read it there and tell of it in a message.
@@ -65,7 +66,7 @@ def hidden_source(test):
     return probe_source((ROOT / "autograder" / "settings.py").read_text(encoding="utf-8"))
 
 
-def add_images(folder, dataset):
+def add_images(folder: Path, dataset: str) -> None:
     """Give a runtime the test images of a set, decoded, for the marks that fill holes in them."""
     load_dataset(dataset, "test")
     place = folder / "data" / dataset

@@ -10,7 +10,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from autograder import harness, settings
 from given.runtime.submission import ROOT
@@ -26,7 +28,7 @@ SYSTEM: tuple[str, ...] = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/l
 SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")  # which torch asks
 
 
-def take_uid():
+def take_uid() -> tuple[int, int]:
     """The descriptor of a locked file, and a user id that is ours as long as it is open."""
     for uid in range(FIRST_UID, FIRST_UID + UIDS):
         path = Path(tempfile.gettempdir()) / f"course-user-{os.getuid()}-{uid}.lock"
@@ -47,13 +49,13 @@ class Sandbox:
         hidden: folders that no submission may see, besides the answers of the course.
     """
 
-    def __init__(self, hidden=()):
+    def __init__(self, hidden: Iterable[Path] = ()) -> None:
         os.umask(0o022)  # what is written for a submission must be readable by its user
         self._box = tempfile.TemporaryDirectory(prefix="course-")
         self.box = Path(self._box.name)
         self.box.chmod(0o711)  # names in it are random: no other sandbox can find a submission
         self._lock, self.uid = take_uid()
-        self.zygote = None
+        self.zygote: Any = None
         inside = {Path(sys.prefix), *Path(sys.prefix).parents}  # the course may hold its Python
         self.hidden = [str(p) for p in ROOT.iterdir() if p.is_dir() and p not in inside]
         self.hidden += [str(folder) for folder in hidden]
@@ -62,7 +64,7 @@ class Sandbox:
         prefixes = {sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)}
         self.python = sorted(filter(os.path.isdir, prefixes | packages))
 
-    def start(self):
+    def start(self) -> None:
         """Start the zygote: a Python that sees the runtime and installed packages, nothing else."""
         start = (
             "import sys; home, out = sys.argv[1:]; "
@@ -80,11 +82,22 @@ class Sandbox:
         if self._receive(120) != b"ready":
             raise RuntimeError("The process in which submissions run could not be started.")
 
-    def probe(self, test, inputs, seed, tree, limits, samples=None, environment=None):
+    def probe(
+        self,
+        test: Any,
+        inputs: dict[str, Any],
+        seed: int,
+        tree: Path,
+        limits: dict[str, Any],
+        samples: Path | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Run the probe of a test on the modules in `tree`; return a dict of arrays.
 
         Args:
-            test: a graded test or a picture. inputs: of its `inputs`. seed: of torch.
+            test: a graded test or a picture.
+            inputs: of its `inputs`.
+            seed: of torch.
             tree: folder with the TODO modules (see `grading/submission.py`).
             limits: as LIMITS of autograder/settings.py, with WAITING, the seconds until it must
                 end.
@@ -118,17 +131,17 @@ class Sandbox:
                 raise harness.Wrong(f"What came back is no set of arrays: {error}.") from None
         raise (harness.Open if kind == TODO else harness.Wrong)(body.decode("utf-8", "replace"))
 
-    def add_images(self, dataset):
+    def add_images(self, dataset: str) -> None:
         """Put the test images of a set into the runtime, once."""
         if not (self.box / "runtime" / "data" / dataset).exists():
             runtime.add_images(self.box / "runtime", dataset)
 
-    def warn(self):
+    def warn(self) -> None:
         """Say on the error stream what the isolation lacks on this machine."""
         for sentence in self.weaknesses():
             print(f"Warning: here a submission can: {sentence}", file=sys.stderr)
 
-    def weaknesses(self):
+    def weaknesses(self) -> list[str]:
         """What a submission could do here, found out by trying; best an empty list of sentences.
 
         Raises:
@@ -143,7 +156,7 @@ class Sandbox:
                     f"No submission can run here: {error} (with root and without namespaces, "
                     f"other users must be able to read {sys.base_prefix})"
                 ) from None
-        return [ATTEMPTS[name].__doc__ for name in ATTEMPTS if done[name]]
+        return [str(ATTEMPTS[name].__doc__) for name in ATTEMPTS if done[name]]
 
     def _empty_work(self):
         """A fresh folder to write in, which belongs to the user that will run there."""
@@ -185,7 +198,7 @@ class Sandbox:
             data += piece
         return data
 
-    def stop(self):
+    def stop(self) -> None:
         """End the zygote and what it runs."""
         if self.zygote is not None:
             confine.kill_group(self.zygote.pid)
@@ -194,14 +207,14 @@ class Sandbox:
             if os.getuid() == 0 and confine.LINUX:
                 confine.kill_user(self.uid)
 
-    def close(self):
+    def close(self) -> None:
         """Stop, and remove every file."""
         self.stop()
         subprocess.run(["rm", "-rf", str(self.box / "work")], check=False)
         self._box.cleanup()
         os.close(self._lock)
 
-    def __enter__(self):
+    def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_):

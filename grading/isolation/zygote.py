@@ -20,6 +20,8 @@ import sys
 import time
 import traceback
 import types
+from types import ModuleType
+from typing import Any, BinaryIO
 
 from grading.isolation import arrays, confine
 
@@ -36,19 +38,19 @@ PRELOADED += ("torch.optim.swa_utils", "torch.utils.data", "torch._dynamo", "tqd
 PRELOADED += ("given.plane.point_sets", "given.images.data.imageset", "autograder.standins_images")
 
 
-def read_frame(stream):
+def read_frame(stream: BinaryIO) -> bytes | None:
     """The next message of a pipe, or None at its end."""
     head = stream.read(8)
     return stream.read(struct.unpack("Q", head)[0]) if len(head) == 8 else None
 
 
-def write_frame(stream, data):
+def write_frame(stream: BinaryIO, data: bytes) -> None:
     """Send a message, its length first."""
     stream.write(struct.pack("Q", len(data)) + data)
     stream.flush()
 
 
-def main():
+def main() -> None:
     """Answer requests until the grader closes the pipe."""
     confine.enter_user_namespace()
     confine.close_door()
@@ -67,7 +69,7 @@ def main():
             write_frame(answers, supervise(pickle.loads(request)))
 
 
-def warm_up():
+def warm_up() -> None:
     """Let torch set up what it sets up at first use, once for all forks."""
     import torch
 
@@ -78,7 +80,7 @@ def warm_up():
     optimizer.step()
 
 
-def supervise(request):
+def supervise(request: dict[str, Any]) -> bytes:
     """Run a probe in a process of its own, watch it, leave nothing alive; return its answer."""
     uid = request["uid"] if os.getuid() == 0 else None
     results, result_end = os.pipe()
@@ -106,7 +108,9 @@ def supervise(request):
     return data if data and not reason else WRONG + (reason or died(status, seconds, limits))
 
 
-def give_up_rights(request, uid, separate, result_end, output_end):
+def give_up_rights(
+    request: dict[str, Any], uid: int | None, separate: bool, result_end: int, output_end: int
+) -> None:
     """Give up everything that a probe does not need; the answer goes to descriptor 3."""
     if separate:
         confine.leave_network()
@@ -130,7 +134,7 @@ def give_up_rights(request, uid, separate, result_end, output_end):
     confine.refuse_calls()
 
 
-def outcome(request):
+def outcome(request: dict[str, Any]) -> bytes:
     """Import the submission and run one probe on it: the bytes of the answer."""
     from autograder import harness
     from given.runtime.submission import read_modules_from
@@ -147,7 +151,7 @@ def outcome(request):
         return WRONG + f"The code raised {type(error).__name__}: {error}".encode()
 
 
-def test_module(request):
+def test_module(request: dict[str, Any]) -> ModuleType:
     """The module of a test; one that students do not see comes with the request, as its text."""
     if request["source"] is None:
         return importlib.import_module(request["module"])
@@ -159,19 +163,22 @@ def test_module(request):
 class Import:
     """The probe that only imports a module of the submission."""
 
-    def probe(name):
+    @staticmethod
+    def probe(name: str) -> dict[str, Any]:
         importlib.import_module(name.removesuffix(".py").replace("/", "."))
         return {}
 
 
-def send(descriptor, data):
+def send(descriptor: int, data: bytes) -> None:
     """Write bytes, and end: nothing that the submission left may run after it."""
     while data:
         data = data[os.write(descriptor, data) :]
     os._exit(0)
 
 
-def watch(probe, results, output, work, limits):
+def watch(
+    probe: int, results: int, output: int, work: str, limits: dict[str, int]
+) -> tuple[bytes, bytes]:
     """Wait for the end of a probe, and collect its answer.
 
     Returns:
@@ -204,7 +211,7 @@ def watch(probe, results, output, work, limits):
     return b"", data
 
 
-def takes_too_much(work, limits):
+def takes_too_much(work: str, limits: dict[str, int]) -> bytes:
     """Why a probe takes too much of the disk or the memory, or b""."""
     if too_full(work, limits["FILES_MB"] << 20):
         return b"The code wrote more than %d MB of files." % limits["FILES_MB"]
@@ -213,12 +220,12 @@ def takes_too_much(work, limits):
     return b""
 
 
-def has_ended(process):
+def has_ended(process: int) -> bool:
     """Whether a child has ended; it stays there to be waited for."""
     return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def too_full(folder, most):
+def too_full(folder: str, most: int) -> bool:
     """Whether the files of a folder, at any depth up to 2,000 of them, hold more than `most`."""
     total, count = 0, 0
     with contextlib.suppress(RecursionError):
@@ -233,7 +240,7 @@ def too_full(folder, most):
     return True
 
 
-def end(probe, uid, separate):
+def end(probe: int, uid: int | None, separate: bool) -> tuple[int, float]:
     """Kill what is left of a probe; return its exit status and the seconds of work that it did."""
     confine.kill_group(probe)
     _, status, usage = os.wait4(probe, 0)
@@ -242,7 +249,7 @@ def end(probe, uid, separate):
     return status, usage.ru_utime + usage.ru_stime
 
 
-def drain(pipe):
+def drain(pipe: int) -> bytes:
     """What is still in a pipe that nobody writes to any more."""
     os.set_blocking(pipe, False)
     data = b""
@@ -252,7 +259,7 @@ def drain(pipe):
     return data
 
 
-def died(status, seconds, limits):
+def died(status: int, seconds: float, limits: dict[str, int]) -> bytes:
     """Say why a probe brought no answer, from its exit status (wait4) and its processor time."""
     if seconds >= 0.8 * limits["SECONDS"]:  # the kernel counts in ticks, and not so exactly
         return b"It worked for more than %d seconds: is there an endless loop?" % limits["SECONDS"]

@@ -16,6 +16,7 @@ import json
 import os
 import traceback
 from pathlib import Path
+from typing import Any
 
 from autograder import report, settings
 from grading import late
@@ -73,7 +74,7 @@ fi
 """
 
 
-def scripts(constraints):
+def scripts(constraints: str) -> dict[str, str]:
     """The files at the root of the zip: {name: text}.
 
     Args:
@@ -93,7 +94,7 @@ def scripts(constraints):
     }
 
 
-def run(root=Path("/autograder")):
+def run(root: Path = Path("/autograder")) -> None:
     """Grade root/submission and write root/results/results.json, last and whole.
 
     Whatever fails gives a valid report with score 0 that tells the student to ask the instructor;
@@ -112,7 +113,7 @@ def run(root=Path("/autograder")):
     return result
 
 
-def failure():
+def failure() -> dict[str, Any]:
     """The report of a grader that failed."""
     return {
         "score": 0,

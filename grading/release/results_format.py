@@ -6,6 +6,7 @@ problem, too: Gradescope would drop it without a word.
 """
 
 import math
+from typing import Any
 
 VISIBILITY = ("visible", "hidden", "after_due_date", "after_published")
 FORMATS = ("text", "html", "simple_format", "md", "ansi")
@@ -64,7 +65,7 @@ TEST = {
 LEADERBOARD = {"name": _is_text, "value": _is_value, "order": ("asc", "desc")}
 
 
-def problems(report):
+def problems(report: Any) -> list[str]:
     """What is wrong with a report as Gradescope's results.json; an empty list if nothing is.
 
     Args:

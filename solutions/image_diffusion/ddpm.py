@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.levels import Process
 from given.noise import noise_like
 from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
 
@@ -20,7 +22,7 @@ class DiffusionModule(nn.Module):
         var_scheduler: a scheduler; see scheduler.py.
     """
 
-    def __init__(self, network, var_scheduler):
+    def __init__(self, network: nn.Module, var_scheduler: Any) -> None:
         super().__init__()
         self.network = network
         self.var_scheduler = var_scheduler
@@ -190,7 +192,7 @@ class DiffusionModule(nn.Module):
         # END SOLUTION
 
     def score_fn(
-        self, sde, class_label: Tensor | None = None, guidance_scale: float = 0.0
+        self, sde: Process, class_label: Tensor | None = None, guidance_scale: float = 0.0
     ) -> Callable:
         """The score of a process of Task 1 on these images. Optional.
 

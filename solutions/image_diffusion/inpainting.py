@@ -12,6 +12,9 @@ MCG           after every step, also the gradient of the misfit that the denoise
     python -m image_diffusion inpaint --ckpt_path … --save_dir results/inpainting
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -34,7 +37,14 @@ class Inpainter:
         ValueError: a mask that does not fit, or holds other numbers than 0 and 1.
     """
 
-    def __init__(self, model, x0, mask, class_label=None, guidance_scale=0.0):
+    def __init__(
+        self,
+        model: Any,
+        x0: Tensor,
+        mask: Tensor,
+        class_label: Tensor | None = None,
+        guidance_scale: float = 0.0,
+    ) -> None:
         if mask.shape[-2:] != x0.shape[-2:] or mask.shape[:2] not in ((1, 1), (len(x0), 1)):
             raise ValueError(
                 f"A mask of shape {tuple(mask.shape)} does not fit images of shape "
@@ -196,7 +206,7 @@ class Inpainter:
         return x
         # END SOLUTION
 
-    def steps(self, name: str):
+    def steps(self, name: str) -> Iterable[int]:
         """The scheduler's timesteps, with a progress bar."""
         return tqdm(self.scheduler.timesteps.tolist(), name, leave=False, disable=None)
 

@@ -86,7 +86,13 @@ class BaseScheduler(nn.Module):
         timesteps: (n,) whole numbers, falling.
     """
 
-    def __init__(self, num_train_timesteps=1000, beta_1=1e-4, beta_T=0.02, mode="linear"):
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_1: float = 1e-4,
+        beta_T: float = 0.02,
+        mode: str = "linear",
+    ) -> None:
         super().__init__()
         self.num_train_timesteps = num_train_timesteps
         self.config = {
@@ -202,8 +208,13 @@ class DDPMScheduler(BaseScheduler):
     """
 
     def __init__(
-        self, num_train_timesteps=1000, beta_1=1e-4, beta_T=0.02, mode="linear", sigma_type="small"
-    ):
+        self,
+        num_train_timesteps: int = 1000,
+        beta_1: float = 1e-4,
+        beta_T: float = 0.02,
+        mode: str = "linear",
+        sigma_type: str = "small",
+    ) -> None:
         super().__init__(num_train_timesteps, beta_1, beta_T, mode)
         if sigma_type not in ("small", "large"):
             raise ValueError(f"Unknown sigma_type {sigma_type!r}; use 'small' or 'large'.")
@@ -254,7 +265,14 @@ class DDIMScheduler(BaseScheduler):
         mode: see `make_betas`.
     """
 
-    def __init__(self, num_train_timesteps=1000, beta_1=1e-4, beta_T=0.02, mode="linear", eta=0.0):
+    def __init__(
+        self,
+        num_train_timesteps: int = 1000,
+        beta_1: float = 1e-4,
+        beta_T: float = 0.02,
+        mode: str = "linear",
+        eta: float = 0.0,
+    ) -> None:
         super().__init__(num_train_timesteps, beta_1, beta_T, mode)
         self.eta = eta
 

@@ -13,12 +13,14 @@ De Bortoli et al. 2021 (DSB; its "b", which generates data, is our forward direc
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from given.bridges.methods import check_iterative
+
+MeanMap: TypeAlias = Callable[[int, Tensor], Tensor]  # (k, x_k) -> mean of x_{k+1}
 
 
 def gamma_schedule(text: str, N: int) -> Tensor:
@@ -335,7 +337,7 @@ class Cache:
         means: Tensor | None = None,
         means_next: Tensor | None = None,
         published: bool = False,
-    ):
+    ) -> None:
         self.method, self.chain, self.published = method, chain, published
         self.order, self.states, self.means, self.means_next = order, states, means, means_next
 
@@ -364,7 +366,7 @@ class Cache:
         # END SOLUTION
 
 
-def train_bridge(run, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+def train_bridge(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
     """Iterative proportional fitting: in turn, each direction learns from the other's trajectories.
 
     Args:

@@ -6,23 +6,26 @@ a minute on a CPU, and the solver against which the others are judged in the pla
 """
 
 import math
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class LightSB(nn.Module):
     """The bridge of the potential v(y) = sum_k alpha_k N(y | r_k, eps S_k).
 
     Args:
-        eps: sigma^2 of the reference. K: number of components. D: dimension.
+        eps: sigma^2 of the reference.
+        K: number of components.
+        D: dimension.
         centres: (K, D) where the r_k start, such as points of the target; zeros by default.
 
     alpha_k and S_k are learned as log_alpha (K,) and as S_k = L_k L_k^T, with L_k lower triangular
     and its diagonal an exponential, so that every S_k stays positive definite.
     """
 
-    def __init__(self, eps, K=50, D=2, centres=None):
+    def __init__(self, eps: float, K: int = 50, D: int = 2, centres: Tensor | None = None) -> None:
         super().__init__()
         self.eps = eps
         self.log_alpha = nn.Parameter(torch.zeros(K))
@@ -30,11 +33,11 @@ class LightSB(nn.Module):
         self.log_diagonal = nn.Parameter(torch.full((K, D), 0.5 * math.log(0.1)))
         self.below = nn.Parameter(torch.zeros(K, D, D))
 
-    def cholesky(self):
+    def cholesky(self) -> Tensor:
         """L with S = L L^T, (K, D, D)."""
         return self.below.tril(-1) + torch.diag_embed(self.log_diagonal.exp())
 
-    def log_v(self, y):
+    def log_v(self, y: Tensor) -> Tensor:
         """log v(y), (B,), for y (B, D)."""
         D = y.shape[1]
         away = (y[:, None] - self.r).transpose(0, 1)  # (K, B, D)
@@ -47,7 +50,7 @@ class LightSB(nn.Module):
         return (self.log_alpha[:, None] + log_normal).logsumexp(0)
         # END SOLUTION
 
-    def log_weights(self, x):
+    def log_weights(self, x: Tensor) -> Tensor:
         """Log weight of each component of pi(y|x) before normalising, (B, K).
 
         log alpha_k + (x^T S_k x + 2 x^T r_k) / (2 eps)
@@ -58,13 +61,14 @@ class LightSB(nn.Module):
         return self.log_alpha + (Lx.pow(2).sum(2) + 2 * x @ self.r.T) / (2 * self.eps)
         # END SOLUTION
 
-    def loss(self, x0, x1):
+    def loss(self, x0: Tensor, x1: Tensor) -> Tensor:
         """E log C(x0) - E log v(x1), with C(x) the integral of exp(x.y / eps) v(y) (eq. 14).
 
         It is the Kullback-Leibler divergence from the true bridge, up to a constant.
 
         Args:
-            x0, x1: (B, D) points of the source and of the target, not paired.
+            x0: (B, D) points of the source and of the target, not paired.
+            x1: (B, D) points of the source and of the target, not paired.
         """
         # BEGIN SOLUTION 1.6s
         # Hint: C(x) is the sum of what log_weights has the logarithms of.
@@ -72,7 +76,7 @@ class LightSB(nn.Module):
         # END SOLUTION
 
     @torch.no_grad()
-    def sample(self, x, generator=None):
+    def sample(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of pi(y|x) = sum_k softmax_k N(y | r_k + S_k x, eps S_k) for each row of x."""
         weights = self.log_weights(x).softmax(1)
         k = torch.multinomial(weights, 1, generator=generator)[:, 0]
@@ -85,11 +89,23 @@ class LightSB(nn.Module):
         # END SOLUTION
 
 
-def fit_light_sb(model, x0, x1, steps=2000, batch_size=1024, lr=0.02, seed=0, progress=iter):
+def fit_light_sb(
+    model: LightSB,
+    x0: Tensor,
+    x1: Tensor,
+    steps: int = 2000,
+    batch_size: int = 1024,
+    lr: float = 0.02,
+    seed: int = 0,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> list[float]:
     """Fit a LightSB by Adam on random batches; its rate falls along a cosine.
 
     Args:
-        model: a `LightSB`. x0, x1: (n, D), (m, D). progress: wraps the range of the steps.
+        model: a `LightSB`.
+        x0: (n, D), (m, D).
+        x1: (n, D), (m, D).
+        progress: wraps the range of the steps.
 
     Returns:
         list of the losses.

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from given.levels import alpha_std, diffuse
+from given.levels import Process, alpha_std, diffuse
 from given.noise import random_probe
 from given.runtime.ode import solve
 from sde_todo.loss import sample_time
@@ -71,7 +71,7 @@ def trace(field: Callable, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
     # END SOLUTION
 
 
-def flow(sde, score_fn: Callable, t: Tensor, x: Tensor) -> Tensor:
+def flow(sde: Process, score_fn: Callable, t: Tensor, x: Tensor) -> Tensor:
     """The velocity dx/dt of the probability-flow ODE, in the time of the forward process.
 
         f(t, x) - g(t)^2 score(t, x)/2                          (Song et al. 2021, eq. 13)
@@ -90,7 +90,7 @@ def flow(sde, score_fn: Callable, t: Tensor, x: Tensor) -> Tensor:
 
 
 def log_likelihood(
-    sde,
+    sde: Process,
     score_fn: Callable,
     x: Tensor,
     eps: float = 1e-5,
@@ -131,7 +131,9 @@ def log_likelihood(
     # END SOLUTION
 
 
-def encode(sde, score_fn: Callable, x: Tensor, eps: float = 1e-5, tol: float = 1e-5) -> Tensor:
+def encode(
+    sde: Process, score_fn: Callable, x: Tensor, eps: float = 1e-5, tol: float = 1e-5
+) -> Tensor:
     """The noise x_T to which the probability-flow ODE carries data x; shape of x.
 
     With the true score it depends on data and process alone, not on the network that was trained
@@ -144,7 +146,9 @@ def encode(sde, score_fn: Callable, x: Tensor, eps: float = 1e-5, tol: float = 1
     # END SOLUTION
 
 
-def decode(sde, score_fn: Callable, x_T: Tensor, eps: float = 1e-5, tol: float = 1e-5) -> Tensor:
+def decode(
+    sde: Process, score_fn: Callable, x_T: Tensor, eps: float = 1e-5, tol: float = 1e-5
+) -> Tensor:
     """The data from which the probability-flow ODE comes to noise x_T; undoes `encode`."""
     # BEGIN SOLUTION 1.5d
     # Hint: the same equation from T to eps.
@@ -178,13 +182,15 @@ def interpolate(a: Tensor, b: Tensor, weight: float) -> Tensor:
     # END SOLUTION
 
 
-def reverse_drift(sde, score_fn: Callable, t: Tensor, x: Tensor, lam: float = 0.0) -> Tensor:
+def reverse_drift(
+    sde: Process, score_fn: Callable, t: Tensor, x: Tensor, lam: float = 0.0
+) -> Tensor:
     """(1 - lam/2) g^2 score - f, the drift of the reverse process at time t (B,); shape of x."""
     forward_drift, g = sde.sde_coeff(t, x)
     return (1 - lam / 2) * g**2 * score_fn(t, x) - forward_drift
 
 
-def elbo_rate(sde, score_fn: Callable, t: Tensor, x: Tensor, probes: Tensor) -> Tensor:
+def elbo_rate(sde: Process, score_fn: Callable, t: Tensor, x: Tensor, probes: Tensor) -> Tensor:
     """What the bound loses per unit of time at states x of time t.
 
         |g score|^2/2 + div(g^2 score - f)              (Huang et al. 2021, eq. 20)
@@ -209,7 +215,7 @@ def elbo_rate(sde, score_fn: Callable, t: Tensor, x: Tensor, probes: Tensor) -> 
 
 
 def elbo(
-    sde,
+    sde: Process,
     score_fn: Callable,
     x: Tensor,
     eps: float = 1e-3,
@@ -256,7 +262,7 @@ def elbo(
 
 
 def path_elbo(
-    sde,
+    sde: Process,
     score_fn: Callable,
     x: Tensor,
     lam: float = 0.0,
@@ -315,8 +321,8 @@ def dequantise(x: Tensor, step: float = 1 / 127.5) -> Tensor:
     al. 2016). The mean log density of the spread ones is below the log probability of the levels.
 
     Args:
-        x: images on a grid of levels. step: from one level to the next; pixels 0 to 255 scaled to
-            [-1, 1] are 1/127.5 apart.
+        x: images on a grid of levels.
+        step: from one level to the next; pixels 0 to 255 scaled to [-1, 1] are 1/127.5 apart.
     """
     # BEGIN SOLUTION 1.5h
     # Hint: torch.rand_like(x) is uniform on [0, 1].
@@ -362,7 +368,7 @@ def differentiable(score_fn: Callable) -> Callable:
 
 
 def time_slices(
-    sde, x: Tensor, eps: float, slices: int, density: str = "uniform"
+    sde: Process, x: Tensor, eps: float, slices: int, density: str = "uniform"
 ) -> tuple[Tensor, Tensor]:
     """K times in [eps, T] for each sample, one in each K-th part of the density's mass.
 
@@ -386,7 +392,7 @@ def time_slices(
     return t, (sde.T - eps) * weight
 
 
-def first_step(sde, score_fn: Callable, x: Tensor, eps: float) -> Tensor:
+def first_step(sde: Process, score_fn: Callable, x: Tensor, eps: float) -> Tensor:
     """What the way from x_eps to the data adds to the bound, (B,).
 
     The last step of sampling draws x from p(x | x_eps), normal with Tweedie's mean
@@ -402,7 +408,7 @@ def first_step(sde, score_fn: Callable, x: Tensor, eps: float) -> Tensor:
     return -loss.flatten(1).sum(1)
 
 
-def velocity(sde, score_fn: Callable) -> Callable:
+def velocity(sde: Process, score_fn: Callable) -> Callable:
     """`flow` as `solve` wants it: slope(t, (x,)) -> (dx/dt,) for a number t."""
 
     def slope(t, state):

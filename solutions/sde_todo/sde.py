@@ -17,6 +17,9 @@ import abc
 import math
 
 import torch
+from torch import Tensor
+
+from given.levels import ScoreFn
 
 
 class SDE(abc.ABC):
@@ -29,7 +32,7 @@ class SDE(abc.ABC):
         T: the time at which the data have become noise.
     """
 
-    def __init__(self, N=1000, T=1.0):
+    def __init__(self, N: int = 1000, T: float = 1.0) -> None:
         if N < 1:
             raise ValueError(f"N = {N}: a process needs at least one step; pass N >= 1.")
         if T <= 0:
@@ -38,11 +41,11 @@ class SDE(abc.ABC):
         self.T = T
 
     @property
-    def dt(self):
+    def dt(self) -> float:
         """The length of one of N equal steps, T / N."""
         return self.T / self.N
 
-    def per_sample(self, t, x):
+    def per_sample(self, t: Tensor, x: Tensor) -> Tensor:
         """Return `t` as (B, 1, ..., 1), so that it multiplies `x` (B, ...) sample by sample.
 
         Raises:
@@ -63,18 +66,18 @@ class SDE(abc.ABC):
         return t.clamp(0, self.T).to(x).reshape(-1, *[1] * (x.ndim - 1))
 
     @abc.abstractmethod
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return drift f (shape of x) and diffusion g (broadcasts against x) at time t (B,)."""
 
     @abc.abstractmethod
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean (shape of x0) and standard deviation (broadcasts against x0) of X_t | x0."""
 
-    def prior_std(self):
+    def prior_std(self) -> float:
         """Standard deviation of the prior N(0, prior_std^2 I), the law of X_T."""
         return 1.0
 
-    def prior_sampling(self, x):
+    def prior_sampling(self, x: Tensor) -> Tensor:
         """Draw from the prior, N(0, prior_std^2 I).
 
         Args:
@@ -85,7 +88,7 @@ class SDE(abc.ABC):
         return self.prior_std() * torch.randn_like(x)
         # END SOLUTION
 
-    def prior_logp(self, x):
+    def prior_logp(self, x: Tensor) -> Tensor:
         """Log density of the prior at each sample, in nats.
 
             log N(x; 0, s^2 I) = -|x|^2 / (2 s^2) - (D/2) log(2 pi s^2)
@@ -104,7 +107,7 @@ class SDE(abc.ABC):
         return -x.pow(2).sum(1) / (2 * variance) - D / 2 * math.log(2 * math.pi * variance)
         # END SOLUTION
 
-    def dw(self, x, dt=None):
+    def dw(self, x: Tensor, dt: float | None = None) -> Tensor:
         """Increment of a Brownian motion over a time dt: W_{t+dt} - W_t ~ N(0, dt I).
 
         Args:
@@ -117,11 +120,12 @@ class SDE(abc.ABC):
         return math.sqrt(dt) * torch.randn_like(x)
         # END SOLUTION
 
-    def predict_fn(self, t, x, dt=None):
+    def predict_fn(self, t: Tensor, x: Tensor, dt: float | None = None) -> Tensor:
         """One Euler-Maruyama step forward: x + f dt + g dW.
 
         Args:
-            t: (B,) current time. x: (B, ...) current state.
+            t: (B,) current time.
+            x: (B, ...) current state.
             dt: length of the step; self.dt where it is not given.
 
         Returns:
@@ -134,7 +138,7 @@ class SDE(abc.ABC):
         return x + f * dt + g * self.dw(x, dt)
         # END SOLUTION
 
-    def correct_fn(self, t, x, score_fn, snr=0.16):
+    def correct_fn(self, t: Tensor, x: Tensor, score_fn: ScoreFn, snr: float = 0.16) -> Tensor:
         """One Langevin step at fixed time: it leaves the law p_t as it is and corrects errors.
 
             x' = x + eps * score + sqrt(2 eps) z,    eps = 2 (snr * |z| / |score|)^2
@@ -142,7 +146,9 @@ class SDE(abc.ABC):
         with norms per sample, averaged over the batch (Song et al. 2021, algorithm 4).
 
         Args:
-            t: (B,). x: (B, ...). score_fn: (t, x) -> grad log p_t(x), shape of x.
+            t: (B,).
+            x: (B, ...).
+            score_fn: (t, x) -> grad log p_t(x), shape of x.
             snr: size of a step, as signal-to-noise ratio.
         """
         # BEGIN SOLUTION 1.3c
@@ -155,7 +161,7 @@ class SDE(abc.ABC):
         return x + eps * score + torch.sqrt(2 * eps) * z
         # END SOLUTION
 
-    def reverse(self, score_fn, lam=0.0):
+    def reverse(self, score_fn: ScoreFn, lam: float = 0.0) -> "ReverseSDE":
         """The process that runs this one backwards; its clock s = T - t runs forward.
 
         Args:
@@ -177,7 +183,7 @@ class ReverseSDE(SDE):
     and 13). All hyper-parameters of the forward process are kept as attributes.
     """
 
-    def __init__(self, forward, score_fn, lam=0.0):
+    def __init__(self, forward: SDE, score_fn: ScoreFn, lam: float = 0.0) -> None:
         if not 0 <= lam <= 1:
             raise ValueError(f"lam = {lam}: choose it between 0 (SDE) and 1 (ODE).")
         super().__init__(forward.N, forward.T)
@@ -186,7 +192,7 @@ class ReverseSDE(SDE):
         self.score_fn = score_fn
         self.lam = lam
 
-    def family_coeff(self, s, x, lam):
+    def family_coeff(self, s: Tensor, x: Tensor, lam: float) -> tuple[Tensor, Tensor]:
         """Drift (shape of x) and diffusion (broadcasts) of the member `lam` at s (B,)."""
         # BEGIN SOLUTION 1.1g
         # Hint: the forward process and the score both want t = T - s, not s.
@@ -196,19 +202,23 @@ class ReverseSDE(SDE):
         return drift, math.sqrt(1 - lam) * g
         # END SOLUTION
 
-    def sde_coeff(self, s, x):
+    def sde_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Drift and diffusion of this process, with its own lam."""
         return self.family_coeff(s, x, self.lam)
 
-    def ode_coeff(self, s, x):
+    def ode_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Drift of the probability-flow ODE, and a diffusion of zero."""
         return self.family_coeff(s, x, 1.0)
 
-    def predict_fn(self, s, x, dt=None, ode=False):
+    def predict_fn(
+        self, s: Tensor, x: Tensor, dt: float | None = None, ode: bool = False
+    ) -> Tensor:
         """One step towards the data: Euler-Maruyama, or Euler along the ODE where `ode` is set.
 
         Args:
-            s: (B,) clock of the reverse process. x: (B, ...). dt: length of the step.
+            s: (B,) clock of the reverse process.
+            x: (B, ...).
+            dt: length of the step.
         """
         # BEGIN SOLUTION 1.1g
         # Hint: as in SDE.predict_fn; the ODE has no noise.
@@ -220,15 +230,17 @@ class ReverseSDE(SDE):
         return x + drift * dt + diffusion * self.dw(x, dt)
         # END SOLUTION
 
-    def correct_fn(self, s, x, snr=0.16):
+    def correct_fn(  # type: ignore[override]  # it has a score of its own
+        self, s: Tensor, x: Tensor, snr: float = 0.16
+    ) -> Tensor:
         """One Langevin step of the forward process at t = T - s, with this process's score."""
         return self.forward.correct_fn(self.T - s, x, self.score_fn, snr)
 
-    def marginal_prob(self, s, x0):
+    def marginal_prob(self, s: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation at t = T - s given the data x0."""
         return self.forward.marginal_prob(self.T - s, x0)
 
-    def prior_std(self):
+    def prior_std(self) -> float:
         """The reverse process starts from the prior of the forward one."""
         return self.forward.prior_std()
 
@@ -240,10 +252,10 @@ class OU(SDE):
     the default T = 10.
     """
 
-    def __init__(self, N=1000, T=10.0):
+    def __init__(self, N: int = 1000, T: float = 10.0) -> None:
         super().__init__(N, T)
 
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """f = -x/2, g = 1."""
         t = self.per_sample(t, x)
         # BEGIN SOLUTION 1.1a
@@ -251,7 +263,7 @@ class OU(SDE):
         return -0.5 * x, torch.ones_like(t)
         # END SOLUTION
 
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of X_t given X_0 = x0.
 
         Solve d mean/dt = -mean/2 and d var/dt = -var + 1 from mean = x0, var = 0.
@@ -271,26 +283,28 @@ class VPSDE(SDE):
     The defaults are the paper's, for T = 1.
     """
 
-    def __init__(self, N=1000, T=1.0, beta_min=0.1, beta_max=20.0):
+    def __init__(
+        self, N: int = 1000, T: float = 1.0, beta_min: float = 0.1, beta_max: float = 20.0
+    ) -> None:
         super().__init__(N, T)
         self.beta_min = beta_min
         self.beta_max = beta_max
 
-    def beta(self, t):
+    def beta(self, t: Tensor) -> Tensor:
         """The noise rate beta(t), shape of t."""
         # BEGIN SOLUTION 1.1b
         # Hint: linear, beta_min at t = 0 and beta_max at t = T.
         return self.beta_min + (self.beta_max - self.beta_min) * t / self.T
         # END SOLUTION
 
-    def beta_integral(self, t):
+    def beta_integral(self, t: Tensor) -> Tensor:
         """The integral of beta from 0 to t, shape of t."""
         # BEGIN SOLUTION 1.1b
         # Hint: integrate the straight line.
         return self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / (2 * self.T)
         # END SOLUTION
 
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """f = -beta(t) x / 2, g = sqrt(beta(t))."""
         t = self.per_sample(t, x)
         # BEGIN SOLUTION 1.1b
@@ -299,7 +313,7 @@ class VPSDE(SDE):
         return -0.5 * beta * x, torch.sqrt(beta)
         # END SOLUTION
 
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of X_t given x0 (Song et al. 2021, eq. 33)."""
         t = self.per_sample(t, x0)
         # BEGIN SOLUTION 1.1b
@@ -317,7 +331,7 @@ class SubVPSDE(VPSDE):
     (Song et al. 2021, eq. 14 and 34).
     """
 
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """f = -beta(t) x / 2, g = sqrt(beta(t) (1 - exp(-2 B(t))))."""
         t = self.per_sample(t, x)
         # BEGIN SOLUTION 1.1d
@@ -326,7 +340,7 @@ class SubVPSDE(VPSDE):
         return -0.5 * beta * x, torch.sqrt(-beta * torch.expm1(-2 * self.beta_integral(t)))
         # END SOLUTION
 
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean as for VP; solve d var/dt = -beta var + g^2 from var = 0 for the rest."""
         t = self.per_sample(t, x0)
         # BEGIN SOLUTION 1.1d
@@ -344,19 +358,21 @@ class VESDE(SDE):
     (Song et al. 2021, eq. 9, 30 and 31). X_0 is the data already blurred by sigma_min.
     """
 
-    def __init__(self, N=1000, T=1.0, sigma_min=0.01, sigma_max=50.0):
+    def __init__(
+        self, N: int = 1000, T: float = 1.0, sigma_min: float = 0.01, sigma_max: float = 50.0
+    ) -> None:
         super().__init__(N, T)
         self.sigma_min = sigma_min
         self.sigma_max = sigma_max
 
-    def sigma(self, t):
+    def sigma(self, t: Tensor) -> Tensor:
         """The noise level sigma(t), shape of t."""
         # BEGIN SOLUTION 1.1c
         # Hint: log sigma is linear in t.
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** (t / self.T)
         # END SOLUTION
 
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """f = 0, g^2 = d sigma^2/dt."""
         t = self.per_sample(t, x)
         # BEGIN SOLUTION 1.1c
@@ -365,7 +381,7 @@ class VESDE(SDE):
         return torch.zeros_like(x), self.sigma(t) * math.sqrt(2 * rate)
         # END SOLUTION
 
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean x0, standard deviation sigma(t)."""
         t = self.per_sample(t, x0)
         # BEGIN SOLUTION 1.1c
@@ -373,7 +389,7 @@ class VESDE(SDE):
         return x0, self.sigma(t)
         # END SOLUTION
 
-    def prior_std(self):
+    def prior_std(self) -> float:
         """sigma_max, the noise level at T."""
         # BEGIN SOLUTION 1.1c
         # Hint: sigma(T), as a float.

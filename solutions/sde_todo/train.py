@@ -5,12 +5,13 @@ The loop around the steps, `train_diffusion`, and the schedule `warmup_linear` a
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from given.levels import alpha_std
+from given.levels import Process, alpha_std
 from given.plane.training import train_diffusion, warmup_linear
 from sde_todo.loss import dsm_target, sample_time
 from sde_todo.network import get_score_fn
@@ -37,7 +38,7 @@ class EMA:
         decay: between 0 and 1.
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999):
+    def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay = {decay}: choose it in [0, 1).")
         self.source = model
@@ -96,7 +97,7 @@ def get_sde_step_fn(
     ema: EMA | None,
     opt: torch.optim.Optimizer,
     loss_fn: Callable,
-    sde,
+    sde: Process,
     predicts: str = "score",
     weight: str = "denoising",
     density: str = "uniform",
@@ -163,7 +164,7 @@ def get_sb_step_fn(
     policy: nn.Module,
     opt: torch.optim.Optimizer,
     loss_fn: Callable,
-    chain,
+    chain: Any,
     other: nn.Module | None = None,
     ema: EMA | None = None,
     prior_logp: Callable[[Tensor], Tensor] | None = None,
