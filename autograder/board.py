@@ -3,25 +3,27 @@
 import json
 import textwrap
 from pathlib import Path
+from typing import Any
 
+from autograder.harness import Graded
 from autograder.tasks import all_sections, all_tasks
 
 WIDTH = 80
 
 
-def in_order(tests):
+def in_order(tests: list) -> list:
     """Graded tests task after task, those of optional tasks after all others."""
     tasks = all_tasks()
     order = {name: (task.optional, k) for k, (name, task) in enumerate(tasks.items())}
     return sorted(tests, key=lambda test: order[test.task])
 
 
-def key(entry):
+def key(entry: dict[str, Any]) -> tuple[str, str]:
     """Task and name of the graded test that an entry of a report is about."""
     return entry["number"], entry["name"].rpartition(": ")[2]
 
 
-def known(path, submission, tests):
+def known(path: Path, submission: str, tests: list) -> dict[tuple[str, str], dict[str, Any]]:
     """What an earlier run has left: {key: entry}; empty where that was of another submission.
 
     Args:
@@ -45,7 +47,7 @@ def _whole(entry):
     return all(isinstance(n, int | float) for n in numbers) and isinstance(entry["status"], str)
 
 
-def progress(report, tests):
+def progress(report: dict[str, Any], tests: list) -> str:
     """One line: the points and tasks of a report, of those of all graded tests."""
     tasks = all_tasks()
     passed = {key(entry) for entry in report["tests"] if entry["status"] == "passed"}
@@ -62,7 +64,7 @@ def _sum(tests):
     return f"{sum(test.points for test in tests):g}"
 
 
-def render(graded, all_hints=False, total=None):
+def render(graded: Graded, all_hints: bool = False, total: str | None = None) -> str:
     """The board as text.
 
     Args:
@@ -71,7 +73,7 @@ def render(graded, all_hints=False, total=None):
         total: a line instead of the points of these tests.
     """
     sections, tasks = all_sections(), all_tasks()
-    rows = {}
+    rows: dict[str, Graded] = {}
     for test, result in graded:
         rows.setdefault(test.task, []).append((test, result))
     lines = []
@@ -147,7 +149,7 @@ def _next(rows, tasks, all_hints):
     return lines
 
 
-def hints(wanted):
+def hints(wanted: str) -> str:
     """The hints of a task up to a level: "1.1a" is level 1, "1.1a:2" levels 1 and 2."""
     tasks = all_tasks()
     name, _, level = wanted.partition(":")

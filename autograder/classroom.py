@@ -21,6 +21,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 from autograder import harness, report
 from autograder.tasks import all_tasks
@@ -79,7 +80,7 @@ REPORTER = """\
 """
 
 
-def main():
+def main() -> None:
     """Run one task; the exit status is 1 unless all its tests pass."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", help="such as 1.1a")
@@ -97,7 +98,7 @@ def main():
     sys.exit(data["status"] != "pass")
 
 
-def tests_of(task):
+def tests_of(task: str) -> list[type]:
     """The graded tests of a task, but those that train or draw images."""
     return [
         test
@@ -107,12 +108,12 @@ def tests_of(task):
     ]
 
 
-def tasks():
+def tasks() -> list[str]:
     """The tasks that have such tests, in order."""
     return [task for task in all_tasks() if tests_of(task)]
 
 
-def run(test):
+def run(test: Any) -> dict[str, Any]:
     """Run one graded test and return its entry in the format of the reporter."""
     start = time.monotonic()
     outcome = harness.run(test)
@@ -130,7 +131,7 @@ def run(test):
     }
 
 
-def result(tests, entries):
+def result(tests: list, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """The result of a step, in the format of the reporter."""
     return {
         "version": 1,
@@ -140,12 +141,12 @@ def result(tests, entries):
     }
 
 
-def encode(data):
+def encode(data: Any) -> str:
     """Base64 of JSON, the value of a step's output."""
     return base64.b64encode(json.dumps(data).encode()).decode()
 
 
-def workflow():
+def workflow() -> str:
     """The text of .github/workflows/classroom.yml: a step for each task, then the reporter.
 
     Optional tasks have their step, but are not reported: an open one would turn every run red.

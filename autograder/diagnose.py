@@ -6,6 +6,7 @@ fits is told, so they are listed by how much they explain.
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -38,33 +39,38 @@ class Case:
     atol: float
     inputs: dict
 
-    def fits(self, got, other):
+    def fits(self, got: np.ndarray, other: np.ndarray) -> bool:
         """Whether other values explain what came, and are not so small that anything would."""
         if not got.size or not np.abs(other).max() > 10 * self.atol:
             return False
         return np.allclose(got, other, rtol=self.rtol, atol=self.atol)
 
     @property
-    def bad(self):
+    def bad(self) -> Any:
         """Where what came is off."""
         return ~np.isclose(self.got, self.want, rtol=self.rtol, atol=self.atol)
 
-    def bad_along(self, axis):
+    def bad_along(self, axis: int) -> np.ndarray:
         """Which indices along an axis hold anything that is off."""
-        return np.moveaxis(self.bad, axis, 0).reshape(self.want.shape[axis], -1).any(1)
+        return np.any(np.moveaxis(self.bad, axis, 0).reshape(self.want.shape[axis], -1), axis=1)
 
-    def farthest(self):
+    def farthest(self) -> str:
         """Expected and got where they differ most."""
         at = np.unravel_index(np.argmax(np.abs(self.got - self.want)), self.want.shape)
         place = f" at index {tuple(int(i) for i in at)}" if at else ""
         return f"expected {self.want[at]:.5g}, got {self.got[at]:.5g}{place}"
 
 
-def diagnose(got, want, rtol, atol, inputs):
+def diagnose(
+    got: np.ndarray, want: np.ndarray, rtol: float, atol: float, inputs: dict[str, Any]
+) -> str:
     """Say in a sentence how a wrong value differs.
 
     Args:
-        got, want: arrays of one shape. rtol, atol: what counts as right.
+        got: arrays of one shape.
+        want: arrays of one shape.
+        rtol: what counts as right.
+        atol: what counts as right.
         inputs: dict of the inputs of the test, arrays and numbers.
     """
     got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
@@ -81,19 +87,19 @@ def diagnose(got, want, rtol, atol, inputs):
     return f"{case.farthest()} ({case.bad.sum()} of {got.size} values are off)."
 
 
-def sign(case):
+def sign(case: Case) -> str | None:
     if case.fits(case.got, -case.want):
         return "the sign is wrong everywhere."
     return None
 
 
-def zero(case):
+def zero(case: Case) -> str | None:
     if case.want.size >= 3 and not case.got.any() and (np.abs(case.want) > case.atol).all():
         return "it is 0 everywhere."
     return None
 
 
-def factor(case):
+def factor(case: Case) -> str | None:
     if (np.abs(case.want) > case.atol).sum() < 3:
         return None
     scale = (case.got * case.want).sum() / (case.want**2).sum()
@@ -128,7 +134,7 @@ def _sizes(case):
     return {name: pair for name, pair in found.items() if pair[0] != 1}
 
 
-def constant(case):
+def constant(case: Case) -> str | None:
     offset = (case.got - case.want).mean()
     if case.want.size < 3 or not abs(offset) > 10 * case.atol:
         return None
@@ -137,7 +143,7 @@ def constant(case):
     return None
 
 
-def power(case):
+def power(case: Case) -> str | None:
     if case.want.size < 3:
         return None
     if case.fits(case.got, case.want**2):
@@ -149,7 +155,7 @@ def power(case):
     return None
 
 
-def rows_moved(case):
+def rows_moved(case: Case) -> str | None:
     got, want = case.got, case.want
     if want.ndim == 0 or len(want) < 3:
         return None
@@ -165,7 +171,7 @@ def rows_moved(case):
     return None
 
 
-def axes_exchanged(case):
+def axes_exchanged(case: Case) -> str | None:
     for axis in range(case.want.ndim - 1):
         turned = np.swapaxes(case.want, axis, axis + 1)
         if turned.shape == case.want.shape and case.fits(case.got, turned):
@@ -175,7 +181,7 @@ def axes_exchanged(case):
     return None
 
 
-def reordered(case):
+def reordered(case: Case) -> str | None:
     # The order statistics of many draws agree even where the draws have nothing in common.
     if not 3 <= case.want.size <= 200 or case.rtol > 2e-3 or case.atol > 1e-4:
         return None
@@ -184,7 +190,7 @@ def reordered(case):
     return None
 
 
-def one_end(case):
+def one_end(case: Case) -> str | None:
     if case.want.ndim == 0 or len(case.want) < 4:
         return None
     bad = case.bad_along(0)
@@ -197,11 +203,11 @@ def one_end(case):
     return None
 
 
-def row_factor(case):
+def row_factor(case: Case) -> str | None:
     return _factor_along(case, 0, "from row to row (axis 0)")
 
 
-def column_factor(case):
+def column_factor(case: Case) -> str | None:
     return _factor_along(case, 1, "from column to column (axis 1)")
 
 
@@ -239,7 +245,7 @@ def _vectors(inputs, n):
             yield name, value.astype(float)
 
 
-def threshold(case):
+def threshold(case: Case) -> str | None:
     for axis, n in enumerate(case.want.shape):
         bad = case.bad_along(axis)
         # A set of indices that lies at one end by chance is rarer than 1 in 10.
@@ -257,7 +263,7 @@ def threshold(case):
     return None
 
 
-def some_columns(case):
+def some_columns(case: Case) -> str | None:
     for axis in range(1, case.want.ndim):
         bad = case.bad_along(axis)
         share = case.bad.sum() / max(1, bad.sum()) * len(bad) / case.want.size

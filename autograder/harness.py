@@ -18,8 +18,10 @@ like.
 import dataclasses
 import importlib
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -43,7 +45,8 @@ class Result:
         verdict: done, wrong or todo.
         message: what is wrong, or which TODO is open.
         compared: what `expect` compared, in order: (name, got, expected), arrays of one shape.
-        got, inputs: what the check saw.
+        got: the arrays that the check saw.
+        inputs: the inputs that the check saw.
     """
 
     verdict: str
@@ -53,10 +56,12 @@ class Result:
     inputs: dict = dataclasses.field(default_factory=dict, repr=False)
 
 
+Graded: TypeAlias = list[tuple[Any, Result]]  # each graded test with its result
+
 _running: dict[str, Any] = {"inputs": {}, "compared": []}  # of the check that runs now
 
 
-def graded(task, points):
+def graded(task: str, points: int) -> Callable[[type], type]:
     """Mark a class as a graded test of `task`, such as "1.1a", worth `points`."""
 
     def mark(cls):
@@ -66,7 +71,7 @@ def graded(task, points):
     return mark
 
 
-def picture(task):
+def picture(task: str) -> Callable[[type], type]:
     """Mark a class as a picture of a task for the page, such as results/grade.html.
 
     It has `inputs` and `probe` as a graded test has, and instead of `check` a function
@@ -82,19 +87,19 @@ def picture(task):
     return mark
 
 
-def course_files(kind):
+def course_files(kind: str) -> list[Path]:
     """The files of one kind, "test", "pictures" or "tasks", of all modules; the marks come last."""
     paths = ROOT.glob(f"tests/task?/{kind}_*.py")
     return sorted(paths, key=lambda p: (p.parent.name, p.stem.endswith("_marks"), p.stem))
 
 
-def course_modules(kind):
+def course_modules(kind: str) -> list[ModuleType]:
     """The modules of `course_files`, imported."""
     names = [f"tests.{path.parent.name}.{path.stem}" for path in course_files(kind)]
     return [importlib.import_module(name) for name in names]
 
 
-def graded_tests():
+def graded_tests() -> list:
     """All graded tests of the course: task after task, the marks last, then those of settings.py.
 
     A task that `autograder/settings.py` gives other points has them shared among its tests.
@@ -106,7 +111,7 @@ def graded_tests():
     return tests + classes(settings, "check")
 
 
-def set_points(tests):
+def set_points(tests: list) -> None:
     """Give the tests of the course the points that settings.py sets for their tasks."""
     from autograder import settings
 
@@ -117,7 +122,7 @@ def set_points(tests):
             test.points = test.points * points / total
 
 
-def classes(module, method):
+def classes(module: ModuleType, method: str) -> list:
     """The classes of a module that are `graded` (method "check") or a `picture` (method "draw")."""
     return [
         value
@@ -126,7 +131,7 @@ def classes(module, method):
     ]
 
 
-def run(test, seed=0):
+def run(test: Any, seed: int = 0) -> Result:
     """Run inputs, probe and check of a graded test; return a `Result`."""
     inputs = test.inputs(np.random.default_rng(seed))
     try:
@@ -138,7 +143,7 @@ def run(test, seed=0):
     return run_check(test, got, inputs)
 
 
-def run_check(test, got, inputs):
+def run_check(test: Any, got: dict[str, np.ndarray], inputs: dict[str, Any]) -> Result:
     """Run the check of a graded test on what its probe gave back; return a `Result`."""
     _running.update(inputs=inputs, compared=[])
     try:
@@ -148,7 +153,7 @@ def run_check(test, got, inputs):
     return Result("done", "", _running["compared"], got, inputs)
 
 
-def run_probe(test, inputs, seed=0):
+def run_probe(test: Any, inputs: dict[str, Any], seed: int = 0) -> dict[str, np.ndarray]:
     """Call the student's code and return what came back as a dict of arrays.
 
     Raises:
@@ -246,7 +251,15 @@ def _student_place(error):
     return name, f"line {frame.lineno}: {frame.line}"
 
 
-def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False):
+def expect(
+    got: Any,
+    want: Any,
+    name: str,
+    mistakes: Mapping[str, Any] | None = None,
+    rtol: float = 1e-3,
+    atol: Any = 1e-5,
+    broadcast: bool = False,
+) -> None:
     """Compare a value with the truth; raise `Wrong` with the likeliest mistake.
 
     Args:
@@ -254,7 +267,8 @@ def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False
         want: the true array.
         name: what it is, as the student calls it.
         mistakes: dict from "what went wrong" to the value that this mistake would give.
-        rtol, atol: relative and absolute tolerance.
+        rtol: relative and absolute tolerance.
+        atol: relative and absolute tolerance.
         broadcast: whether a shape that broadcasts to the true one is right too.
     """
     got, want = np.asarray(got), np.asarray(want, dtype=float)
@@ -274,7 +288,7 @@ def expect(got, want, name, mistakes=None, rtol=1e-3, atol=1e-5, broadcast=False
         if np.allclose(got, value, rtol=rtol, atol=atol):
             fits[message] = np.abs(got - value).sum()
     if fits:
-        raise Wrong(f"{name}: {min(fits, key=fits.get)}.")
+        raise Wrong(f"{name}: {min(fits, key=lambda message: fits[message])}.")
     raise Wrong(f"{name}: {diagnose(got, want, rtol, atol, _running['inputs'])}")
 
 
@@ -290,7 +304,14 @@ def _expect_shape(got, want, name, broadcast):
     raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}.")
 
 
-def expect_mean(draws, want, name, mistakes=None, sigmas=5.0, rtol=0.0):
+def expect_mean(
+    draws: np.ndarray,
+    want: Any,
+    name: str,
+    mistakes: Mapping[str, Any] | None = None,
+    sigmas: float = 5.0,
+    rtol: float = 0.0,
+) -> None:
     """Compare the mean over axis 0 of independent draws with its true value.
 
     The tolerance is `sigmas` standard errors, estimated from the draws, plus rtol * |want|.
@@ -304,7 +325,7 @@ def expect_mean(draws, want, name, mistakes=None, sigmas=5.0, rtol=0.0):
     expect(draws.mean(0), want, name, mistakes, rtol=1e-5, atol=tolerance + 1e-5)
 
 
-def expect_that(condition, message):
+def expect_that(condition: Any, message: str) -> None:
     """Raise `Wrong(message)` unless the condition holds."""
     if not condition:
         raise Wrong(message)

@@ -7,6 +7,8 @@ is escaped.
 import base64
 import html
 import re
+from pathlib import Path
+from typing import Any
 
 from autograder import report as reports
 from autograder.tasks import all_sections, all_tasks
@@ -67,12 +69,20 @@ PAGE = """<!doctype html>
 """
 
 
-def write(path, report, pictures, title, hidden=False):
+def write(
+    path: Path,
+    report: dict[str, Any],
+    pictures: dict[str, list[tuple]],
+    title: str,
+    hidden: bool = False,
+) -> None:
     """Write the page to a file, whole or not at all; see `render`."""
     reports.write(path, render(report, pictures, title, hidden))
 
 
-def render(report, pictures, title, hidden=False):
+def render(
+    report: dict[str, Any], pictures: dict[str, list[tuple]], title: str, hidden: bool = False
+) -> str:
     """The page as HTML.
 
     Args:
@@ -83,7 +93,7 @@ def render(report, pictures, title, hidden=False):
     """
     shown = [test for test in report["tests"] if hidden or test["visibility"] == "visible"]
     secret = {class_of(test) for test in report["tests"] if test not in shown}
-    rows = {}
+    rows: dict[str, list[dict[str, Any]]] = {}
     for test in shown:
         rows.setdefault(test["number"], []).append(test)
     sections, tasks = all_sections(), all_tasks()
@@ -100,48 +110,48 @@ def render(report, pictures, title, hidden=False):
     return PAGE.format(body="\n".join(body), **values)
 
 
-def escape(text):
+def escape(text: object) -> str:
     """Text fit for HTML, without control characters."""
     return html.escape(re.sub(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", "?", str(text)))
 
 
-def class_of(test):
+def class_of(test: dict[str, Any]) -> str:
     """The name of the class of a test in a report."""
     return test["name"].rpartition(": ")[2]
 
 
-def state_of(test):
+def state_of(test: dict[str, Any]) -> str:
     """done, wrong or todo, for a test of a report."""
     if test["status"] == "passed":
         return "done"
     return "todo" if test["output"].startswith("TODO ") else "wrong"
 
 
-def state(tests):
+def state(tests: list[dict[str, Any]]) -> str:
     """done, wrong or todo, for the tests of a task."""
     states = {state_of(test) for test in tests}
     return "wrong" if "wrong" in states else "todo" if "todo" in states else "done"
 
 
-def share(tests):
+def share(tests: list[dict[str, Any]]) -> str:
     """Points of some tests, and how many they could be, as "3/5"."""
     return f"{total(tests, 'score'):g}/{total(tests, 'max_score'):g}"
 
 
-def total(tests, field):
+def total(tests: list[dict[str, Any]], field: str) -> float:
     """The sum of a field over tests, without the dust of floating point."""
     return round(sum(test[field] for test in tests), 6)
 
 
-def word(tests):
+def word(tests: list[dict[str, Any]]) -> str:
     """The state of some tests as a coloured word with a sign."""
     name, sign = WORDS[state(tests)]
     return f'<span class="state {state(tests)}">{sign} {name}</span>'
 
 
-def points(rows, tasks):
+def points(rows: dict[str, list[dict[str, Any]]], tasks: dict[str, Any]) -> str:
     """The sum of the points and a bar; optional points are separate."""
-    parts = {True: [], False: []}
+    parts: dict[bool, list] = {True: [], False: []}
     for task, tests in rows.items():
         parts[task in tasks and tasks[task].optional] += tests
     got, full = (total(parts[False], field) for field in ("score", "max_score"))
@@ -154,12 +164,12 @@ def points(rows, tasks):
     return f'<p>{text}.</p>\n<div class="bar" {label}><div style="width:{width:.1f}%"></div></div>'
 
 
-def notes(report):
+def notes(report: dict[str, Any]) -> str:
     """What the grader says of the whole submission, such as a file that is missing."""
     return f"<pre>{escape(report['output'])}</pre>" if report.get("output") else ""
 
 
-def next_task(rows, tasks):
+def next_task(rows: dict[str, list[dict[str, Any]]], tasks: dict[str, Any]) -> str:
     """What comes next, with the first hint."""
     unfinished = [name for name in tasks if name in rows and state(rows[name]) != "done"]
     if not unfinished:
@@ -173,7 +183,9 @@ def next_task(rows, tasks):
     )
 
 
-def table(rows, sections, tasks):
+def table(
+    rows: dict[str, list[dict[str, Any]]], sections: dict[str, str], tasks: dict[str, Any]
+) -> str:
     """The board: a line for each task."""
     lines = []
     for section, title in sections.items():
@@ -189,7 +201,7 @@ def table(rows, sections, tasks):
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
-def details(name, task, tests, pictures):
+def details(name: str, task: Any, tests: list[dict[str, Any]], pictures: list[tuple]) -> str:
     """One task: what is wrong or open, then its pictures; open where something is wrong."""
     title = f"<strong>{name}</strong> {escape(task.title)}{' (optional)' * task.optional}"
     opened = " open" if state(tests) == "wrong" else ""
@@ -199,7 +211,7 @@ def details(name, task, tests, pictures):
     return f'<details id="task-{name}"{opened}>{head}\n<div class="inside">{body}</div></details>'
 
 
-def message(test):
+def message(test: dict[str, Any]) -> str:
     """One test: its name and points; what it tests and what is wrong, or which TODO is open."""
     name = f"<strong>{escape(class_of(test))}</strong> {share([test])} {word([test])}"
     if state_of(test) == "done":
@@ -210,7 +222,7 @@ def message(test):
     return f'<p class="what">{name}<br>{escape(what)}</p>\n<pre>{escape(said or what)}</pre>'
 
 
-def figure(caption, data, alt):
+def figure(caption: str, data: bytes, alt: str) -> str:
     """A picture with its caption, inside the page."""
     source = "data:image/png;base64," + base64.b64encode(data).decode()
     image = f'<img src="{source}" alt="{escape(alt)}">'

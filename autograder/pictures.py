@@ -10,8 +10,12 @@ import io
 import textwrap
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from autograder import harness
 from autograder.tasks import all_tasks
@@ -26,7 +30,12 @@ class Misfit(ValueError):
     """What came has not the shape of what was expected, so that it cannot be drawn."""
 
 
-def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
+def draw_all(
+    graded: harness.Graded,
+    seed: int = 0,
+    probe: Callable[..., dict] = harness.run_probe,
+    seconds: float = 300,
+) -> dict[str, list[tuple[str, bytes, str]]]:
     """Draw the pictures of all tasks that are at least begun.
 
     Args:
@@ -38,7 +47,9 @@ def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
     Returns:
         dict from task to a list of (caption, bytes of a PNG, alternative text).
     """
-    rows, own, out, end = {}, task_pictures(), {}, time.monotonic() + seconds
+    rows: dict[str, harness.Graded] = {}
+    out: dict[str, list[tuple[str, bytes, str]]] = {}
+    own, end = task_pictures(), time.monotonic() + seconds
     for test, result in graded:
         rows.setdefault(test.task, []).append((test, result))
     for task in (name for name in all_tasks() if name in rows):
@@ -46,22 +57,22 @@ def draw_all(graded, seed=0, probe=harness.run_probe, seconds=300):
             continue
         found = [attempt(draw_task, cls, rows[task], seed, probe) for cls in own.get(task, [])]
         found += [attempt(draw_wrong, *row) for row in rows[task] if row[1].verdict == "wrong"]
-        found = [(text, data, f"Task {task}: {text}") for text, data in filter(None, found)]
-        if found:
-            out[task] = found
+        drawn = [(text, data, f"Task {task}: {text}") for text, data in filter(None, found)]
+        if drawn:
+            out[task] = drawn
     return out
 
 
-def task_pictures():
+def task_pictures() -> dict[str, list[type]]:
     """The picture classes of the course: {task: [class, ...]}."""
-    out = {}
+    out: dict[str, list[type]] = {}
     for module in harness.course_modules("pictures"):
         for cls in harness.classes(module, "draw"):
             out.setdefault(cls.task, []).append(cls)
     return out
 
 
-def attempt(draw, *args):
+def attempt(draw: Callable, *args: Any) -> tuple[str, bytes] | None:
     """What a drawing function returns, as (caption, PNG); None where it cannot draw."""
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -72,7 +83,7 @@ def attempt(draw, *args):
         return None
 
 
-def small_png(figure):
+def small_png(figure: Figure) -> bytes:
     """The figure as a PNG of few colours: a third of the size, and no difference to be seen."""
     from PIL import Image
 
@@ -82,7 +93,9 @@ def small_png(figure):
     return out.getvalue()
 
 
-def draw_task(cls, graded, seed, probe):
+def draw_task(
+    cls: Any, graded: harness.Graded, seed: int, probe: Callable[..., dict]
+) -> tuple[str, Figure]:
     """Run a picture class, or draw what a graded test got; return its caption and Figure."""
     if hasattr(cls, "of"):
         got, inputs = next((r.got, r.inputs) for test, r in graded if test.__name__ == cls.of)
@@ -92,14 +105,14 @@ def draw_task(cls, graded, seed, probe):
     return " ".join(cls.__doc__.split()), cls.draw(got, **inputs)
 
 
-def draw_wrong(test, result):
+def draw_wrong(test: Any, result: Any) -> tuple[str, Figure] | None:
     """The comparison that failed in a wrong test; None where the test failed for another reason."""
     name, got, want = (result.compared or [("", 0, 0)])[-1]
     if not name or not result.message.startswith(f"{name}:"):
         return None
     want = np.asarray(want, dtype=float).ravel()
     got = fitting(np.ravel(got), want)
-    at = np.arange(want.size)
+    at: np.ndarray = np.arange(want.size)
     if want.size > MOST:  # those that are farthest off, and others evenly between them
         off = np.argsort(-np.abs(np.nan_to_num(got - want)))[: MOST // 2]
         at = np.union1d(off, np.linspace(0, want.size - 1, MOST // 2).astype(int))
@@ -109,7 +122,7 @@ def draw_wrong(test, result):
     return f"{test.__name__}: {name}, expected (gray circles) and yours (blue crosses).", figure
 
 
-def fitting(got, want):
+def fitting(got: np.ndarray, want: np.ndarray) -> np.ndarray:
     """What came as floats in the shape of what was expected.
 
     Raises:
@@ -121,7 +134,7 @@ def fitting(got, want):
     return np.broadcast_to(got, want.shape).astype(float)
 
 
-def draws(got, shape):
+def draws(got: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Random numbers of a shape that must be right, as floats."""
     got = np.asarray(got)
     if got.shape != tuple(shape):
@@ -130,15 +143,14 @@ def draws(got, shape):
 
 
 @styled
-def panels(title, *parts, columns=2, height=2.5):
+def panels(title: str, *parts: Any, columns: int = 2, height: float = 2.5) -> Figure:
     """A figure of panels, each drawn by a part such as `Curves`, with one legend below all."""
-    from matplotlib.figure import Figure
 
     rows = -(-len(parts) // columns)
     figure = Figure(figsize=(WIDTH, 0.9 + height * rows), layout="constrained")
     figure.suptitle(textwrap.fill(title[:200], 60), parse_math=False)
     axes = figure.subplots(rows, columns, squeeze=False).flat
-    handles = {}
+    handles: dict[str, Any] = {}
     for ax, part in zip(axes, parts, strict=False):
         part.draw(ax)
         ax.set_title(part.title)
@@ -167,7 +179,7 @@ class Curves:
     band: bool = False
     exact: tuple | None = None
 
-    def draw(self, ax):
+    def draw(self, ax: Axes) -> None:
         n = len(self.x)
         want = np.asarray(self.want, dtype=float).reshape(n, -1)
         got = within(fitting(self.got, self.want).reshape(n, -1), want, ax)
@@ -191,7 +203,7 @@ class Dots:
     got: np.ndarray
     xlabel: str = ""
 
-    def draw(self, ax):
+    def draw(self, ax: Axes) -> None:
         want = np.asarray(self.want, dtype=float)
         got = within(fitting(self.got, want), want, ax)
         circles(ax, self.x, want)
@@ -215,7 +227,7 @@ class Places:
     got: np.ndarray
     start: np.ndarray | None = None
 
-    def draw(self, ax):
+    def draw(self, ax: Axes) -> None:
         want = np.asarray(self.want, dtype=float)
         got = fitting(self.got, want)
         kept = want if self.start is None else np.concatenate([want, self.start])
@@ -240,7 +252,7 @@ class Histogram:
     density: np.ndarray
     xlabel: str = ""
 
-    def draw(self, ax):
+    def draw(self, ax: Axes) -> None:
         low, high = np.min(self.x), np.max(self.x)
         finite = self.draws[np.isfinite(self.draws)]
         inside = finite[(finite >= low) & (finite <= high)]
@@ -253,7 +265,9 @@ class Histogram:
         note(ax, len(finite) - len(inside), len(self.draws) - len(finite), len(self.draws))
 
 
-def image_rows(title, rows, columns, count=None):
+def image_rows(
+    title: str, rows: dict[str, np.ndarray], columns: Sequence[str], count: int | None = None
+) -> Figure:
     """Rows of images, such as expected, yours and difference.
 
     Args:
@@ -266,7 +280,7 @@ def image_rows(title, rows, columns, count=None):
     return side_by_side(shown, count or len(columns), title, columns)
 
 
-def image_pair(title, want, got, columns):
+def image_pair(title: str, want: np.ndarray, got: np.ndarray, columns: Sequence[str]) -> Figure:
     """Expected, yours, and twice their difference (black where they agree)."""
     want = np.asarray(want, dtype=float).reshape(len(columns), *np.shape(want)[-2:])
     got = np.clip(fitting(np.reshape(got, want.shape), want), -1e6, 1e6)
@@ -275,14 +289,14 @@ def image_pair(title, want, got, columns):
     return image_rows(title, rows, columns)
 
 
-def coloured(images):
+def coloured(images: np.ndarray) -> np.ndarray:
     """(n, H, W) in [-1, 1] as uint8 (n, H, W, 3), NaN in purple."""
     gray = np.nan_to_num((np.clip(images, -1, 1) + 1) * 127.5).round().astype(np.uint8)
     purple = np.array([int(PURPLE[k : k + 2], 16) for k in (1, 3, 5)], np.uint8)
     return np.where(np.isnan(images)[..., None], purple, gray[..., None])
 
 
-def within(got, want, ax, axis="y"):
+def within(got: np.ndarray, want: np.ndarray, ax: Axes, axis: str = "y") -> np.ndarray:
     """Set an axis by the expected values; return what came, cut so that it cannot ruin the axis.
 
     The axis gives way to what came by as much as the expected values span, and no more; values
@@ -302,7 +316,7 @@ def within(got, want, ax, axis="y"):
     return np.clip(got, low - 3 * span, high + 3 * span)
 
 
-def note(ax, outside, lost, total, height=0.98):
+def note(ax: Axes, outside: int, lost: int, total: int, height: float = 0.98) -> None:
     """Say in a panel how many values it does not show, if any."""
     parts = [f"{outside} of {total} outside"] * bool(outside)
     parts += [f"{lost} of {total} NaN or infinite"] * bool(lost)
@@ -312,22 +326,22 @@ def note(ax, outside, lost, total, height=0.98):
         ax.text(0.5, height, "\n".join(parts), color=RED, fontsize=9, bbox=box, **place)
 
 
-def circles(ax, x, y):
+def circles(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Hollow gray circles: expected."""
     style = {"markersize": 7, "markerfacecolor": "none", "markeredgecolor": GRAY}
     ax.plot(x, y, "o", markeredgewidth=1.6, label="expected", **style)
 
 
-def crosses(ax, x, y):
+def crosses(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Blue crosses: yours."""
     ax.plot(x, y, "x", color=BLUE, markersize=4.5, label="yours", zorder=3)
 
 
-def once(label, k):
+def once(label: str, k: int) -> dict[str, Any]:
     """A label for the first of k lines alone."""
     return {"label": [label, *["_"] * (k - 1)]} if k > 1 else {"label": label}
 
 
-def normal(x, mean, std):
+def normal(x: np.ndarray, mean: Any, std: Any) -> np.ndarray:
     """The density of N(mean, std^2)."""
     return np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))

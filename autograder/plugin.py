@@ -5,11 +5,14 @@ known before pytest looks for tests, or it takes the folder after --submission f
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autograder import board, harness, report
+from autograder.harness import Graded
 from autograder.tasks import all_sections, section
 from given.runtime.submission import PACKAGES, ROOT
 
@@ -17,7 +20,7 @@ MISSED = pytest.StashKey()  # the first task that was not done
 ALL_KNOWN = pytest.StashKey()  # whether --next found nothing to run
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("course")
     group.addoption(
         "--submission",
@@ -54,7 +57,7 @@ def pytest_addoption(parser):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config, args):
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """Refuse `--samples PATH` with PATH outside the course: pytest would look for tests there."""
     settings = ROOT / "pyproject.toml"
     here = early_config.invocation_params.dir
@@ -64,7 +67,7 @@ def pytest_load_initial_conftests(early_config, args):
                 raise pytest.UsageError(f"Write {name}=PATH, with = and no space.")
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     set_course(config)
     for number, title in all_sections().items():
         config.addinivalue_line("markers", f"{marker(number)}: Task {number}, {title}")
@@ -72,12 +75,12 @@ def pytest_configure(config):
         config.option.verbose = min(config.option.verbose, -1)  # no list of files not run
 
 
-def marker(number):
+def marker(number: str) -> str:
     """The name of the marker of a section: task1_1 of "1.1"."""
     return f"task{number.replace('.', '_')}"
 
 
-def set_course(config):
+def set_course(config: pytest.Config) -> None:
     """Take the folders of the command line over into the environment."""
     if config.inipath != ROOT / "pyproject.toml":
         return
@@ -102,7 +105,7 @@ def set_course(config):
         os.environ["COURSE_DATASET"] = config.getoption("--dataset")
 
 
-def pytest_cmdline_main(config):
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
     wanted = config.getoption("--hints")
     if wanted and wanted != "next":
         print(board.hints(wanted))
@@ -115,28 +118,28 @@ def pytest_cmdline_main(config):
     return None
 
 
-def results_folder(config):
+def results_folder(config: pytest.Config) -> Path:
     """Where the report and the page of a run go."""
     folder = config.getoption("--results")
     return Path(folder).absolute() if folder else ROOT / "results"
 
 
-def pytest_pycollect_makeitem(collector, name, obj):
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
     if isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj):
         return GradedItem.from_parent(collector, name=name, test=obj)
     return None
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     """With --next, begin at the first task that is not known as done."""
     if not config.getoption("--next") or config.getoption("--collect-only"):
         return
     chosen = {item.test: item for item in items if isinstance(item, GradedItem)}
     path = results_folder(config) / "grade.json"
-    earlier = board.known(path, report.submission(), chosen)
+    earlier = board.known(path, report.submission(), list(chosen))
     done = {name for name, entry in earlier.items() if entry["status"] == "passed"}
-    tests = board.in_order(chosen)
+    tests = board.in_order(list(chosen))
     missing = [test.task for test in tests if (test.task, test.__name__) not in done]
     first = [test.task for test in tests].index(missing[0]) if missing else len(tests)
     config.stash[ALL_KNOWN] = bool(tests) and not missing
@@ -145,7 +148,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """With --next, leave out what comes after the first task that is not done."""
     if not item.config.getoption("--next"):  # graded tests alone are left, then
         return None
@@ -155,35 +158,35 @@ def pytest_runtest_protocol(item):
 class GradedItem(pytest.Item):
     """One graded test as pytest sees it."""
 
-    def __init__(self, *, test, **kwargs):
+    def __init__(self, *, test: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.test = test
         self.add_marker(marker(section(test.task)))
 
-    def runtest(self):
+    def runtest(self) -> None:
         self.result = harness.run(self.test, self.config.getoption("--seed"))
         if self.result.verdict != "done":
             self.config.stash.setdefault(MISSED, self.test.task)
             raise harness.Wrong(self.result.message)
 
-    def repr_failure(self, excinfo, style=None):
+    def repr_failure(self, excinfo: Any, style: Any = None) -> str:
         if isinstance(excinfo.value, harness.Wrong):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self):
+    def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, f"{self.test.task} {self.name}"
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
     outcome = yield
     if isinstance(item, GradedItem) and call.when == "call":
         report = outcome.get_result()
         report.graded = (item.test, getattr(item, "result", None))
 
 
-def pytest_report_teststatus(report):
+def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     test, result = getattr(report, "graded", (None, None))
     if test is None or result is None:
         return None
@@ -193,7 +196,7 @@ def pytest_report_teststatus(report):
     return {"done": "passed"}.get(result.verdict, result.verdict), letter, word
 
 
-def pytest_terminal_summary(terminalreporter, exitstatus, config):
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     runs = [
         run
         for group in terminalreporter.stats.values()
@@ -212,7 +215,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         terminalreporter.write_line("Every task is known as done. To run them again: pytest")
 
 
-def finish(config, graded, drawn, seconds):
+def finish(config: pytest.Config, graded: Graded, drawn: Graded, seconds: float) -> Iterator[str]:
     """Write what a run has found into the folder of the results; yield its board and the end.
 
     The board comes first, as the pictures of all tasks take a while.
@@ -235,7 +238,7 @@ def finish(config, graded, drawn, seconds):
         yield "Stopped while the pictures were drawn."
 
 
-def write_page(graded, whole, folder, config):
+def write_page(graded: Graded, whole: dict[str, Any], folder: Path, config: pytest.Config) -> Path:
     """Write folder/grade.html with the pictures of the tasks that ran; return its path."""
     from autograder import page, pictures
 

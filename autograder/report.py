@@ -4,8 +4,10 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from autograder import board, harness, settings
+from autograder.harness import Graded
 from autograder.tasks import all_tasks
 from given.runtime.files import atomic_write
 from given.runtime.submission import ROOT
@@ -16,7 +18,7 @@ LONGEST = 2000  # characters of a message
 CONTROL = re.compile(r"[^\n\x20-\x7e\u00a0-\uffff]|[\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def build(graded, seconds=None):
+def build(graded: Graded, seconds: float | None = None) -> dict[str, Any]:
     """The report of a run.
 
     Args:
@@ -42,7 +44,7 @@ def build(graded, seconds=None):
     }
 
 
-def entry(test, result, task):
+def entry(test: Any, result: Any, task: Any) -> dict[str, Any]:
     """One test of the report."""
     text = clean(result.message)
     if result.verdict == "wrong":
@@ -60,37 +62,37 @@ def entry(test, result, task):
     }
 
 
-def visibility(test):
+def visibility(test: Any) -> str:
     """Who sees a test, by the settings of the instructor; students' copies have none."""
     rules = getattr(settings, "VISIBILITY", {})
     keys = (test.__name__, test.task, test.task[:-1], "all")
     return next((rules[key] for key in keys if key in rules), "visible")
 
 
-def clean(text):
+def clean(text: str) -> str:
     """Text that may come from a submission, fit for a report: no control characters, not long."""
     text = text[: 2 * LONGEST].encode("utf-8", "replace").decode()
     text = CONTROL.sub("?", text)
     return text if len(text) <= LONGEST else text[:LONGEST] + " ..."
 
 
-def write(path, text):
+def write(path: Path | str, text: str) -> None:
     """Write a file whole or not at all."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
-def write_json(path, data):
+def write_json(path: Path | str, data: dict[str, Any]) -> None:
     """Write plain data as JSON, whole or not at all; NaN is refused."""
     write(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
-def submission():
+def submission() -> str:
     """The folder whose modules are tested."""
     return os.environ.get("COURSE") or str(ROOT)
 
 
-def save(current, folder):
+def save(current: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Write folder/grade.json: a report, and what is known of the tests that it does not hold.
 
     Returns:

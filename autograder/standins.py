@@ -6,22 +6,26 @@ The toy forward process is none of the course's: X_t = alpha x_0 + std z with
 """
 
 import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
-def alpha(t):
+def alpha(t: Any) -> Any:
     """alpha of the toy process, for tensors and arrays."""
     return 1 / (1 + t)
 
 
-def std(t, c=1.5):
+def std(t: Any, c: float = 1.5) -> Any:
     """Standard deviation of the toy process."""
     return c * t / (1 + t)
 
 
-def g(t, c=1.5):
+def g(t: Any, c: float = 1.5) -> Any:
     """Diffusion of the toy process."""
     return c * (2 * t) ** 0.5 / (1 + t)
 
@@ -31,16 +35,16 @@ class ToyProcess:
 
     N, T, c = 20, 3.0, 1.5
 
-    def sde_coeff(self, t, x):
+    def sde_coeff(self, t: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         t = t.reshape(-1, *[1] * (x.ndim - 1))
         return -x / (1 + t), g(t, self.c)
 
-    def marginal_prob(self, t, x0):
+    def marginal_prob(self, t: Any, x0: Tensor) -> tuple[Tensor, Tensor]:
         t = t.reshape(-1, *[1] * (x0.ndim - 1))
         return alpha(t) * x0, std(t, self.c) * torch.ones_like(x0)
 
 
-def toy_forward(SDE, N=20, T=3.0, c=1.5):
+def toy_forward(SDE: type, N: int = 20, T: float = 3.0, c: float = 1.5) -> Any:
     """An instance of a student's SDE, completed by the toy process."""
     process = type("Toy", (ToyProcess, SDE), {})(N, T)
     process.c = c
@@ -50,39 +54,41 @@ def toy_forward(SDE, N=20, T=3.0, c=1.5):
 class ToyReverse(ToyProcess):
     """A reverse process for samplers: dx/ds = -.7 (1 + s) x, noise .3, and a log of all calls."""
 
-    def __init__(self, N=20, T=3.0):
+    def __init__(self, N: int = 20, T: float = 3.0) -> None:
         self.N, self.T = N, T
         self.dt = T / N
-        self.calls = []
+        self.calls: list = []
 
-    def ode_coeff(self, s, x):
+    def ode_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Any]:
         self.calls.append(("slope", float(s[0]), 0.0))
         return -0.7 * (1 + s.reshape(-1, *[1] * (x.ndim - 1))) * x, 0.0
 
-    def sde_coeff(self, s, x):
+    def sde_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Any]:
         return self.ode_coeff(s, x)[0], torch.full_like(x, 0.3)
 
-    def predict_fn(self, s, x, dt=None, ode=False):
+    def predict_fn(
+        self, s: Tensor, x: Tensor, dt: float | None = None, ode: bool = False
+    ) -> Tensor:
         dt = self.dt if dt is None else float(dt)
         self.calls.append(("ode" if ode else "sde", float(s[0]), dt))
         noise = 0.0 if ode else 0.3 * dt**0.5 * torch.randn_like(x)
         return x - 0.7 * (1 + s.reshape(-1, *[1] * (x.ndim - 1))) * x * dt + noise
 
-    def correct_fn(self, s, x, snr=0.16):
+    def correct_fn(self, s: Tensor, x: Tensor, snr: float = 0.16) -> Tensor:
         self.calls.append(("correct", float(s[0]), float(snr)))
         return x + 10 + s.reshape(-1, *[1] * (x.ndim - 1))
 
-    def score_fn(self, t, x):
+    def score_fn(self, t: Any, x: Tensor) -> Tensor:
         return -(0.5 + t.reshape(-1, *[1] * (x.ndim - 1))) * x
 
-    def marginal_prob(self, s, x0):
+    def marginal_prob(self, s: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
         return super().marginal_prob(self.T - s, x0)
 
-    def prior_sampling(self, x):
+    def prior_sampling(self, x: Tensor) -> Tensor:
         return 2.0 * torch.randn_like(x)
 
 
-def solution(s):
+def solution(s: np.ndarray) -> np.ndarray:
     """x(s)/x(0) of the toy reverse ODE."""
     return np.exp(-0.7 * (s + s**2 / 2))
 
@@ -90,17 +96,17 @@ def solution(s):
 class LinearNet(torch.nn.Module):
     """x A^T + b t, a network whose score-matching losses are known exactly."""
 
-    def __init__(self, A, b):
+    def __init__(self, A: Any, b: Any) -> None:
         super().__init__()
         self.A = torch.nn.Parameter(A.clone())
         self.b = torch.nn.Parameter(b.clone())
 
-    def forward(self, t, x):
+    def forward(self, t: Any, x: Tensor) -> Tensor:
         return x @ self.A.T + t[:, None] * self.b
 
 
 @contextlib.contextmanager
-def patched(module, **names):
+def patched(module: ModuleType, **names: Any) -> Iterator[None]:
     """Replace names of a module for a while."""
     before = {name: getattr(module, name) for name in names}
     try:

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 from autograder import board, harness, report
+from autograder.harness import Graded
 from autograder.tasks import all_tasks
 from given.runtime.submission import TODO_MODULES, forget_modules
 
 POLL, SETTLE = 0.3, 0.1  # seconds between two looks, and without a change until a file is whole
 
 
-def main(folder, seed=0):
+def main(folder: Path, seed: int = 0) -> int:
     """Watch until Ctrl-C. folder: where grade.json is. seed: of the inputs. Returns 0."""
     import torch  # noqa: F401 -- once: it takes longer than the tests of a file
 
@@ -36,18 +37,18 @@ def main(folder, seed=0):
     return 0
 
 
-def paths():
+def paths() -> dict[str, Path]:
     """{"sde_todo/sde.py": the file that is imported under this name}, for all with TODOs."""
     found = {}
     for package, modules in TODO_MODULES.items():
         for module in modules:
             spec = importlib.util.find_spec(f"{package}.{module}")
-            if spec:
+            if spec and spec.origin:
                 found[f"{package}/{module}.py"] = Path(spec.origin)
     return found
 
 
-def look():
+def look() -> dict:
     """What tells one version of a file from the next: {name: (path, time, size)}."""
     seen = {}
     for name, path in paths().items():
@@ -59,7 +60,7 @@ def look():
     return seen
 
 
-def wait(seen):
+def wait(seen: dict) -> dict:
     """Wait until a file has changed and no longer does; return what `look` sees then."""
     now = look()
     while now == seen:
@@ -72,7 +73,7 @@ def wait(seen):
             return now
 
 
-def answer(name, tests, folder, seed):
+def answer(name: str, tests: list, folder: Path, seed: int) -> None:
     """Run the tests of a saved file and print their board; Ctrl-C stops only this."""
     tasks = all_tasks()
     own = [test for test in board.in_order(tests) if tasks[test.task].file == name]
@@ -91,11 +92,11 @@ def answer(name, tests, folder, seed):
             say(show(graded, folder, time.perf_counter() - began))
 
 
-def names(tests):
+def names(tests: list) -> str:
     return " or ".join(test.__name__ for test in tests)
 
 
-def syntax_error(name):
+def syntax_error(name: str) -> str:
     """One line about a file that is no Python, or ""."""
     try:
         compile(paths()[name].read_bytes(), name, "exec", dont_inherit=True)
@@ -107,7 +108,7 @@ def syntax_error(name):
     return ""
 
 
-def run_all(tests, seed):
+def run_all(tests: list, seed: int) -> Graded:
     """Pairs (test, result) on the files as they are now; empty after Ctrl-C."""
     forget_modules()
     graded = []
@@ -122,7 +123,7 @@ def run_all(tests, seed):
     return graded
 
 
-def show(graded, folder, seconds):
+def show(graded: Graded, folder: Path, seconds: float) -> str:
     """The board of a file; grade.json takes its results over."""
     whole = report.build(graded, seconds)
     try:
@@ -133,11 +134,11 @@ def show(graded, folder, seconds):
     return f"{board.render(graded, total=total)}\n({seconds:.1f} s){note}"
 
 
-def clear():
+def clear() -> None:
     """Begin at the top of a terminal; leave a file or a pipe as it is."""
     if sys.stdout.isatty():
         print("\x1b[2J\x1b[H", end="")
 
 
-def say(text):
+def say(text: str) -> None:
     print(text, flush=True)

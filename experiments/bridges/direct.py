@@ -6,6 +6,7 @@ loss, and draw everything random from the seed and that number.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from sde_todo.loss import SBJLoss
 from sde_todo.train import get_sb_step_fn
 
 
-def flow_steps(run, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+def flow_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
     """Flow matching: straight lines between the two sets, a fresh batch in every step.
 
     Args:
@@ -41,7 +42,7 @@ def flow_steps(run, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         yield step, loss.detach()
 
 
-def joint_steps(run, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+def joint_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
     """Joint SB-FBSDE: the way from the data to the prior, simulated with gradients.
 
     Args:

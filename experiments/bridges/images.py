@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def class_number(label: str, images: data.ImageSet, name: str) -> int:
 class ImageSource:
     """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits."""
 
-    def __init__(self, images: np.ndarray, flip: bool, device: torch.device):
+    def __init__(self, images: np.ndarray, flip: bool, device: torch.device) -> None:
         """Keep (N, H, W, C) uint8 images; flip: whether a mirrored one stays one of the set."""
         self.images, self.flip, self.device = images, flip, device
 
@@ -143,7 +144,7 @@ class ImageSource:
 class NoiseSource:
     """Draws of N(0, I), images of a given shape (C, H, W)."""
 
-    def __init__(self, shape: tuple[int, int, int], device: torch.device):
+    def __init__(self, shape: tuple[int, int, int], device: torch.device) -> None:
         """Keep the shape."""
         self.shape, self.device = shape, device
 
@@ -237,7 +238,7 @@ def configure(args: argparse.Namespace, sets: dict) -> dict:
     return config | {"divergence": "hutchinson", "clip": 1.0}
 
 
-def work(args, device, rank, world_size):
+def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> None:
     """Train one process's part of a bridge, and show it."""
     sets = open_sets(args, "train")
     config = configure(args, sets)
@@ -252,7 +253,7 @@ def work(args, device, rank, world_size):
     make_folder(folder)
     C, H = config["network"]["in_ch"], config["resolution"]
     sources = {
-        n: NoiseSource((C, H, H), device) if each is None else ImageSource(*each, device)
+        n: NoiseSource((C, H, H), device) if each is None else ImageSource(each[0], each[1], device)
         for n, each in sets.items()
     }
     nets = {
@@ -261,7 +262,7 @@ def work(args, device, rank, world_size):
     run = BridgeRun(config, nets, sources, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
-    judge = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
+    judge: Any = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
     start = time.perf_counter()
     whole = train(run, folder, judge, args.save_every)
     if rank == 0 and whole:

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 class PointSource:
     """Draws from a fixed set of points, as `BridgeRun` wants them."""
 
-    def __init__(self, name: str, seed: int, device: torch.device):
+    def __init__(self, name: str, seed: int, device: torch.device) -> None:
         """Make SET_SIZE points of a set, such as "moons"."""
         self.points = make_points(name, SET_SIZE, seed).to(device)
 
@@ -101,7 +102,7 @@ def real_points(name: str, n: int, seed: int) -> Tensor:
 class Judge:
     """EMD of carried points to real ones, at both ends, beside the floor of two real sets."""
 
-    def __init__(self, config: dict, sets: int = 2):
+    def __init__(self, config: dict, sets: int = 2) -> None:
         """Draw the points to carry, and the real ones.
 
         Args:
@@ -119,7 +120,7 @@ class Judge:
             fresh = [real_points(end, EVAL_SIZE, 20 + s) for s in range(first, first + 4)]
             self.floor[name] = mean_emd(self.real[name] * 4, fresh * sets)
 
-    def __call__(self, run) -> dict[str, float]:
+    def __call__(self, run: Any) -> dict[str, float]:
         """The EMD of each direction; run: a BridgeRun or a LightRun."""
         result = {}
         for name, sources in self.source.items():
@@ -138,7 +139,7 @@ def mean_emd(clouds: list[Tensor], others: list[Tensor]) -> float:
 class LightRun:
     """LightSB with the functions of a `BridgeRun`: nothing is simulated in training."""
 
-    def __init__(self, config: dict, device: torch.device):
+    def __init__(self, config: dict, device: torch.device) -> None:
         """Build the model, its components at points of the target."""
         self.config, self.device = config, device
         self.sources = {
@@ -199,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         work(args, device, rank, world_size)
 
 
-def work(args, device, rank, world_size):
+def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> bool:
     """Train one process's part of a bridge, and show it; returns whether it came to the end."""
     torch.set_num_threads(1)  # layers this small are slower on several threads than on one
     folder = RESULTS / (
@@ -214,8 +215,9 @@ def work(args, device, rank, world_size):
     else:
         refuse_to_overwrite(folder / "last.ckpt", args.overwrite)
     make_folder(folder)
-    judge = Judge(config) if rank == 0 else None
+    judge: Any = Judge(config) if rank == 0 else None
     start = time.perf_counter()
+    run: LightRun | BridgeRun
     if config["method"] == "lightsb":
         run = LightRun(config, device)
         whole = run.train(folder, judge)
@@ -230,7 +232,7 @@ def work(args, device, rank, world_size):
 
 
 @torch.no_grad()
-def show(run, judge: Judge, folder: Path, num_samples: int, seconds: float) -> None:
+def show(run: Any, judge: Judge, folder: Path, num_samples: int, seconds: float) -> None:
     """Write samples.npz, metrics.json and the pictures of a finished run."""
     config, states = run.config, {}
     for name, set_ in (("forward", config["prior"]), ("backward", config["dataset"])):

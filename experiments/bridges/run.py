@@ -238,8 +238,9 @@ class BridgeRun(TrainingRun):
         Args:
             name: "forward" or "backward".
             x: (B, ...) from the set where it starts.
-            generator: of the noise. last_noise: whether the last step adds its noise; without it
-                the end is a mean, which looks cleaner and is off by that little variance.
+            generator: of the noise.
+            last_noise: whether the last step adds its noise; without it the end is a mean, which
+                looks cleaner and is off by that little variance.
 
         Returns:
             (N + 1, B, ...), the states.

@@ -8,23 +8,35 @@ mean over images. Pixels are dequantised; class-conditional models are given the
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from experiments.images.samplers.draw import load_model
 from experiments.images.samplers.process import known_from
 from given.images.data.imageset import choose, load_dataset, to_tensor
 from given.images.data.sources import ASSETS, DATA_ROOT
+from given.levels import Process
 from given.runtime.cli import number, whole
 from given.runtime.machine import pick_device
 
 NOISES = ("rademacher", "gaussian")
 
 
-def bits_of_images(model, sde, images, labels=None, slices=50, tol=1e-4, noise="rademacher"):
+def bits_of_images(
+    model: Any,
+    sde: Process,
+    images: np.ndarray,
+    labels: Tensor | None = None,
+    slices: int = 50,
+    tol: float = 1e-4,
+    noise: str = "rademacher",
+) -> dict[str, np.ndarray]:
     """Bits per dimension of each image by ODE and by ELBO, of the same dequantised pixels.
 
     Args:
@@ -50,12 +62,12 @@ def bits_of_images(model, sde, images, labels=None, slices=50, tol=1e-4, noise="
     return {name: likelihood.bits_per_dim(v, x).cpu().numpy() for name, v in found.items()}
 
 
-def mean_and_error(values):
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
     """The mean of (N,) values and its standard error."""
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def parse(arguments):
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", type=Path, default=ASSETS / "fashion_ddpm.ckpt")
     parser.add_argument("--data_root", default=DATA_ROOT)
@@ -68,7 +80,7 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str], np.ndarray]:
     """Print the table; return {(name, noise): (N,) bits}."""
     from image_diffusion.scheduler import DDIMScheduler
     from sde_todo.sde import VPSDE
@@ -81,7 +93,7 @@ def main(arguments=None):
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
     test = load_dataset(config["dataset"], "test", size, args.data_root)
     index = choose(test, args.num_samples, args.seed)
-    bits = {}
+    parts: dict[tuple[str, str], list[np.ndarray]] = {}
     for noise in NOISES:
         for start in tqdm(range(0, len(index), args.batch_size), noise, disable=None):
             torch.manual_seed(args.seed + start)  # the same dequantised pixels for both noises
@@ -89,13 +101,13 @@ def main(arguments=None):
             labels = torch.from_numpy(test.labels[part] + 1).to(model.device) if use_cfg else None
             options = (labels, args.slices, args.tol, noise)
             for name, values in bits_of_images(model, VPSDE(), test.images[part], *options).items():
-                bits.setdefault((name, noise), []).append(values)
-    bits = {key: np.concatenate(values) for key, values in bits.items()}
+                parts.setdefault((name, noise), []).append(values)
+    bits = {key: np.concatenate(values) for key, values in parts.items()}
     report(bits)
     return bits
 
 
-def report(bits):
+def report(bits: dict[tuple[str, str], np.ndarray]) -> None:
     """Print each mean with its standard error over images, and differences of the same images."""
     for (name, noise), values in bits.items():
         print(

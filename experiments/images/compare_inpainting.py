@@ -9,10 +9,13 @@ test images, PSNR of the known part, and the root mean square distance to the or
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.images.samplers.draw import load_model
 from given.images.data.image_files import save_images
@@ -27,7 +30,15 @@ from given.runtime.todo import optional
 CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"
 
 
-def fill(model, x0, mask, labels=None, guidance_scale=0.0, seed=0, **options):
+def fill(
+    model: Any,
+    x0: Tensor,
+    mask: Tensor,
+    labels: Tensor | None = None,
+    guidance_scale: float = 0.0,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, Tensor]:
     """Fill the same holes in three ways, leaving out those whose TODO is open.
 
     Args:
@@ -53,7 +64,7 @@ def fill(model, x0, mask, labels=None, guidance_scale=0.0, seed=0, **options):
     return try_ways(ways, seed, len(x0))
 
 
-def try_ways(ways, seed, count):
+def try_ways(ways: dict[str, Callable[[], Tensor]], seed: int, count: int) -> dict[str, Tensor]:
     """Call each of `ways` on the same noise: dict from its name to (images, seconds)."""
     found = {}
     for name, way in ways.items():
@@ -64,7 +75,13 @@ def try_ways(ways, seed, count):
     return found
 
 
-def compare(filled, originals, mask, reference, features="classifier"):
+def compare(
+    filled: dict[str, np.ndarray],
+    originals: np.ndarray,
+    mask: Tensor,
+    reference: np.ndarray,
+    features: str = "classifier",
+) -> Any:
     """The figures of each way.
 
     Args:
@@ -96,7 +113,7 @@ def compare(filled, originals, mask, reference, features="classifier"):
     return figures
 
 
-def parse(arguments):
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
     parser.add_argument("--save_dir", type=Path, default="results/inpainting")
@@ -113,7 +130,7 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     from image_diffusion.scheduler import DDPMScheduler
 
     args = parse(arguments)
@@ -141,7 +158,13 @@ def main(arguments=None):
     report(args, originals, mask, filled, test.images)
 
 
-def report(args, originals, mask, filled, reference):
+def report(
+    args: argparse.Namespace,
+    originals: np.ndarray,
+    mask: Tensor,
+    filled: dict[str, np.ndarray],
+    reference: np.ndarray,
+) -> None:
     """Print the table, and save the picture and the filled images."""
     for name, figures in compare(filled, originals, mask, reference, args.features).items():
         print(

@@ -12,10 +12,13 @@ last it says how often another classifier, of clean gray images, sees the class 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.images.compare_inpainting import try_ways
 from experiments.images.samplers.draw import balanced_labels, load_model
@@ -25,6 +28,7 @@ from given.images.data.imageset import choose, load_dataset, to_tensor, to_uint8
 from given.images.data.sources import ASSETS, DATA_ROOT
 from given.images.masks import make_mask
 from given.images.noisy_classifier import NOISY_CLASSIFIER, load_noisy_classifier
+from given.levels import Process
 from given.noise import noise_per_image
 from given.runtime.cli import number, whole
 from given.runtime.machine import pick_device
@@ -35,7 +39,14 @@ SCALES = (0.0, 1.0, 3.0, 10.0)  # of the classifier's gradient
 BLOCK = 4  # pixels a side that super-resolution makes out of one
 
 
-def make_operator(task, count, channels, size, seed=0, device="cpu"):
+def make_operator(
+    task: str,
+    count: int,
+    channels: int,
+    size: int,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Any:
     """The measurement of a task, as `Measured` wants it; on the device of its images."""
     from image_diffusion.guidance import Gray, Mask, Pool
 
@@ -46,7 +57,15 @@ def make_operator(task, count, channels, size, seed=0, device="cpu"):
     return Mask(make_mask("rectangle", count, size, seed).to(device))
 
 
-def solve(model, operator, y, sde, seed=0, resamplings=5, step_size=0.5):
+def solve(
+    model: Any,
+    operator: Any,
+    y: Tensor,
+    sde: Process,
+    seed: int = 0,
+    resamplings: int = 5,
+    step_size: float = 0.5,
+) -> dict[str, Tensor]:
     """Draw images with the measurement y in four ways, leaving out those whose TODO is open.
 
     Args:
@@ -73,7 +92,7 @@ def solve(model, operator, y, sde, seed=0, resamplings=5, step_size=0.5):
     return try_ways(ways, seed, len(y))
 
 
-def measurement_errors(found, operator, x0):
+def measurement_errors(found: dict[str, Tensor], operator: Any, x0: Tensor) -> dict[str, Any]:
     """What each way missed.
 
     Args:
@@ -97,7 +116,9 @@ def measurement_errors(found, operator, x0):
     return errors
 
 
-def draw_classes(model, classifier, scales, num, seed=0):
+def draw_classes(
+    model: Any, classifier: Any, scales: Sequence[float], num: int, seed: int = 0
+) -> tuple[dict[float, Tensor], Tensor]:
     """Images of all classes in turn, guided by a classifier's gradient.
 
     Args:
@@ -121,7 +142,7 @@ def draw_classes(model, classifier, scales, num, seed=0):
     return images, labels
 
 
-def judged(x, labels):
+def judged(x: Tensor, labels: Tensor) -> float:
     """Share of images (B, C, H, W) in which the shipped classifier of gray ones sees the label.
 
     The gray level of a coloured set is scaled to span 0 to 255, as the classifier knows it.
@@ -138,7 +159,7 @@ def judged(x, labels):
     return float((guess == labels.cpu().numpy()).mean())
 
 
-def parse(arguments):
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--task", choices=TASKS, default="colour")
     parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
@@ -155,7 +176,7 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     if args.num_samples < 1:
         raise ValueError("--num_samples must be at least 1.")
@@ -168,7 +189,7 @@ def main(arguments=None):
     print(f"Images and comparison.png: {folder}")
 
 
-def control_measurement(args, folder, device):
+def control_measurement(args: argparse.Namespace, folder: Path, device: torch.device | str) -> None:
     """Colourisation, super-resolution and inpainting of test images."""
     from image_diffusion.scheduler import DDPMScheduler
     from sde_todo.sde import VPSDE
@@ -194,12 +215,12 @@ def control_measurement(args, folder, device):
     rows |= {name: x for name, (x, _) in found.items()}
     for name, (x, _) in found.items():
         save_images(to_uint8(x), folder / name)
-    title = {"colour": "Gray images get colours", "super": "7 x 7 pixels become 28 x 28"}
-    title = title.get(args.task, "Holes are filled")
+    titles = {"colour": "Gray images get colours", "super": "7 x 7 pixels become 28 x 28"}
+    title = titles.get(args.task, "Holes are filled")
     figures.save(figures.side_by_side(rows, title=title), folder / "comparison.png")
 
 
-def control_class(args, folder, device):
+def control_class(args: argparse.Namespace, folder: Path, device: torch.device | str) -> None:
     """Every class in turn, at several guidance scales."""
     from image_diffusion.scheduler import DDPMScheduler
 

@@ -14,6 +14,7 @@ import html
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from experiments.images.compare_inpainting import CHECKPOINT, fill
 from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
 from experiments.plane import demo as plane
 from given.images import figures
-from given.images.data.imageset import load_dataset, to_tensor
+from given.images.data.imageset import ImageSet, load_dataset, to_tensor
 from given.images.fid.measure import fid_of_images
 from given.images.masks import make_mask
 from given.noise import noise_per_image
@@ -38,7 +39,7 @@ N = 300  # images per figure of the table
 STEPS, SHIPPED_STEPS = 1200, 5500  # of training: here, and of the network that the course ships
 
 
-def build(path, name, steps, device):
+def build(path: Path, name: str, steps: int, device: torch.device) -> Any:
     """The model of a checkpoint under a scheduler of that class name, its timesteps set."""
     from image_diffusion import scheduler
 
@@ -47,7 +48,7 @@ def build(path, name, steps, device):
     return model
 
 
-def training_section(path):
+def training_section(path: Path) -> tuple:
     """The curve of the loss, from the checkpoint."""
     from experiments.images.training_loop import plot_loss
     from given.runtime.checkpoint import read_checkpoint
@@ -62,7 +63,7 @@ def training_section(path):
     )
 
 
-def forward_section(test, scheduler):
+def forward_section(test: ImageSet, scheduler: Any) -> tuple:
     """One image of five classes, fading."""
     x0 = to_tensor(np.asarray(test.images[:5]))
     return (
@@ -73,7 +74,7 @@ def forward_section(test, scheduler):
     )
 
 
-def strip_section(model):
+def strip_section(model: Any) -> tuple:
     """Three samples on their way."""
     labels = torch.tensor([10, 9, 1], device=model.device)
     with noise_per_image([3, 4, 5]):
@@ -86,7 +87,7 @@ def strip_section(model):
     )
 
 
-def guidance_section(model):
+def guidance_section(model: Any) -> tuple:
     """Rows of guidance scales, from the same noise."""
     labels = balanced_labels(10, 10)
     images = {f"{s:g}": draw_images(model, 10, labels, s, seed=7) for s in SCALES}
@@ -99,7 +100,7 @@ def guidance_section(model):
     )
 
 
-def longer_section(model, steps):
+def longer_section(model: Any, steps: int) -> tuple:
     """The same noise and classes by this network, and by the one that the course ships."""
     labels = balanced_labels(10, 10)
     shipped = build(CHECKPOINT, "DDIMScheduler", 20, model.device)
@@ -115,7 +116,7 @@ def longer_section(model, steps):
     )
 
 
-def task1_section(model):
+def task1_section(model: Any) -> tuple:
     """Two grids from Task 1's samplers through `score_fn`."""
     from sde_todo.sampling import Sampler
     from sde_todo.sde import VPSDE
@@ -124,10 +125,11 @@ def task1_section(model):
     labels = torch.from_numpy(balanced_labels(10, 10)).to(model.device)
     noise = torch.zeros(10, *model.image_shape, device=model.device)
     rows = {}
-    for name, options in {
+    methods: dict[str, dict[str, Any]] = {
         "predictor-corrector": {"method": "predictor_corrector", "eps": 1e-3},
         "ODE, Heun": {"method": "ode_heun", "eps": 1e-3, "rho": 2.0},
-    }.items():
+    }
+    for name, options in methods.items():
         torch.manual_seed(5)
         reverse = sde.reverse(model.score_fn(sde, labels, 1.5))
         rows[name] = Sampler(**options).get_sampling_fn(reverse, noise)(10)[0]
@@ -139,7 +141,7 @@ def task1_section(model):
     )
 
 
-def inpainting_section(path, test, device):
+def inpainting_section(path: Path, test: ImageSet, device: torch.device) -> tuple:
     """Original, hole and three fillings."""
     model = build(path, "DDPMScheduler", 40, device)
     x0 = to_tensor(np.asarray(test.images[20:30])).to(device)
@@ -156,7 +158,7 @@ def inpainting_section(path, test, device):
     )
 
 
-def distances(path, train_set, test, device):
+def distances(path: Path, train_set: ImageSet, test: ImageSet, device: torch.device) -> list[tuple]:
     """Rows of the table: name, distance, evaluations, seconds an image."""
     real = np.asarray(test.images)
     rows = [("real training images: the floor", fid_of_images(train_set.images[:N], real), 0, 0.0)]
@@ -179,13 +181,13 @@ def distances(path, train_set, test, device):
     return rows
 
 
-def table_section(rows):
+def table_section(rows: list[tuple]) -> tuple:
     """The table as html."""
     head = ("images", "Fréchet distance", "times the floor", "evaluations", "seconds an image")
     lines = ["<thead><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr></thead>"]
     for name, value, evaluations, seconds in rows:
-        cells = (html.escape(name), f"{value:.2f}", f"{value / rows[0][1]:.1f}")
-        cells += (evaluations or "", f"{seconds:.3f}" if seconds else "")
+        cells = [html.escape(name), f"{value:.2f}", f"{value / rows[0][1]:.1f}"]
+        cells += [evaluations or "", f"{seconds:.3f}" if seconds else ""]
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return (
         "How near to real images",
@@ -196,7 +198,9 @@ def table_section(rows):
     )
 
 
-def run_images(folder, steps, seed, device):
+def run_images(
+    folder: Path, steps: int, seed: int, device: torch.device
+) -> tuple[list[tuple], dict[str, Any]]:
     """Train or go on, then make the sections of the page and the figures of metrics.json."""
     start = time.perf_counter()
     path = folder / "last.ckpt"
@@ -220,14 +224,16 @@ def run_images(folder, steps, seed, device):
     return sections, report | {"runs": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
-def run_bridge(folder, seed, device):
+def run_bridge(folder: Path, seed: int, device: torch.device) -> tuple[list[tuple], dict[str, Any]]:
     """A Schrödinger bridge in the plane: sections of the page, and figures of metrics.json.
 
     Both are empty where a TODO of Task 1.6 is open.
     """
     from experiments.bridges import plane
 
-    sections, report, start = [], {}, time.perf_counter()
+    sections: list[tuple] = []
+    report: dict[str, Any] = {}
+    start = time.perf_counter()
     with optional():
         options = ["--method", "tr", "--rounds", "4", "--seed", str(seed), "--device", str(device)]
         if (folder / "last.ckpt").exists():
@@ -243,7 +249,7 @@ def run_bridge(folder, seed, device):
     return sections, report
 
 
-def bridge_sections(folder):
+def bridge_sections(folder: Path) -> list[tuple]:
     """Pictures of a finished bridge."""
 
     def embedded(name, caption):
@@ -274,7 +280,7 @@ def bridge_sections(folder):
     return [(head, caption, embedded(name, caption)) for head, name, caption in parts]
 
 
-def main():
+def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")
@@ -285,7 +291,7 @@ def main():
     run(args.out, args.steps, args.seed, pick_device(args.device))
 
 
-def run(out, steps, seed, device):
+def run(out: Path, steps: int, seed: int, device: torch.device) -> None:
     """Both tasks, one page."""
     make_folder(out)
     threads = torch.get_num_threads()

@@ -4,12 +4,13 @@ python -m image_diffusion export last.ckpt small.ckpt
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from given.runtime.checkpoint import read_checkpoint, save_whole
 
 
-def export(source, target):
+def export(source: Path | str, target: Path | str) -> None:
     """Write the configuration and the weights, in half precision, to a smaller checkpoint.
 
     log_snr stays whole: Fourier features multiply its rounding error by 100.
@@ -19,7 +20,7 @@ def export(source, target):
     save_whole(target, {"config": state["config"], "network": weights})
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=Path, help="a checkpoint that train.py wrote")
     parser.add_argument("target", type=Path, help="the file to write")

@@ -232,7 +232,7 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
         )
 
 
-def tensorboard_writer(folder: Path):
+def tensorboard_writer(folder: Path) -> Any:
     """A torch.utils.tensorboard.SummaryWriter, where that package is installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

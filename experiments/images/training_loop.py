@@ -8,6 +8,7 @@ together what a single one would draw.
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,9 @@ from given.runtime.training import train as train_to_the_end
 class Run(TrainingRun):
     """The state of a training run: model, optimizer, average, and the number of steps done."""
 
-    def __init__(self, config: dict, device: torch.device, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self, config: dict, device: torch.device, rank: int = 0, world_size: int = 1
+    ) -> None:
         """Build the model with its first weights.
 
         Args:
@@ -122,7 +125,7 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
     return loss.detach()
 
 
-def shared_draws(run, x0):
+def shared_draws(run: Run, x0: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """This process's part of the noise, levels and weights that all processes draw alike.
 
     A level is a timestep, or an abar for the objectives of objectives.py.
@@ -142,7 +145,7 @@ def shared_draws(run, x0):
     return noise[own], level[own], None if weight is None else weight[own]
 
 
-def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
+def lognormal_times(scheduler: Any, z: Tensor, mean: float = -0.6, std: float = 1.2) -> Tensor:
     """Timesteps at which log(sigma), sigma^2 = (1 - abar) / abar, is normal, and their weights.
 
     The law is that of Karras et al. 2022, table 1, whose mean is -1.2 for pixels of standard
@@ -150,7 +153,8 @@ def lognormal_times(scheduler, z, mean=-0.6, std=1.2):
     into that of v, so that every noise level counts as often as it is drawn.
 
     Args:
-        scheduler: see scheduler.py. z: (B,) standard normal numbers.
+        scheduler: see scheduler.py.
+        z: (B,) standard normal numbers.
 
     Returns:
         timesteps (B,), weights (B,).
@@ -165,7 +169,7 @@ def train(
     folder: Path,
     save_every: int | None,
     sample_every: int,
-    writer=None,
+    writer: Any = None,
 ) -> bool:
     """Train to the end, saving every minute, and at SIGINT or SIGTERM.
 
@@ -232,7 +236,7 @@ def show(run: Run, folder: Path) -> None:
         figures.save(plot_loss(run.losses), folder / "loss.png")
 
 
-def plot_loss(losses: list[float]):
+def plot_loss(losses: list[float]) -> Any:
     """The curve of the loss, a Matplotlib Figure, from means of LOG_EVERY steps."""
     points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
     title = "The loss: mean weighted squared error of the guessed noise"

@@ -10,9 +10,12 @@ import html
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from given.levels import Process, ScoreFn
 from given.plane import figures
 from given.plane import metrics as judge
 from given.plane.point_sets import make_points
@@ -31,7 +34,7 @@ CHUNK = 2000  # points sampled together: few enough that a layer's output stays 
 REFERENCE_SEED = 30_000  # far from the seeds of training and of `judge`
 
 
-def train_plain(points, seed):
+def train_plain(points: Tensor, seed: int) -> dict[str, Any]:
     """Train the plain recipe.
 
     Returns:
@@ -42,7 +45,7 @@ def train_plain(points, seed):
     return {"sde": sde, "score_fn": score_fn, "losses": loss_fn.losses, "points": points[:2000]}
 
 
-def run_plain(sde, score_fn, points, seed):
+def run_plain(sde: Process, score_fn: ScoreFn, points: Tensor, seed: int) -> list[dict[str, Any]]:
     """Sample the plain recipe by SDE and by ODE: a list of runs, see `draw`."""
     heun = Sampler(method="ode_heun", rho=2.0)
     return [
@@ -51,7 +54,7 @@ def run_plain(sde, score_fn, points, seed):
     ]
 
 
-def run_floor(points, seed):
+def run_floor(points: Tensor, seed: int) -> list[dict[str, Any]]:
     """Train the floor recipe and sample it by the multistep solver; [] where a TODO is open."""
     runs = []
     with optional():
@@ -61,11 +64,21 @@ def run_floor(points, seed):
     return runs
 
 
-def draw(name, sde, score_fn, sampler, points, seed, N=None):
+def draw(
+    name: str,
+    sde: Process,
+    score_fn: ScoreFn,
+    sampler: Any,
+    points: Tensor,
+    seed: int,
+    N: int | None = None,
+) -> dict[str, Any]:
     """Draw as many samples as the marks want, and score them.
 
     Args:
-        name: of the run. sampler: a `Sampler`. N: number of steps; that of `sde` by default.
+        name: of the run.
+        sampler: a `Sampler`.
+        N: number of steps; that of `sde` by default.
 
     Returns:
         dict with name, samples (10000, 2), evaluations, seconds, values (of `judge.score`),
@@ -91,7 +104,7 @@ def draw(name, sde, score_fn, sampler, points, seed, N=None):
     }
 
 
-def table_rows(run, floor):
+def table_rows(run: dict[str, Any], floor: dict[str, float]) -> Any:
     """Rows of the table for one run: metric, value, floor, ratio, mark and verdict, as texts."""
     rows = []
     for metric, value in run["values"].items():
@@ -106,7 +119,7 @@ def table_rows(run, floor):
 HEADER = ("metric", "value", "floor of two real sets", "ratio to floor", "pass mark", "verdict")
 
 
-def text_table(runs, floor):
+def text_table(runs: list[dict[str, Any]], floor: dict[str, float]) -> str:
     """The table for a terminal of 80 columns."""
     columns = "{:<14}{:>8}{:>23}{:>16}{:>10}  {}"
     lines = [columns.format(*HEADER)]
@@ -117,7 +130,7 @@ def text_table(runs, floor):
     return "\n".join(lines)
 
 
-def html_table(runs, floor):
+def html_table(runs: list[dict[str, Any]], floor: dict[str, float]) -> str:
     """The same table for the page."""
     head = "".join(f"<th>{cell}</th>" for cell in HEADER)
     lines = [f"<thead><tr>{head}</tr></thead>"]
@@ -130,7 +143,9 @@ def html_table(runs, floor):
     return '<div class="scroll"><table>' + "\n".join(lines) + "</table></div>"
 
 
-def training_sections(sde, score_fn, losses, points):
+def training_sections(
+    sde: Process, score_fn: ScoreFn, losses: list[float], points: Tensor
+) -> list[tuple]:
     """Sections of the page up to the learned score, as (title, caption, Figure or html)."""
     return [
         (
@@ -154,7 +169,9 @@ def training_sections(sde, score_fn, losses, points):
     ]
 
 
-def sampling_sections(runs, floor, reference):
+def sampling_sections(
+    runs: list[dict[str, Any]], floor: dict[str, float], reference: Tensor
+) -> list[tuple]:
     """Sections of the page from the learned score on, as (title, caption, Figure or html)."""
     seed_mark = judge.SEED_MARK["CD 100x100"]
     return [
@@ -187,7 +204,13 @@ def sampling_sections(runs, floor, reference):
     ]
 
 
-def metrics(runs, floor, seed, device, seconds):
+def metrics(
+    runs: list[dict[str, Any]],
+    floor: dict[str, float],
+    seed: int,
+    device: torch.device,
+    seconds: float,
+) -> dict[str, Any]:
     """What metrics.json holds: everything that is needed to read the numbers."""
     return {
         "dataset": DATASET,
@@ -219,11 +242,13 @@ def metrics(runs, floor, seed, device, seconds):
 PARTS = ["samples and their numbers"]  # that come after the first pictures
 
 
-def run_plane(page, seed, device):
+def run_plane(page: Any, seed: int, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train, sample, score and print the table of Task 1.
 
     Args:
-        page: a LivePage, which gets two parts. seed, device: of training and sampling.
+        page: a LivePage, which gets two parts.
+        seed: of training and sampling.
+        device: of training and sampling.
 
     Returns:
         what metrics.json holds, and the arrays of swiss_roll.npz.
@@ -243,7 +268,7 @@ def run_plane(page, seed, device):
     return report, {"samples": runs[-1]["samples"], "reference": reference}
 
 
-def run_demo(out, seed, device):
+def run_demo(out: Path, seed: int, device: torch.device) -> Any:
     """Task 1 alone: the results go into the folder `out`."""
     make_folder(out)
     lead = "A network learns to undo noise, and with it turns noise into a Swiss roll."
@@ -252,7 +277,7 @@ def run_demo(out, seed, device):
         save_results(out, *run_plane(page, seed, device))
 
 
-def save_results(out, report, arrays):
+def save_results(out: Path, report: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write metrics.json and swiss_roll.npz, and say where everything is."""
     write(out / "metrics.json", json.dumps(report, indent=2) + "\n")
     write(out / "swiss_roll.npz", npz(**arrays))
@@ -260,7 +285,7 @@ def save_results(out, report, arrays):
     print(f"{seconds:.0f} seconds. Pictures: {out / 'index.html'}; numbers: {out / 'metrics.json'}")
 
 
-def main():
+def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Task 1 on the Swiss roll.")
     parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")

@@ -76,7 +76,7 @@ def side_by_side(
 
 
 def sweep(
-    images: dict[float, Images],
+    images: dict[Any, Images],
     title: str = "",
     count: int = 8,
     name: str = "s",

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def draw_batches(
             bar.update(len(index))
 
 
-def draw_images(model: DiffusionModule, num: int, *args, **kwargs) -> np.ndarray:
+def draw_images(model: DiffusionModule, num: int, *args: Any, **kwargs: Any) -> np.ndarray:
     """All images of `draw_batches`, which has the same arguments, as (num, H, W, C) uint8."""
     return np.concatenate(list(draw_batches(model, num, *args, **kwargs)))
 
@@ -81,7 +82,7 @@ def balanced_labels(num: int, num_classes: int) -> np.ndarray:
 
 
 def load_model(
-    path: str | Path, scheduler_class: type, device: torch.device | str = "cpu", **options
+    path: str | Path, scheduler_class: type, device: torch.device | str = "cpu", **options: Any
 ) -> tuple[DiffusionModule, dict]:
     """Rebuild the model of a checkpoint.
 

@@ -7,6 +7,7 @@ which is the noise that any network of this course predicts, whatever it was tra
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ def raise_noise(
     return x + math.sqrt(raised**2 - sigma**2) * s_noise * noise_like(x), raised
 
 
-def check_reach(scheduler, sigma_min: float, sigma_max: float) -> None:
+def check_reach(scheduler: Any, sigma_min: float, sigma_max: float) -> None:
     """Refuse levels that the schedule does not have.
 
     Raises:

@@ -3,10 +3,13 @@
 python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from given.levels import alpha_std, log_snr_ends, log_snr_of
+from given.levels import Process, ReverseProcess, alpha_std, log_snr_ends, log_snr_of
 from image_diffusion.ddpm import DiffusionModule
 
 PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
@@ -57,7 +60,7 @@ def draw(
     from sde_todo import sde as processes
 
     sde = getattr(processes, process)(steps)
-    step = sampling.choose_step(method, corrector, 1, snr)
+    step: Any = sampling.choose_step(method, corrector, 1, snr)
     score_fn = model.score_fn(sde, class_label, guidance_scale)
     if rho is None:
         rho = 3.0 if method == "multistep" and process != "VESDE" else 1.0
@@ -77,7 +80,9 @@ def draw(
     return (x + b**2 * score_fn(t, x)) / a, evaluations + 1
 
 
-def walk_in_pieces(step, reverse, times: Tensor, x: Tensor) -> tuple[Tensor, int]:
+def walk_in_pieces(
+    step: Callable, reverse: ReverseProcess, times: Tensor, x: Tensor
+) -> tuple[Tensor, int]:
     """`sde_todo.sampling.walk` to the last state, without keeping all states on the way.
 
     Args:
@@ -98,7 +103,7 @@ def walk_in_pieces(step, reverse, times: Tensor, x: Tensor) -> tuple[Tensor, int
     return x, total
 
 
-def known_from(sde, scheduler) -> float:
+def known_from(sde: Process, scheduler: Any) -> float:
     """The first time at which a process has the noise of a schedule's first timestep, or more.
 
     Below it lie noise levels that the network has never seen.
