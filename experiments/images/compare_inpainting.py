@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from experiments.images.samplers.draw import load_model
+from given.images import figures
 from given.images.data.image_files import save_images
 from given.images.data.imageset import choose, load_dataset, to_tensor, to_uint8
 from given.images.data.sources import ASSETS, DATA_ROOT
@@ -99,18 +100,18 @@ def compare(
 
     hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)  # (B, H, W, 1)
     hole = np.broadcast_to(hole, originals.shape)
-    figures = {}
+    found = {}
     for name, (x, seconds) in filled.items():
         images = to_uint8(x)
         squares = ((images.astype(float) - originals) / 255) ** 2
         known = squares[~hole].mean()
-        figures[name] = {
+        found[name] = {
             "fid": fid_of_images(images, reference, features),
             "psnr": float("inf") if known == 0 else -10 * np.log10(known),
             "distance": float(np.sqrt(squares[hole].mean())),
             "seconds": seconds,
         }
-    return figures
+    return found
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -166,11 +167,11 @@ def report(
     reference: np.ndarray,
 ) -> None:
     """Print the table, and save the picture and the filled images."""
-    for name, figures in compare(filled, originals, mask, reference, args.features).items():
+    for name, found in compare(filled, originals, mask, reference, args.features).items():
         print(
-            f"{name:<12} FID {figures['fid']:7.2f}   PSNR of the known part "
-            f"{figures['psnr']:5.1f} dB   distance in the hole {figures['distance']:.3f}   "
-            f"{figures['seconds']:.0f} s"
+            f"{name:<12} FID {found['fid']:7.2f}   PSNR of the known part "
+            f"{found['psnr']:5.1f} dB   distance in the hole {found['distance']:.3f}   "
+            f"{found['seconds']:.0f} s"
         )
     for name, (x, _) in filled.items():
         save_images(to_uint8(x), args.save_dir / name)
