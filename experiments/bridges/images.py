@@ -1,4 +1,4 @@
-"""Given: Schrödinger bridges between image sets, by the loop of sde_todo/bridge.py.
+"""Schrödinger bridges between image sets, by the loop of sde_todo/bridge.py.
 
     python -m image_diffusion bridge --prior "fashion_mnist:boot" --dataset fashion_mnist:bag
     python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog --bf16

@@ -1,4 +1,4 @@
-"""Given: what the pixels of held-out images cost under a model, in bits.
+"""What the pixels of held-out images cost under a model, in bits.
 
     python -m image_diffusion likelihood --num_samples 100
 

@@ -1,4 +1,4 @@
-"""Given: fill holes in test images in three ways, and compare them.
+"""Fill holes in test images in three ways, and compare them.
 
     python -m image_diffusion inpaint --mask half
 

@@ -1,4 +1,4 @@
-"""Given: control a model that was never trained for it, in four ways, and measure the result.
+"""Control a model that was never trained for it, in four ways, and measure the result.
 
     python -m image_diffusion control --task colour      gray images get colours
     python -m image_diffusion control --task super       7 x 7 pixels become 28 x 28

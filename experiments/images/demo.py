@@ -1,4 +1,4 @@
-"""Given: the whole course on one page: `python -m image_diffusion demo`, or `make demo`.
+"""The whole course on one page: `python -m image_diffusion demo`, or `make demo`.
 
 Runs Task 1 (see experiments/plane/demo.py), a Schrödinger bridge in the plane, and the small
 network on Fashion-MNIST, trained for a short time, and shows what that can do: images without a

@@ -1,4 +1,4 @@
-"""Given: a smaller checkpoint of an image model, with what sampling needs and no more.
+"""A smaller checkpoint of an image model, with what sampling needs and no more.
 
 python -m image_diffusion export last.ckpt small.ckpt
 """

@@ -1,4 +1,4 @@
-"""Given: draw images from a checkpoint and save them as PNG files.
+"""Draw images from a checkpoint and save them as PNG files.
 
     python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
         --save_dir results/samples --num_samples 500 --guidance_scale 1.5

@@ -1,4 +1,4 @@
-"""Given: train a diffusion model on images.
+"""Train a diffusion model on images.
 
     python image_diffusion/train.py                                  Fashion-MNIST on a laptop
     python image_diffusion/train.py --dataset afhq --use_cfg         AFHQ 64 x 64 on a GPU

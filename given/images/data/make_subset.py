@@ -1,4 +1,4 @@
-"""Given: how the default set was made: `python -m image_diffusion subset`.
+"""How the default set was made: `python -m image_diffusion subset`.
 
 Takes the first images of every class from the whole of Fashion-MNIST (`fashion_full`), 1,200 of its
 training part and 400 of its test part, and packs them into assets/fashion_mnist.npz.xz.

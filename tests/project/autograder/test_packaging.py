@@ -80,7 +80,8 @@ def test_yaml_can_be_read(path):
         for job in read["jobs"].values():
             runs = [step["run"] for step in job["steps"] if "run" in step]
             targets = [re.match(r"make ([\w-]+)", run)[1] for run in runs]
-            assert targets
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            assert targets and all(f"\n{target}:" in makefile for target in targets)
     elif path.parent.name == "ISSUE_TEMPLATE" and path.stem != "config":
         assert {"name", "description", "body"} <= read.keys()
 

@@ -1,6 +1,9 @@
 """A submission replaces TODO modules and nothing else; an optional task never breaks another."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -43,9 +46,24 @@ def test_pytest_imports_no_stray_file(submission, tmp_path):
     assert "3 passed" in done.stdout
 
 
-def test_a_command_imports_no_stray_file(submission):
-    done = run_module("sde_todo check", course=str(submission))
-    assert done.returncode == 0 and done.stdout.endswith("ready.\n"), done.stderr
+def test_a_command_and_a_door_import_no_stray_file(submission):
+    """A door is looked for where a TODO module is, and yet is the course's own."""
+    code = "import sde_todo.eval, sde_todo.sde, image_diffusion.network, given, experiments"
+    code += "\nprint(sde_todo.sde.__file__, sde_todo.eval.__file__)"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment | {"COURSE": str(submission)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [
+        str(submission / "sde_todo" / "sde.py"),
+        str(ROOT / "sde_todo" / "eval.py"),
+    ], done.stderr
+    done = run_module("sde_todo bridge", "--help", course=str(submission))
+    assert done.returncode == 0 and not done.stderr
 
 
 def test_the_grader_imports_no_stray_file(submission, monkeypatch):

@@ -46,7 +46,7 @@ def test_a_part_lands_on_the_page(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_gpu_part_runs_on_a_cpu():
-    small = ("--size", 8, "--ch", 32, "--batch", 2, "--largest", 32, "--seconds", 0.01)
+    small = ("--resolution", 8, "--ch", 32, "--batch_size", 2, "--largest", 32, "--seconds", 0.01)
     done = run("benchmarks/gpu.py", "--device", "cpu", *small)
     assert done.returncode == 0, done.stderr
     assert all(
