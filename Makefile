@@ -3,7 +3,6 @@ RUN := .venv/bin/python
 
 .PHONY: help demo check types test slow test-all notebooks grade stubs lab bench release clean
 
-# What each tier runs is printed too, for a machine without make.
 help:
 	@echo "make demo      train, sample and score with the solutions; writes results/demo/index.html"
 	@echo "make check     a minute: style, types, layout, stubs, the solutions under the graded tests"

@@ -132,7 +132,7 @@ def student_makefile(text: str) -> str:
             blocks.append(block)
     text = "\n\n".join(blocks).rstrip("\n") + "\n"
     kept = "|".join(map(re.escape, MAKE_TARGETS))
-    text = re.sub(rf'\t@echo "make (?!(?:{kept}) ).*\n', "", text)
+    text = re.sub(rf'\t@echo "(?!make (?:{kept}) ).*\n', "", text)
     return re.sub(r"\.PHONY:.*", ".PHONY: help grade lab clean", text)
 
 

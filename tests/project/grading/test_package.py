@@ -89,6 +89,7 @@ def test_the_makefile_has_the_targets_that_work(unpacked):
     targets = re.findall(r"^([a-z]+):", text, flags=re.MULTILINE)
     assert targets == ["help", "grade", "lab", "clean"]
     assert set(re.findall(r"make (\w+)", text)) == {"grade", "lab"}
+    assert not re.search(r"solutions|tests|grading|ruff", text)
     done = subprocess.run(["make", "-n", "grade"], cwd=unpacked, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
