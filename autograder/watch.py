@@ -3,7 +3,6 @@
 Results go to grade.json. The pictures of grade.html are left to `pytest`: they take seconds.
 """
 
-import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from autograder import board, harness, report
 from autograder.harness import Graded
 from autograder.tasks import all_tasks
-from given.runtime.submission import TODO_MODULES, forget_modules
+from given.runtime.submission import TODO_MODULES, forget_modules, module_file
 
 POLL, SETTLE = 0.3, 0.1  # seconds between two looks, and without a change until a file is whole
 
@@ -42,9 +41,9 @@ def paths() -> dict[str, Path]:
     found = {}
     for package, modules in TODO_MODULES.items():
         for module in modules:
-            spec = importlib.util.find_spec(f"{package}.{module}")
-            if spec and spec.origin:
-                found[f"{package}/{module}.py"] = Path(spec.origin)
+            path = module_file(package, module)
+            if path.is_file():
+                found[f"{package}/{module}.py"] = path
     return found
 
 

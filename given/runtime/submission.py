@@ -71,6 +71,12 @@ def read_modules_from(folder: Path | str | None) -> Path | None:
     return before
 
 
+def module_file(package: str, module: str) -> Path:
+    """The file that the next import of a TODO module reads, whatever has been imported."""
+    spec = FINDER.find_spec(f"{package}.{module}")
+    return Path(spec.origin) if spec and spec.origin else ROOT / package / f"{module}.py"
+
+
 def forget_modules() -> dict[str, Any]:
     """Let the next import of a TODO module read its file, and that of an experiment find it.
 

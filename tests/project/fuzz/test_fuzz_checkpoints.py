@@ -6,9 +6,11 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
+from experiments.images.samplers.draw import load_model
 from given.images import load, noisy_classifier
 from given.images.fid import features
 from given.runtime.checkpoint import load_weights, read_checkpoint
+from image_diffusion.scheduler import DDIMScheduler
 from tests.project.fuzz.broken import Refusal, attempt, changes, damaged_zip, fuzz
 
 NETWORK = {"name": "PatchUNet", "predicts": "v", "ch": (8, 16), "num_res_blocks": 1}
@@ -49,13 +51,11 @@ def test_a_damaged_checkpoint(tmp_path, data):
 
 @fuzz(40, changes(CONFIG) | changes(MODEL))
 def test_a_model_with_another_configuration(tmp_path, changes):
-    from image_diffusion.scheduler import DDIMScheduler
-
     path = tmp_path / "x.ckpt"
     path.write_bytes(
         saved(changes.on(MODEL if changes.of is MODEL else MODEL | {"config": changes.on(CONFIG)}))
     )
-    made = attempt(load.load_model, path, DDIMScheduler)
+    made = attempt(load_model, path, DDIMScheduler)
     if not isinstance(made, Refusal):
         model, config = made
         model.var_scheduler.set_timesteps(1)
@@ -82,7 +82,7 @@ def test_a_changed_classifier(tmp_path, source):
         )
         (tmp_path / "x.pt").write_bytes(saved(new))
         if "noisy" in state["config"]:
-            attempt(noisy_classifier.load_noisy_classifier, tmp_path / "x.pt")
+            attempt(noisy_classifier.load_noisy_classifier, DDIMScheduler, tmp_path / "x.pt")
         else:
             attempt(features.load_features, checkpoint=tmp_path / "x.pt")
 
@@ -117,7 +117,7 @@ def image_run():
     """A run of training on tiny images."""
     from experiments.images.training_loop import Run
 
-    config = CONFIG | {"seed": 0, "ema": 0.9, "lr": 0.1, "weight_decay": 0.0}
+    config = CONFIG | {"seed": 0, "steps": 1, "ema": 0.9, "lr": 0.1, "weight_decay": 0.0}
     return Run(config, torch.device("cpu"))
 
 

@@ -224,9 +224,11 @@ def test_training_is_a_function_of_a_set_and_writes_a_checkpoint(tmp_path, capsy
         whole = load_dataset(*words)
         return replace(whole, images=whole.images[:600], labels=whole.labels[:600])
 
-    monkeypatch.setattr(train_classifier, "load_dataset", small)
+    from experiments.images import train_classifier as command
+
+    monkeypatch.setattr(command, "load_dataset", small)
     out = tmp_path / "c.pt"
-    train_classifier.main(["--minutes", "0.005", "--batch_size", "8", "--out", str(out)])
+    command.main(["--minutes", "0.005", "--batch_size", "8", "--out", str(out)])
     assert "test images right" in capsys.readouterr().out
     made = features.load_features("classifier", checkpoint=out)
     total = np.trace(measure.statistics(made(np.array(small("fashion").images)))[1])
