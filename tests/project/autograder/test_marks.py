@@ -64,7 +64,7 @@ REAL = make_points("swiss_roll", N, 6).numpy()
         ({"samples": REAL}, "done"),
         ({"samples": np.zeros((0, 2))}, "A cloud has 0 points"),
         ({"samples": np.full((N, 2), np.nan)}, "NaN"),
-        ({"samples": np.zeros((N, 2))}, "the mark"),
+        pytest.param({"samples": np.zeros((N, 2))}, "the mark", marks=pytest.mark.slow),
         ({"x": np.zeros((N, 2))}, "has no array `samples`"),
         ({"samples": np.array([{"a": 1}], dtype=object)}, "is no .npz file of plain arrays"),
     ],
@@ -87,7 +87,10 @@ def test_a_file_of_samples_that_is_none_is_named(content, said, tmp_path, monkey
     assert said in result.message and "Traceback" not in result.message
 
 
-@pytest.mark.parametrize(("samples", "said"), [(REAL, "done"), (np.zeros((0, 2)), "0 points")])
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [pytest.param(REAL, "done", marks=pytest.mark.slow), (np.zeros((0, 2)), "0 points")],
+)
 def test_the_option_names_the_file_of_samples(samples, said, tmp_path):
     np.savez(tmp_path / "samples.npz", samples=samples)
     _, output = run_pytest("-k", "SamplesBySDE", f"--samples={tmp_path / 'samples.npz'}")

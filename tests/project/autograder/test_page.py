@@ -76,6 +76,7 @@ pickle.dump(got, sys.stdout.buffer)
 """
 
 
+@pytest.mark.slow
 def test_every_picture_of_a_page_comes_out_the_same_in_isolation(classes, tmp_path):
     runtime.build(tmp_path)
     inputs = {cls.__name__: cls.inputs(np.random.default_rng(0)) for cls in classes}

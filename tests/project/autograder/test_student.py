@@ -15,8 +15,8 @@ import pytest
 from autograder import board, harness, report
 from autograder.harness import Result
 from autograder.tasks import all_tasks
-from given.runtime.submission import ROOT, TODO_MODULES, read_modules_from
-from tests.project.trees import run_module
+from given.runtime.submission import ROOT, TODO_MODULES
+from tests.project.trees import course_tree, run_module
 
 TESTS = harness.graded_tests()
 OU_STD = "torch.sqrt(-torch.expm1(-t))"
@@ -276,13 +276,10 @@ def test_files_of_a_submission_come_first_and_new_ones_are_seen(tmp_path):
     from autograder import watch
 
     (tmp_path / "sde_todo").mkdir()
-    solutions = read_modules_from(tmp_path)
-    try:
+    with course_tree(tmp_path):
         before = watch.look()
         assert before["sde_todo/sde.py"][0].parent == ROOT / "sde_todo"
         (tmp_path / "sde_todo" / "sde.py").write_text("x = 1\n")
         after = watch.wait(before)
         assert {name for name in after if after[name] != before[name]} == {"sde_todo/sde.py"}
         assert after["sde_todo/sde.py"][0].parent == tmp_path / "sde_todo"
-    finally:
-        read_modules_from(solutions)

@@ -505,7 +505,9 @@ def test_unknown_options_and_methods_are_for_argparse(plain, capsys):
         assert stop.value.code == 2 and options[-1] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["sde_todo bridge", "image_diffusion bridge"])
+@pytest.mark.parametrize(
+    "module", ["sde_todo bridge", pytest.param("image_diffusion bridge", marks=pytest.mark.slow)]
+)
 def test_the_stubs_name_the_first_todo(module, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "COURSE"}
     done = subprocess.run(

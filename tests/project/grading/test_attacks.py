@@ -129,7 +129,13 @@ def planned(monkeypatch):
     return planned
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+SECONDS = ("recursion without end in C", "a fork bomb", "waits for itself", "children that loop")
+QUICK = [name for name in ATTACKS if name not in SECONDS]
+
+
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SECONDS)]
+)
 def test_attack(name, sandbox, planned, tmp_path, monkeypatch):
     attack, before = ATTACKS[name], hash_of_course()
     if attack.harms and not is_tight():
@@ -268,7 +274,10 @@ HOLDS_ANYWHERE = (
 )
 
 
-@pytest.fixture(scope="module", params=LEVELS)
+SLOW_LEVELS = [pytest.param(name, marks=pytest.mark.slow) for name in list(LEVELS)[1:]]
+
+
+@pytest.fixture(scope="module", params=["no namespaces", *SLOW_LEVELS])
 def weaker_sandbox(request):
     """A sandbox whose runtime believes that the system lacks something."""
     if os.getuid() != 0:

@@ -109,6 +109,7 @@ def test_a_folder_of_noise_and_a_missing_one_get_nothing(submission, result):
     assert result(marks.GuidedImages, FROM="samples").verdict == "todo"  # the folder has no classes
 
 
+@pytest.mark.slow
 def test_filled_images_of_a_folder_are_measured_by_their_distance_alone(submission, result):
     """Holes that somebody else cut cannot be compared with the originals."""
     real = np.array(load_dataset("fashion", "test").images[:200])

@@ -379,6 +379,7 @@ def test_images_may_be_anything(tmp_path):
 # What comes back from a process may be any bytes.
 
 
+@pytest.mark.slow
 def test_arrays_of_any_bytes():
     import random
 

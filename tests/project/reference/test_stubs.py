@@ -89,7 +89,9 @@ def test_every_graded_test_names_its_own_task_on_the_stubs_and_passes_on_the_sol
             assert result.verdict == "done", (test, result.message)
 
 
-@pytest.mark.parametrize("package", TODO_MODULES)
+@pytest.mark.parametrize(
+    "package", ["sde_todo", pytest.param("image_diffusion", marks=pytest.mark.slow)]
+)
 def test_a_submission_may_hold_one_package_only(package, tmp_path):
     """The other package then is the course's own, with its open TODOs."""
     shutil.copytree(ROOT / "solutions" / package, tmp_path / package)
@@ -157,11 +159,13 @@ def test_a_stub_names_task_and_function_and_keeps_the_hint():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--submission", "nowhere"], "there is no folder"),
-        (["--submission", "tests"], "with sde_todo/ or image_diffusion/"),
+        pytest.param(["--submission", "nowhere"], "there is no folder", marks=pytest.mark.slow),
+        pytest.param(
+            ["--submission", "tests"], "with sde_todo/ or image_diffusion/", marks=pytest.mark.slow
+        ),
         (["--samples", "/"], "Write --samples=PATH"),
-        (["--hints", "9.9z"], "There is no task '9.9z'"),
-        (["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3"),
+        pytest.param(["--hints", "9.9z"], "There is no task '9.9z'", marks=pytest.mark.slow),
+        pytest.param(["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3", marks=pytest.mark.slow),
     ],
 )
 def test_options_answer_in_one_line(arguments, said):
