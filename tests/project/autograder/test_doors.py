@@ -58,6 +58,7 @@ def test_on_the_stubs_a_notebook_names_the_first_todo_in_one_line(path, monkeypa
         assert any(output.output_type == "display_data" or "data" in output for output in outputs)
 
 
+@pytest.mark.slow
 def test_on_the_stubs_the_demo_names_the_first_todo_in_one_line(tmp_path):
     done = run_demo("--out", str(tmp_path))
     assert done.returncode == 1
@@ -65,18 +66,12 @@ def test_on_the_stubs_the_demo_names_the_first_todo_in_one_line(tmp_path):
     assert "TODO" in line and "sde_todo/" in line and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "course", "said"),
     [
-        pytest.param(
-            ["--device", "warp"],
-            "solutions",
-            "The device 'warp' cannot be used here",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ["--out", "/proc/nowhere"], "solutions", "Cannot write to", marks=pytest.mark.slow
-        ),
+        (["--device", "warp"], "solutions", "The device 'warp' cannot be used here"),
+        (["--out", "/proc/nowhere"], "solutions", "Cannot write to"),
         ([], "nowhere", "there is no folder"),
     ],
 )

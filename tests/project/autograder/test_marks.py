@@ -97,12 +97,13 @@ def test_the_option_names_the_file_of_samples(samples, said, tmp_path):
     assert said in " ".join(output.split()) and "Traceback" not in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("test", "prediction"),
     [
-        pytest.param(marks.SamplesBySDE, "noise", marks=pytest.mark.slow),
+        (marks.SamplesBySDE, "noise"),
         (marks.SamplesByODE, "noise"),
-        pytest.param(marks.SamplesAtTheFloor, "data", marks=pytest.mark.slow),
+        (marks.SamplesAtTheFloor, "data"),
     ],
 )
 def test_a_recipe_that_trains_too_briefly_is_refused(test, prediction, tmp_path, monkeypatch):

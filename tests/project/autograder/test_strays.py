@@ -46,6 +46,7 @@ def test_pytest_imports_no_stray_file(submission, tmp_path):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_command_and_a_door_import_no_stray_file(submission):
     """A door is looked for where a TODO module is, and yet is the course's own."""
     code = "import sde_todo.eval, sde_todo.sde, image_diffusion.network, given, experiments"
@@ -66,6 +67,7 @@ def test_a_command_and_a_door_import_no_stray_file(submission):
     assert done.returncode == 0 and not done.stderr
 
 
+@pytest.mark.slow
 def test_the_grader_imports_no_stray_file(submission, monkeypatch):
     chosen = [test for test in graded_tests() if test.__name__ in TASKS]
     monkeypatch.setattr(harness, "graded_tests", lambda: chosen)

@@ -74,6 +74,7 @@ def outcome(task, verdict="done"):
     return [(test, Result(verdict, "said")) for test in TESTS if test.task == task]
 
 
+@pytest.mark.slow
 def test_next_runs_on_to_the_first_open_task_and_begins_there_the_next_time(tmp_path):
     submission = tree(tmp_path / "mine", solved=["sde"])
     points = sum(test.points for test in TESTS if test.task.startswith("1.1"))

@@ -155,8 +155,19 @@ CASES += [("plane", ["--method", "tr", "--reference", name]) for name in ("ou", 
 CASES += [("images", ["--method", method]) for method in ("fr", "dsb", "sb-fbsde-alt", "flow")]
 
 
-@pytest.mark.parametrize(("kind", "more"), CASES, ids=lambda v: v if v == str(v) else " ".join(v))
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+FR = ["--method", "fr"]
+QUICK = [("plane", FR, signal.SIGINT), ("images", FR, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "number"),
+    [
+        pytest.param(*case, number, marks=() if (*case, number) in QUICK else pytest.mark.slow)
+        for case in CASES
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else str(v),
+)
 def test_a_polite_stop_in_the_middle_of_a_cache_changes_nothing(
     kind, more, number, plain, monkeypatch, capsys
 ):

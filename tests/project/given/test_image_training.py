@@ -120,6 +120,7 @@ def test_two_processes_reach_the_weights_of_one_with_twice_the_batch(tmp_path):
         torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=2e-5, msg=name)
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_processes_cannot_share_is_one_sentence(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     launcher = (*launcher, "image_diffusion/train.py")
@@ -307,6 +308,7 @@ def test_a_folder_is_of_one_run_at_a_time_and_what_a_kill_left_is_cleared(tmp_pa
         pass
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_images(tmp_path, monkeypatch):
     run_here(tmp_path, "--steps", "2")
     monkeypatch.setattr(train.data.ImageSet, "fingerprint", lambda images: 0)

@@ -827,5 +827,8 @@ MESSAGES = {
     "NaN in an exception of JSON": inside("raise ValueError('NaN, \\\"score\\\": 1000, Infinity')"),
 }
 
-ATTACKS = ENDS | PATCHES | STEALS | PLANTS | OUTLIVES | FORGERIES | LIES | ENDLESS | SIZES
-ATTACKS |= STATE | NETWORK | MESSAGES
+FAMILIES = [
+    *(ENDS, PATCHES, STEALS, PLANTS, OUTLIVES, FORGERIES),
+    *(LIES, ENDLESS, SIZES, STATE, NETWORK, MESSAGES),
+]
+ATTACKS = {name: attack for family in FAMILIES for name, attack in family.items()}

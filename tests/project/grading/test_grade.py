@@ -369,6 +369,7 @@ def test_killed_class_run_goes_on(course, tmp_path):
     assert not [name for name in after if name.endswith(".part")]
 
 
+@pytest.mark.slow
 def test_stopped_class_run_says_how_it_goes_on(course, tmp_path):
     copy_solutions(tmp_path / "in" / "a", "\n\nimport time\ntime.sleep(999)\n")
     process = start(

@@ -84,7 +84,10 @@ def test_a_checkpoint_that_is_none_is_one_sentence(write, said, submission, resu
     assert not Path("/tmp/course-checkpoint-ran").exists()
 
 
-@pytest.mark.parametrize("change", ["as it is", "mirrored", "moved", "noisy"])
+SLOW_CHANGES = [pytest.param(c, marks=pytest.mark.slow) for c in ("as it is", "moved", "noisy")]
+
+
+@pytest.mark.parametrize("change", ["mirrored", *SLOW_CHANGES])
 def test_copies_of_real_images_are_found_and_named(change, submission, result):
     real = np.array(load_dataset("fashion", "train").images[:300])
     noise = np.random.default_rng(0).normal(0, 6, real.shape)

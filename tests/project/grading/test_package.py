@@ -94,6 +94,7 @@ def test_the_makefile_has_the_targets_that_work(unpacked):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_autograder_runs_there_and_sees_open_tasks(unpacked):
     done = run_there(unpacked, "-m", "pytest", "-q", "tests/task1/test_sde.py")
     output = done.stdout + done.stderr

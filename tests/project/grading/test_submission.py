@@ -157,6 +157,7 @@ def test_damaged_zips_are_unreadable_or_read(tmp_path):
 # What a zip may hold.
 
 
+@pytest.mark.slow
 def test_zip_bomb(sandbox, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open(SDE, "w", force_zip64=True) as file:
@@ -241,6 +242,7 @@ def test_zip_of_loose_files(sandbox, tmp_path):
     assert_right(zip_with(tmp_path / "a.zip", members), sandbox)
 
 
+@pytest.mark.slow
 def test_zip_of_packages_in_two_places(sandbox, tmp_path):
     members = {f"one/{SDE}": solution(SDE), f"two/{SCHEDULER}": solution(SCHEDULER)}
     found, _ = outcome(zip_with(tmp_path / "a.zip", members), sandbox)

@@ -89,9 +89,8 @@ def test_every_graded_test_names_its_own_task_on_the_stubs_and_passes_on_the_sol
             assert result.verdict == "done", (test, result.message)
 
 
-@pytest.mark.parametrize(
-    "package", ["sde_todo", pytest.param("image_diffusion", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["sde_todo", "image_diffusion"])
 def test_a_submission_may_hold_one_package_only(package, tmp_path):
     """The other package then is the course's own, with its open TODOs."""
     shutil.copytree(ROOT / "solutions" / package, tmp_path / package)
@@ -156,16 +155,15 @@ def test_a_stub_names_task_and_function_and_keeps_the_hint():
     assert "# Hint: think." in stub and "41" not in stub
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["--submission", "nowhere"], "there is no folder", marks=pytest.mark.slow),
-        pytest.param(
-            ["--submission", "tests"], "with sde_todo/ or image_diffusion/", marks=pytest.mark.slow
-        ),
+        (["--submission", "nowhere"], "there is no folder"),
+        (["--submission", "tests"], "with sde_todo/ or image_diffusion/"),
         (["--samples", "/"], "Write --samples=PATH"),
-        pytest.param(["--hints", "9.9z"], "There is no task '9.9z'", marks=pytest.mark.slow),
-        pytest.param(["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3", marks=pytest.mark.slow),
+        (["--hints", "9.9z"], "There is no task '9.9z'"),
+        (["--hints", "1.1a:2"], "More: pytest --hints 1.1a:3"),
     ],
 )
 def test_options_answer_in_one_line(arguments, said):
