@@ -1,4 +1,4 @@
-"""Given: the noise level of a sample, in all the forms that samplers and networks use.
+"""The noise level of a sample, in all the forms that samplers and networks use.
 
 A sample x = alpha x_0 + std z has one noise level, whatever its scale. It is written as
 

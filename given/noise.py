@@ -1,4 +1,4 @@
-"""Given: noise that belongs to the image, not to the batch.
+"""Noise that belongs to the image, not to the batch.
 
 `noise_like(x)` is torch.randn_like, until `noise_per_image(seeds)` is entered: then row i comes
 from a generator of its own, so that an image is the same whatever batch it is drawn in.

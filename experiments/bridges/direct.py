@@ -1,4 +1,4 @@
-"""Given: the loops of the two methods that train without rounds: flow matching, joint SB-FBSDE.
+"""The loops of the two methods that train without rounds: flow matching, joint SB-FBSDE.
 
 Both have the interface of `sde_todo.bridge.train_bridge`: they yield the number of a step and its
 loss, and draw everything random from the seed and that number.

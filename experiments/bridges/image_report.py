@@ -1,4 +1,4 @@
-"""Given: what a bridge between images is judged by, and what it leaves in its folder.
+"""What a bridge between images is judged by, and what it leaves in its folder.
 
 Carried test images are held against real images of the set where they should arrive, by the Fréchet
 distance of the classifier's features, beside two figures: that of real test images (the floor), and

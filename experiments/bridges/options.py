@@ -1,4 +1,4 @@
-"""Given: the options that bridges in the plane and between images share, and their checks."""
+"""The options that bridges in the plane and between images share, and their checks."""
 
 import math
 from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction, Namespace

@@ -1,4 +1,4 @@
-"""Given: bridges in the plane from the command line: `python -m sde_todo bridge`.
+"""Bridges in the plane from the command line: `python -m sde_todo bridge`.
 
     python -m sde_todo bridge --prior pinwheel --dataset checkerboard --method tr
     python -m sde_todo bridge --prior moons --dataset swiss_roll --method flow --exp_name start

@@ -1,4 +1,4 @@
-"""Given: the state of a bridge in training, and the loop that saves it, stops it and goes on.
+"""The state of a bridge in training, and the loop that saves it, stops it and goes on.
 
 Everything random is drawn from the seed and the number of the step, and from nothing else: a cache
 that was lost is collected again as it was, and several processes that share a batch draw together

@@ -1,4 +1,4 @@
-"""Given: one direction of a bridge: its chain, its network, and how its errors are weighted."""
+"""One direction of a bridge: its chain, its network, and how its errors are weighted."""
 
 import copy
 

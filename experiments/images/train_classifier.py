@@ -1,4 +1,4 @@
-"""Given: train the network of --features classifier, or the one whose gradient guides to a class.
+"""Train the network of --features classifier, or the one whose gradient guides to a class.
 
 python -m image_diffusion classifier --dataset fashion_full
 python -m image_diffusion classifier --dataset fashion_colour --noisy

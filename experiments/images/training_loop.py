@@ -1,4 +1,4 @@
-"""Given: the training loop of the image models: one step, many steps, saving, stopping, going on.
+"""The training loop of the image models: one step, many steps, saving, stopping, going on.
 
 Everything random in a step is drawn from the seed and the number of the step, and from nothing
 else. So a checkpoint needs no state of any generator, and several processes that share a batch draw

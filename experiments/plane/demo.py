@@ -1,4 +1,4 @@
-"""Given: Task 1 from end to end on the Swiss roll: `python -m sde_todo demo`.
+"""Task 1 from end to end on the Swiss roll: `python -m sde_todo demo`.
 
 Trains both recipes, samples by SDE, by ODE and by the multistep solver, scores 10,000 samples of
 each beside the floor of two real sets, and writes metrics.json, swiss_roll.npz and index.html, a

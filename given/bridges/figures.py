@@ -1,4 +1,4 @@
-"""Given: the pictures of bridges, in the style of `plane/figures.py`.
+"""The pictures of bridges, in the style of `plane/figures.py`.
 
 In all of them orange is the source p0 and blue the target p1, whichever way a chain runs. `states`
 are a dict of "forward" and "backward", (N + 1, n, 2) each, every direction in its own clock: the

@@ -1,4 +1,4 @@
-"""Given: velocities (s, x) -> (B, C, H, W) of bridges between images."""
+"""Velocities (s, x) -> (B, C, H, W) of bridges between images."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Given: the methods of bridges, in three facts each."""
+"""The methods of bridges, in three facts each."""
 
 from typing import NamedTuple
 

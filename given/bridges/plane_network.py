@@ -1,4 +1,4 @@
-"""Given: the small network of a bridge in the plane."""
+"""The small network of a bridge in the plane."""
 
 import itertools
 import math

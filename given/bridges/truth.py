@@ -1,4 +1,4 @@
-"""Given: the truth about Schrödinger bridges, without data and without training.
+"""The truth about Schrödinger bridges, without data and without training.
 
 Time runs from p0 (source) at 0 to p1 (target) at 1; the reference is dX = sigma dW. The plan of the
 bridge solves entropic optimal transport with cost |x - y|^2 / 2 and eps = sigma^2. It is known

@@ -1,4 +1,4 @@
-"""Given: the pictures of Task 2, for the notebooks and the scripts.
+"""The pictures of Task 2, for the notebooks and the scripts.
 
 Every function returns a matplotlib Figure that belongs to no window: a notebook shows it where it
 is the last line of a cell (or by `display`), a script writes it with `save`. Colours are those of

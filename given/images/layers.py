@@ -1,4 +1,4 @@
-"""Given: the parts of the networks: residual block, attention, resampling, time embedding.
+"""The parts of the networks: residual block, attention, resampling, time embedding.
 
 Every activation is (B, C, H, W), every condition `emb` (B, E).
 """

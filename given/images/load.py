@@ -1,4 +1,4 @@
-"""Given: the checkpoints of image models (what one holds: given/runtime/checkpoint.py)."""
+"""The checkpoints of image models (what one holds: given/runtime/checkpoint.py)."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Given: holes for inpainting: masks (B, 1, H, W), 1 in the hole and 0 where the image is known."""
+"""Holes for inpainting: masks (B, 1, H, W), 1 in the hole and 0 where the image is known."""
 
 from pathlib import Path
 

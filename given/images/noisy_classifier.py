@@ -1,4 +1,4 @@
-"""Given: a classifier that reads noisy images, for guidance by its gradient (task 2.5).
+"""A classifier that reads noisy images, for guidance by its gradient (task 2.5).
 
 `given/images/assets/colour_classifier.pt`, which comes with the course, was made by the command
 in its `config`, `python -m image_diffusion classifier` with --noisy.

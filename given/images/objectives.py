@@ -1,4 +1,4 @@
-"""Given: training objectives: which noise levels a network learns from, and what each counts.
+"""Training objectives: which noise levels a network learns from, and what each counts.
 
 Every linear process x(t) = alpha x_0 + std noise becomes, divided by sqrt(alpha^2 + std^2), the x_t
 of the same log SNR, log(alpha^2 / std^2). So one network learns any of them, and an objective is a

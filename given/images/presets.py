@@ -1,4 +1,4 @@
-"""Given: the networks that the papers train on CIFAR-10, as arguments of UNet.
+"""The networks that the papers train on CIFAR-10, as arguments of UNet.
 
     python image_diffusion/train.py --dataset cifar10 --network ddpm++ --times vp
 

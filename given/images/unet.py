@@ -1,4 +1,4 @@
-"""Given: networks that predict the noise in x_t: the U-Net of DDPM, and a small one for a CPU.
+"""Networks that predict the noise in x_t: the U-Net of DDPM, and a small one for a CPU.
 
 Both are called as network(x_t, timestep, class_label), or by the noise level itself as
 network.at_log_snr(x_t, log_snr, class_label), and return the noise (B, C, H, W). With

@@ -1,4 +1,4 @@
-"""Given: the pictures of Task 1, for the notebook, the demo and the tests alike.
+"""The pictures of Task 1, for the notebook, the demo and the tests alike.
 
 Every `plot_...` returns a matplotlib Figure that belongs to no window and to no pyplot state: a
 notebook shows it where it is the last line of a cell (or by `show`), a script saves it with `png`.

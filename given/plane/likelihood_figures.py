@@ -1,4 +1,4 @@
-"""Given: the pictures of likelihood, bounds and codes, in the style of `figures.py`."""
+"""The pictures of likelihood, bounds and codes, in the style of `figures.py`."""
 
 from collections.abc import Sequence
 from typing import Any

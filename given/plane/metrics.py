@@ -1,4 +1,4 @@
-"""Given: how far a cloud of samples is from the data, and the marks of Task 1.4.
+"""How far a cloud of samples is from the data, and the marks of Task 1.4.
 
 Squared-distance metrics of two finite sets are never zero, not even for two real sets: that value
 is the floor. A figure means something only beside the floor for the same numbers of points.

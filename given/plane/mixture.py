@@ -1,4 +1,4 @@
-"""Given: Gaussian mixtures, whose density, score and denoiser are known under every process.
+"""Gaussian mixtures, whose density, score and denoiser are known under every process.
 
 If X_0 ~ sum_k w_k N(mu_k, S_k) and X_t | x_0 ~ N(alpha x_0, std^2 I), then
 

@@ -1,4 +1,4 @@
-"""Given: the point sets of Task 1, made in memory from a seed.
+"""The point sets of Task 1, made in memory from a seed.
 
 Every set is standardised by one mean and one deviation (of all its coordinates together, so that
 its shape is kept) and multiplied by 2, as in the course that this grew from. The two constants

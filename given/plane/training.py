@@ -1,4 +1,4 @@
-"""Given: the training loop of Task 1, on points: `train_diffusion`, and its learning rate."""
+"""The training loop of Task 1, on points: `train_diffusion`, and its learning rate."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Given: say whether the installation works, `python -m sde_todo check`."""
+"""Say whether the installation works, `python -m sde_todo check`."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Given: checkpoints: tensors and plain data, written whole or not at all.
+"""Checkpoints: tensors and plain data, written whole or not at all.
 
 A checkpoint is a dict with `config` (what rebuilds the model), `network` (the weights to sample
 from, the averaged ones where training kept them) and, for going on with training, `training`.

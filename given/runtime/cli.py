@@ -1,4 +1,4 @@
-"""Given: the command line: commands by name, numbers, and one line for an error.
+"""The command line: commands by name, numbers, and one line for an error.
 
 `python -m PACKAGE COMMAND` and the doors, such as image_diffusion/train.py, start here. Nothing but
 the standard library is imported before Ctrl-C is one line too, as loading torch takes seconds.

@@ -1,4 +1,4 @@
-"""Given: what all pictures of the course share: colours, style, panels, curves."""
+"""What all pictures of the course share: colours, style, panels, curves."""
 
 import functools
 import io

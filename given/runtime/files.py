@@ -1,4 +1,4 @@
-"""Given: files that are written whole or not at all, in folders of one run at a time."""
+"""Files that are written whole or not at all, in folders of one run at a time."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Given: the machine that a run has: its device, its processes, its signals, and its seeds."""
+"""The machine that a run has: its device, its processes, its signals, and its seeds."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Given: an adaptive ODE solver for tensors, by SciPy."""
+"""An adaptive ODE solver for tensors, by SciPy."""
 
 from collections.abc import Callable
 

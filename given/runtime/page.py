@@ -1,4 +1,4 @@
-"""Given: a page of pictures and tables that needs nothing but itself."""
+"""A page of pictures and tables that needs nothing but itself."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""Given: the modules that a student writes, and the folder that they are read from.
+"""The modules that a student writes, and the folder that they are read from.
 
 With COURSE=DIR in the environment the modules in DIR/sde_todo and DIR/image_diffusion are imported
 under the student's names, so that COURSE=solutions runs everything on the reference. Only the

@@ -1,4 +1,4 @@
-"""Given: what helps while parts are still open: one line for a TODO, and edits seen at once.
+"""What helps while parts are still open: one line for a TODO, and edits seen at once.
 
 A part that is not written yet raises NotImplementedError("TODO 1.1a: OU.marginal_prob"). A notebook
 calls `friendly_todos()` once; a script runs its main function inside `one_line_errors()`.

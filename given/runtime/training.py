@@ -1,4 +1,4 @@
-"""Given: one training loop for points, images and bridges.
+"""One training loop for points, images and bridges.
 
 It reads the losses now and then, saves, stops politely, and goes on: `train` moves a `TrainingRun`
 forward. Beside it are the learning-rate factor and the moving average of given code.

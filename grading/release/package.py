@@ -46,7 +46,7 @@ NOT_THEIRS = re.compile(r"solutions\b|COURSE=|\bgrading\b|tests/project|benchmar
 SOLUTION = re.compile(r"\bsolutions?\b")
 HIDDEN = re.compile(r"^# (BEGIN|END) HIDDEN\n", re.MULTILINE)
 MAKE_TARGETS = ("help", ".venv/installed", "grade", "lab", "clean")
-SETTINGS_DOC = '"""Given: points and pass marks, as your instructor set them."""'
+SETTINGS_DOC = '"""Points and pass marks, as your instructor set them."""'
 
 
 def student(out: str | Path) -> Path:

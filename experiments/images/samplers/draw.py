@@ -1,4 +1,4 @@
-"""Given: from a checkpoint to images."""
+"""From a checkpoint to images."""
 
 import functools
 from collections.abc import Callable, Iterator

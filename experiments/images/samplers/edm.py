@@ -1,4 +1,4 @@
-"""Given: the sampler of EDM (Karras et al. 2022, algorithm 2): Heun's method in sigma.
+"""The sampler of EDM (Karras et al. 2022, algorithm 2): Heun's method in sigma.
 
 It works on x = x_0 + sigma noise. There the probability-flow ODE is dx / dsigma = (x - D) / sigma,
 which is the noise that any network of this course predicts, whatever it was trained with.

@@ -1,4 +1,4 @@
-"""Given: a second-order multistep sampler for the whole family between the SDE and the ODE.
+"""A second-order multistep sampler for the whole family between the SDE and the ODE.
 
 On x = x_0 + sigma noise the member lambda of the family (task 1.1g) is, with eta^2 = 1 - lambda,
 

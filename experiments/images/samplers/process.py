@@ -1,4 +1,4 @@
-"""Given: the samplers of Task 1 on image models, through `DiffusionModule.score_fn`.
+"""The samplers of Task 1 on image models, through `DiffusionModule.score_fn`.
 
 python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """

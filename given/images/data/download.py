@@ -1,4 +1,4 @@
-"""Given: fetch an archive and unpack it, so that nothing is ever half there.
+"""Fetch an archive and unpack it, so that nothing is ever half there.
 
 A download that breaks off goes on where it stopped, what has arrived is checked against a known
 hash, and an archive is unpacked beside its place and moved there when it is whole.

@@ -1,4 +1,4 @@
-"""Given: the test images of a set as PNG files, for `fid/measure_fid.py`; run by dataset.py.
+"""The test images of a set as PNG files, for `fid/measure_fid.py`; run by dataset.py.
 
 The image with number 12 of the test split, a cat, becomes
 `results/eval/<set>_<resolution>/cat/00012.png`: a score can be had for all classes or for one.

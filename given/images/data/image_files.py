@@ -1,4 +1,4 @@
-"""Given: image files in folders, read into one form.
+"""Image files in folders, read into one form.
 
 Files come gray, coloured, transparent or with 16 bits; networks want uint8 arrays of one shape.
 Here every file becomes 8-bit RGB or gray, and a file that cannot be read is named.

@@ -1,4 +1,4 @@
-"""Given: the image sets, decoded once and kept in one memory-mapped file per set and resolution.
+"""The image sets, decoded once and kept in one memory-mapped file per set and resolution.
 
 `load_dataset` finds a set, or says in one line which command gets it. `Loader` gives its batches.
 `python image_diffusion/dataset.py --dataset NAME` fetches a set and builds its eval folder, the

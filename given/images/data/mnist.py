@@ -1,4 +1,4 @@
-"""Given: MNIST and the sets in its format."""
+"""MNIST and the sets in its format."""
 
 import gzip
 import io

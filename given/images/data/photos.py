@@ -1,4 +1,4 @@
-"""Given: where the sets of colour images come from: CIFAR-10, CelebA, AFHQ and folders like AFHQ.
+"""Where the sets of colour images come from: CIFAR-10, CelebA, AFHQ and folders like AFHQ.
 
 As in `sources.py`, a `_read_...` finds and reads what is here, unpacks an archive that is here, and
 never fetches; a `_fetch_...` does.

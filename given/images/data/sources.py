@@ -1,4 +1,4 @@
-"""Given: where an image set comes from.
+"""Where an image set comes from.
 
 A Source knows how to read a set from the places where it may lie, and how to fetch it. Reading
 never fetches: only the command `python image_diffusion/dataset.py` does.

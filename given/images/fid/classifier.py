@@ -1,4 +1,4 @@
-"""Given: the small network whose features measure the default set."""
+"""The small network whose features measure the default set."""
 
 from torch import Tensor, nn
 

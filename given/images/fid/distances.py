@@ -1,4 +1,4 @@
-"""Given: how far generated images are from real ones: FID, KID and the inception score.
+"""How far generated images are from real ones: FID, KID and the inception score.
 
 The distances, as functions of features alone, and what is kept of a set of images.
 `features.py` reads the sets and holds the networks that give features, `measure_fid.py` is the

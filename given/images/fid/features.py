@@ -1,4 +1,4 @@
-"""Given: sets of images, and the networks whose features FID and KID compare.
+"""Sets of images, and the networks whose features FID and KID compare.
 
 `inception` is the Inception-v3 of the 2015 TensorFlow graph, the network of published FIDs
 (Heusel et al. 2017): 2048 features, no class layer. `classifier` is a small network trained by

@@ -1,4 +1,4 @@
-"""Given: FID, KID and the inception score of a folder of samples.
+"""FID, KID and the inception score of a folder of samples.
 
     python image_diffusion/fid/measure_fid.py EVAL_DIR SAMPLE_DIR
     python image_diffusion/fid/measure_fid.py SAMPLE_DIR --dataset fashion --kid --score

@@ -1,4 +1,4 @@
-"""Given: how the small network is trained whose features measure the default set.
+"""How the small network is trained whose features measure the default set.
 
 `given/images/assets/classifier.pt`, which comes with the course, was made by
 
