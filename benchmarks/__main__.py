@@ -43,6 +43,7 @@ PARTS = {
     "profiles": ("Where the time goes", "profiles.py", 3),
     "scale": ("From one process to 64 GPUs", "scale.py", 4),
     "grader": ("What the autograder notices", "grader.py", 30),
+    "mutants": ("What the autograder says to small changes of the solutions", "mutants.py", 6),
     "endurance": ("Kills, full disks, clocks that jump", "endurance.py --minutes 30", 30),
 }
 PICTURES = {"samplers": "samplers.png"}
