@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 from autograder import harness
 from given.runtime.submission import ROOT, TODO_MODULES, forget_modules, read_modules_from
+from grading.release import stubs
 
 
 def run_module(module, *arguments, course=None):
@@ -39,6 +41,24 @@ def graded_tests():
 def is_file(file, package, module):
     """Whether the file of a change, "sde" or "sde_todo/sde", is this module."""
     return file in (module, f"{package}/{module}")
+
+
+def answer(file, owner, code, part=0):
+    """The change (file, old, new) that writes a whole answer; see `alterations`.
+
+    Args:
+        file: "sde", or "sde_todo/sde".
+        owner: the function, as "OU.sde_coeff".
+        code: what to write between BEGIN and END SOLUTION, at any indentation.
+        part: which region of the function, where it has several.
+    """
+    for name, source in stubs.solutions():
+        if f"/{name}".endswith(f"/{file}.py"):
+            regions = [r for r in stubs.regions(source, name) if r.owner == owner]
+            old = "\n".join(regions[part].lines)
+            code = textwrap.dedent(code).strip("\n")
+            return file, old, textwrap.indent(code, regions[part].indent)
+    raise ValueError(f"{file}: no such module; write it as sde_todo/sde or sde.")
 
 
 @contextlib.contextmanager

@@ -219,7 +219,7 @@ class LightSample:
         out["draws"] = model.sample(x[:3].repeat_interleave(n, 0)).reshape(3, n, -1)
         even = torch.tensor([0.2, 0.3, 0.5]).log() + 2
         model.log_weights = lambda x: even.expand(len(x), 3)
-        out["mixed"] = model.sample(x[:1].expand(n, -1))
+        out["mixed"] = model.sample(x[:1].repeat(n, 1))
         again = [model.sample(x, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
         out["seeded"] = torch.stack(again)
         return out

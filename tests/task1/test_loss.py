@@ -34,7 +34,7 @@ class DSMTarget:
     def probe(z, std):
         from sde_todo.loss import dsm_target
 
-        return {"y": dsm_target(z, std), "wide": dsm_target(z, std.expand(B, D))}
+        return {"y": dsm_target(z, std), "wide": dsm_target(z, std.repeat(1, D))}
 
     def check(got, z, std):
         mistakes = {
@@ -266,7 +266,7 @@ class SSM:
         from sde_todo.loss import SSMLoss
 
         net = standins.LinearNet(A, b)
-        many, t = x.expand(n, -1), torch.full((n,), 0.5)
+        many, t = x.repeat(n, 1), torch.full((n,), 0.5)
         plain = SSMLoss("gaussian")(t, many, net)
         weighted = SSMLoss("rademacher")(t, many, net, None, torch.full((n,), 2.0))
         plain.backward()

@@ -76,7 +76,7 @@ class EulerMaruyama:
 
     def probe(x, s, ds, n):
         sde = standins.ToyReverse()
-        return call_step("euler_maruyama_step", sde, s[:1].expand(n), ds, x[:1].expand(n, -1))
+        return call_step("euler_maruyama_step", sde, s[:1].repeat(n), ds, x[:1].repeat(n, 1))
 
     def check(got, x, s, ds, n):
         slope = -0.7 * (1 + s[0]) * x[0]
@@ -279,7 +279,7 @@ class ReverseDiffusion:
 
     def probe(x, s, ds, n):
         sde = standins.ToyReverse()
-        return call_step("reverse_diffusion_step", sde, s[:1].expand(n), ds, x[:1].expand(n, -1))
+        return call_step("reverse_diffusion_step", sde, s[:1].repeat(n), ds, x[:1].repeat(n, 1))
 
     def check(got, x, s, ds, n):
         x, t = x[0], T - s[0]

@@ -421,7 +421,7 @@ def step_many(sde, t, x, dt, **options):
         return torch.randn_like(x) * (sde.dt if dt is None else dt) ** 0.5
 
     sde.dw = dw  # an open or wrong dw is not punished again here
-    many = x.expand(20_000, -1)
+    many = x.repeat(20_000, 1)
     times = torch.full((20_000,), t)
     return {
         "passed": sde.predict_fn(times, many, dt, **options),

@@ -458,7 +458,7 @@ class StepAndCorrect:
         from sde_todo import sampling
 
         out = {}
-        s, s_next = clock[:, None].expand(-1, B)
+        s, s_next = clock[:, None].repeat(1, B)
         for n in (corrections, 0):
             forward = Forward()
 

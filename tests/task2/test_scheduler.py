@@ -128,7 +128,7 @@ class AddNoise:
             if are_tensors(pair):
                 return {"alone": pair}
             (many,) = repeated(x0)
-            drawn_x, drawn = scheduler.add_noise(many, timesteps[:1].expand(MANY))
+            drawn_x, drawn = scheduler.add_noise(many, timesteps[:1].repeat(MANY))
         return {
             "x_t": pair[0],
             "noise": pair[1],

@@ -1,5 +1,7 @@
 """Correct answers to the tasks of sde_todo/sde.py, written another way: name -> [(file, old, new), ...]."""
 
+from tests.project.trees import answer
+
 OU_MARGINAL = "return torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))"
 VP_MARGINAL = "return torch.exp(-B / 2) * x0, torch.sqrt(-torch.expm1(-B))"
 
@@ -84,5 +86,237 @@ ALTERNATIVES = {
          "        return x * self.beta(t) / -2, g_squared**0.5"),
         ("sde", "return torch.exp(-B / 2) * x0, -torch.expm1(-B)",
          "mean = x0 / torch.exp(0.5 * B)\n        return mean, (1 - torch.exp(-B)).expand_as(x0)"),
+    ],
+    "ou by helpers of the module": [
+        ("sde", "class SDE(abc.ABC):", '''def shrink(t: Tensor) -> Tensor:
+    """What is left of the data, exp(-t/2)."""
+    return t.mul(-0.5).exp()
+
+
+class SDE(abc.ABC):'''),
+        answer("sde", "OU.sde_coeff", """
+            drift: Tensor = x.neg().div(2)
+            return (drift, x.new_ones(len(x), *[1] * (x.ndim - 1)))"""),
+        answer("sde", "OU.marginal_prob", """
+            alpha = shrink(t)
+            variance = 1 - alpha.square()
+            return x0 * alpha, variance.sqrt()"""),
+    ],
+    "ou by einsum and numpy": [
+        answer("sde", "OU.sde_coeff", "return torch.lerp(torch.zeros_like(x), x, -0.5), torch.full_like(x, 1.0)"),
+        answer("sde", "OU.marginal_prob", '''
+            import numpy as np
+
+            times = t.flatten().cpu().numpy().astype(np.float64)
+            shape = (len(x0),) + (1,) * (x0.ndim - 1)
+            alpha, std = np.exp(-times / 2), np.sqrt(-np.expm1(-times))
+            mean = torch.einsum("b,b...->b...", torch.from_numpy(alpha).to(x0), x0)
+            return mean, torch.from_numpy(std).to(x0).reshape(shape)'''),
+    ],
+    "ou by its variance in a loop over the batch": [
+        answer("sde", "OU.marginal_prob", """
+            means, stds = [], []
+            for time, point in zip(t.flatten().tolist(), x0):
+                means.append(math.exp(-0.5 * time) * point)
+                stds.append(math.sqrt(1 - math.exp(-time)))
+            std = torch.tensor(stds, dtype=x0.dtype, device=x0.device)
+            return torch.stack(means), std.view_as(t)"""),
+    ],
+    "vp by shares of both ends": [
+        answer("sde", "VPSDE.beta", """
+            u = t / self.T
+            return (1 - u) * self.beta_min + u * self.beta_max"""),
+        answer("sde", "VPSDE.beta_integral", """
+            u = t / self.T
+            return self.T * (self.beta_min * (u - u**2 / 2) + self.beta_max * u**2 / 2)"""),
+        answer("sde", "VPSDE.sde_coeff", """
+            g = self.beta(t) ** 0.5
+            f = -(g**2) * x / 2
+            return f, g"""),
+        answer("sde", "VPSDE.marginal_prob", """
+            abar = torch.exp(-self.beta_integral(t))
+            return abar.sqrt() * x0, (1 - abar).sqrt()"""),
+    ],
+    "vp integral by Simpson's rule, in place": [
+        answer("sde", "VPSDE.beta", """
+            out = torch.full_like(t, self.beta_min)
+            out += (self.beta_max - self.beta_min) / self.T * t
+            return out"""),
+        answer("sde", "VPSDE.beta_integral", """
+            total = self.beta(0 * t)
+            total += 4 * self.beta(t / 2)
+            total += self.beta(t)
+            total *= t / 6
+            return total"""),
+        answer("sde", "VPSDE.marginal_prob", """
+            half = self.beta_integral(t).mul_(0.5)
+            std = torch.expm1(-2 * half).neg_().sqrt_()
+            return x0 * torch.exp(-half), std"""),
+    ],
+    "vp by slope and start, marginal by the log SNR": [
+        answer("sde", "VPSDE.beta", """
+            slope = (self.beta_max - self.beta_min) / self.T
+            return torch.addcmul(torch.full_like(t, self.beta_min), t, torch.full_like(t, slope))"""),
+        answer("sde", "VPSDE.beta_integral", """
+            mean_rate = self.beta_min + 0.5 * (self.beta_max - self.beta_min) * t / self.T
+            return mean_rate * t"""),
+        answer("sde", "VPSDE.marginal_prob", """
+            log_snr = -torch.log(torch.expm1(self.beta_integral(t)))
+            return x0 * torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt()"""),
+    ],
+    "ve with its slope by torch.func": [
+        answer("sde", "VESDE.sigma", """
+            u = t / self.T
+            return self.sigma_max**u * self.sigma_min ** (1 - u)"""),
+        answer("sde", "VESDE.sde_coeff", """
+            def variance(time: Tensor) -> Tensor:
+                return self.sigma(time).square()
+
+            _, slope = torch.func.jvp(variance, (t,), (torch.ones_like(t),))
+            return x * 0.0, slope.sqrt()"""),
+        answer("sde", "VESDE.marginal_prob", """
+            sigma = self.sigma(t)
+            return x0.clone(), sigma.expand(x0.shape)"""),
+        answer("sde", "VESDE.prior_std", "return float(self.sigma(torch.tensor(float(self.T), dtype=torch.float64)))"),
+    ],
+    "ve with its slope by autograd": [
+        answer("sde", "VESDE.sigma", """
+            ratio = math.log(self.sigma_max) - math.log(self.sigma_min)
+            return self.sigma_min * torch.exp(ratio * t / self.T)"""),
+        answer("sde", "VESDE.sde_coeff", """
+            with torch.enable_grad():
+                time = t.detach().clone().requires_grad_(True)
+                (slope,) = torch.autograd.grad((self.sigma(time) ** 2).sum(), time)
+            g = slope**0.5
+            return torch.zeros(x.shape, dtype=x.dtype, device=x.device), g"""),
+        answer("sde", "VESDE.marginal_prob", "return x0 + 0 * t, self.sigma(t) * torch.ones_like(x0)"),
+    ],
+    "sub-vp from vp": [
+        answer("sde", "SubVPSDE.sde_coeff", """
+            f, g = super().sde_coeff(t.flatten(), x)
+            left = torch.exp(-2 * self.beta_integral(t))
+            return f, g * (1 - left).sqrt()"""),
+        answer("sde", "SubVPSDE.marginal_prob", """
+            mean, std = super().marginal_prob(t.flatten(), x0)
+            return mean, std**2"""),
+    ],
+    "sub-vp in float64, by hyperbolic functions": [
+        answer("sde", "SubVPSDE.sde_coeff", """
+            B = self.beta_integral(t.double())
+            beta = self.beta(t.double())
+            g = torch.sqrt(2 * beta * torch.exp(-B) * torch.sinh(B))
+            return (-beta * x / 2).to(x), g.to(x)"""),
+        answer("sde", "SubVPSDE.marginal_prob", """
+            half = self.beta_integral(t.double()) / 2
+            alpha = torch.exp(-half)
+            return (alpha * x0).to(x0.dtype), (2 * alpha * torch.sinh(half)).to(x0.dtype)"""),
+    ],
+    "prior by torch.normal, density in a loop": [
+        answer("sde", "SDE.prior_sampling", """
+            size = tuple(x.shape)
+            return torch.normal(0.0, float(self.prior_std()), size, dtype=x.dtype, device=x.device)"""),
+        answer("sde", "SDE.prior_logp", """
+            s = self.prior_std()
+            logs = []
+            for sample in x:
+                energy = 0.5 * (sample / s).pow(2).sum()
+                logs.append(-energy - sample.numel() * (math.log(s) + 0.5 * math.log(2 * math.pi)))
+            return torch.stack(logs)"""),
+    ],
+    "prior by a product, density by einsum": [
+        answer("sde", "SDE.prior_sampling", """
+            z = torch.randn(x.shape, dtype=x.dtype, device=x.device)
+            z *= self.prior_std()
+            return z"""),
+        answer("sde", "SDE.prior_logp", """
+            D = math.prod(x.shape[1:])
+            u = x.reshape(-1, D) / self.prior_std()
+            square = torch.einsum("bi,bi->b", u, u)
+            return -0.5 * (square + D * math.log(2 * math.pi)) - D * math.log(self.prior_std())"""),
+    ],
+    "prior density by a multivariate normal": [
+        answer("sde", "SDE.prior_sampling", """
+            scale = torch.full_like(x, float(self.prior_std()))
+            return torch.distributions.Normal(torch.zeros_like(x), scale).sample()"""),
+        answer("sde", "SDE.prior_logp", """
+            flat = x.reshape(x.shape[0], -1)
+            root = self.prior_std() * torch.eye(flat.shape[1]).to(flat)
+            law = torch.distributions.MultivariateNormal(torch.zeros_like(flat[0]), scale_tril=root)
+            return law.log_prob(flat)"""),
+    ],
+    "increments by torch.normal, a step in place": [
+        answer("sde", "SDE.dw", """
+            if dt is None:
+                dt = self.T / self.N
+            return torch.normal(0.0, dt**0.5, x.shape, dtype=x.dtype, device=x.device)"""),
+        answer("sde", "SDE.predict_fn", """
+            if dt is None:
+                dt = self.dt
+            drift, diffusion = self.sde_coeff(t, x)
+            out = x.clone()
+            out += dt * drift
+            out += diffusion * self.dw(x, dt=dt)
+            return out"""),
+    ],
+    "increments as a sum of shorter ones, a step by addcmul": [
+        answer("sde", "SDE.dw", """
+            step = self.dt if dt is None else dt
+            halves = [torch.randn(x.shape).to(x) for _ in range(2)]
+            return torch.stack(halves).sum(0) * math.sqrt(step / 2)"""),
+        answer("sde", "SDE.predict_fn", """
+            noise = self.dw(x, dt)
+            f, g = self.sde_coeff(t=t, x=x)
+            moved = torch.add(x, f, alpha=self.dt if dt is None else dt)
+            return torch.addcmul(moved, torch.as_tensor(g).expand_as(x), noise)"""),
+    ],
+    "reverse process from the ODE": [
+        answer("sde", "ReverseSDE.family_coeff", """
+            time = self.forward.T - s
+            forward_drift, g = self.forward.sde_coeff(time, x)
+            push = 0.5 * torch.as_tensor(g).square() * self.score_fn(time, x)
+            ode = push - forward_drift
+            return ode + (1 - lam) * push, g * (1 - lam) ** 0.5"""),
+        answer("sde", "ReverseSDE.predict_fn", """
+            if not ode:
+                return super().predict_fn(s, x, dt)
+            slope = self.ode_coeff(s, x)[0]
+            return x + slope * (self.dt if dt is None else dt)"""),
+    ],
+    "reverse step with coefficients chosen": [
+        answer("sde", "ReverseSDE.family_coeff", """
+            f, g = self.forward.sde_coeff(self.T - s, x)
+            score = self.score_fn(self.T - s, x)
+            drift = g**2 * score - f
+            drift = drift - lam / 2 * g**2 * score
+            noise = torch.zeros_like(x) if lam == 1 else math.sqrt(1 - lam) * g
+            return drift, noise"""),
+        answer("sde", "ReverseSDE.predict_fn", """
+            coefficients = self.ode_coeff if ode else self.sde_coeff
+            drift, diffusion = coefficients(s, x)
+            length = self.dt if dt is None else dt
+            return x + length * drift + diffusion * self.dw(x, length)"""),
+    ],
+    "langevin by einsum, in float64": [
+        answer("sde", "SDE.correct_fn", """
+            noise = torch.randn(x.shape, dtype=x.dtype, device=x.device)
+            score = score_fn(t, x)
+
+            def mean_length(v: Tensor) -> Tensor:
+                v = v.flatten(1).double()
+                return torch.einsum("bi,bi->b", v, v).sqrt().mean()
+
+            eps = (2 * (snr * mean_length(noise) / mean_length(score)) ** 2).to(x)
+            return x + eps * score + noise * (2 * eps) ** 0.5"""),
+    ],
+    "langevin by python numbers and torch.normal": [
+        answer("sde", "SDE.correct_fn", """
+            score = score_fn(t, x)
+            z = torch.normal(torch.zeros_like(x), 1.0)
+            lengths = [torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim))) for v in (z, score)]
+            z_norm, score_norm = (length.mean().item() for length in lengths)
+            deviation = 2 * snr * z_norm / score_norm  # sqrt(2 eps)
+            out = x.clone()
+            out.add_(score, alpha=deviation**2 / 2)
+            return out.add_(z, alpha=deviation)"""),
     ],
 }  # fmt: skip
