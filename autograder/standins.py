@@ -88,6 +88,27 @@ class ToyReverse(ToyProcess):
         return 2.0 * torch.randn_like(x)
 
 
+class Reversed(ToyProcess):
+    """The reverse of a toy process, as `SDE.reverse` returns it."""
+
+    def __init__(self, forward: ToyProcess, score_fn: Any, lam: float = 0.0) -> None:
+        self.forward, self.score_fn, self.lam = forward, score_fn, lam
+        self.N, self.T = forward.N, forward.T
+
+    def family_coeff(self, s: Tensor, x: Tensor, lam: float) -> tuple[Tensor, Tensor]:
+        f, g = self.forward.sde_coeff(self.T - s, x)
+        return (1 - lam / 2) * g**2 * self.score_fn(self.T - s, x) - f, (1 - lam) ** 0.5 * g
+
+    def sde_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.family_coeff(s, x, self.lam)
+
+    def ode_coeff(self, s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.family_coeff(s, x, 1.0)
+
+    def marginal_prob(self, s: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward.marginal_prob(self.T - s, x0)
+
+
 def solution(s: np.ndarray) -> np.ndarray:
     """x(s)/x(0) of the toy reverse ODE."""
     return np.exp(-0.7 * (s + s**2 / 2))

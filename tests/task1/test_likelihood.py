@@ -21,6 +21,17 @@ class Process(standins.ToyProcess):
 
         return torch.normal(0.0, dt**0.5, x.shape)
 
+    def reverse(self, score_fn, lam=0.0):
+        return standins.Reversed(self, score_fn, lam)
+
+
+class Scaling(Process):
+    """A process without noise: however X_t is drawn, it is (1 + t) x_0."""
+
+    def marginal_prob(self, t, x0):
+        mean = (1 + t.reshape(-1, *[1] * (x0.ndim - 1))) * x0
+        return mean, 0 * mean
+
 
 def prior_logp(x):
     """log N(x; 0, 1.69 I), for tensors and arrays."""
@@ -179,6 +190,17 @@ def gaussian_flow(axes, variances, c=1.5):
     return flow
 
 
+def gaussian_score(axes, variances, c=1.5):
+    """The score that belongs to `gaussian_flow`."""
+
+    def score_fn(t, x):
+        t = t[:, None]
+        shrink = -((1 + t) ** 2) / (variances + (c * t) ** 2)
+        return (shrink * (x.flatten(1) @ axes) @ axes.T).reshape(x.shape)
+
+    return score_fn
+
+
 def carried(x, axes, variances, start, end):
     """Where the ODE takes points from one time to another, and the growth of log volume by axis."""
     ratio = spread(end, variances) / spread(start, variances)
@@ -208,7 +230,7 @@ class LogLikelihood:
 
         units = torch.eye(D)[:, None].expand(D, B, D)
         runs = {"exact": (units, (B, D)), "random": (v, (B, D)), "images": (v, IMAGE)}
-        out, drawn = {}, []
+        out, drawn, score_fn = {}, [], gaussian_score(axes, variances)
         for name, (directions, shape) in runs.items():
 
             def make_probes(x, method="exact", probes=1, directions=directions):
@@ -219,7 +241,7 @@ class LogLikelihood:
             given = {"flow": flow, "trace": affine_trace, "make_probes": make_probes}
             with standins.patched(likelihood, **given):
                 out[name] = likelihood.log_likelihood(
-                    Process(), affine_score(axes), x.reshape(shape), eps=eps, tol=1e-6
+                    Process(), score_fn, x.reshape(shape), eps=eps, tol=1e-6
                 )
         return out | {"draws": len(drawn)}
 
@@ -272,12 +294,14 @@ class Encoding:
     def probe(x, axes, variances, eps):
         from sde_todo import likelihood
 
-        out = {}
+        out, score_fn = {}, gaussian_score(axes, variances)
         with standins.patched(likelihood, flow=gaussian_flow(axes, variances)):
             for name in ("encode", "decode"):
-                call = getattr(likelihood, name)
-                shapes = both_shapes(lambda x, call=call: call(Process(), None, x, eps, 1e-6), x)
-                out |= {f"{name} {key}": value for key, value in shapes.items()}
+
+                def call(x, function=getattr(likelihood, name)):
+                    return function(Process(), score_fn, x, eps, 1e-6)
+
+                out |= {f"{name} {key}": value for key, value in both_shapes(call, x).items()}
         return out
 
     def check(got, x, axes, variances, eps):
@@ -455,18 +479,17 @@ class Elbo:
 
         given = {
             "time_slices": lambda sde, x, eps, slices, density="uniform": (t, weight),
-            "diffuse": lambda sde, t, x0: ((1 + t[:, None]) * x0 + 0.2 * t[:, None] ** 2, x0),
             "make_probes": make_probes,
             "elbo_rate": elbo_rate,
             "first_step": lambda sde, score_fn, x, eps: 3 * eps * x[:, 0],
         }
         with standins.patched(likelihood, **given):
-            bound = likelihood.elbo(Process(), None, x, eps, 3, "uniform", "gaussian", 2)
+            bound = likelihood.elbo(Scaling(), None, x, eps, 3, "uniform", "gaussian", 2)
         return {"bound": bound, "probes": torch.cat(seen)}
 
     def check(got, x, t, weight, eps):
         def at(t, x=x):
-            return (1 + t[..., None]) * x + 0.2 * t[..., None] ** 2
+            return (1 + t[..., None]) * x
 
         def rate(x, t=t, probes=4):
             return 0.7 * t * x.sum(-1) + 0.5 * probes
