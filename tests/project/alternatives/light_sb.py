@@ -1,6 +1,7 @@
 """Correct answers to the tasks of sde_todo/light_sb.py, written another way: name -> [(file, old, new), ...]."""
 
 from tests.project.mistakes import light_sb as here
+from tests.project.trees import answer
 
 LOG_V = (
     "        u = torch.linalg.solve_triangular(self.cholesky(), away.mT, upper=False)  # (K, D, B)\n"
@@ -30,5 +31,54 @@ ALTERNATIVES = {
         ("light_sb", here.LIGHT_LOSS,
          "C = torch.logsumexp(self.log_weights(x0), dim=1)\n"
          "        return -(self.log_v(x1).sum() / len(x1)) + C.sum() / len(x0)"),
+    ],
+    "potential component by component": [
+        answer("light_sb", "LightSB.log_v", """
+            logs = []
+            for k, L in enumerate(self.cholesky()):
+                u = torch.linalg.solve(L, away[k].T)  # (D, B)
+                square = torch.einsum("db,db->b", u, u)
+                log_det = torch.log(torch.diagonal(L)).sum()
+                constant = D * math.log(2 * math.pi * self.eps) / 2
+                logs.append(self.log_alpha[k] - square / (2 * self.eps) - log_det - constant)
+            return torch.logsumexp(torch.stack(logs, dim=1), dim=1)"""),
+        answer("light_sb", "LightSB.log_weights", """
+            columns = []
+            for log_alpha, r, L in zip(self.log_alpha, self.r, self.cholesky()):
+                square = (x @ L).square().sum(dim=1)
+                columns.append(log_alpha + square / (2 * self.eps) + (x @ r) / self.eps)
+            return torch.stack(columns, -1)"""),
+        answer("light_sb", "LightSB.loss", """
+            log_C = torch.log(torch.exp(self.log_weights(x0)).sum(dim=-1))
+            return torch.mean(log_C) - torch.mean(self.log_v(x1))"""),
+        answer("light_sb", "LightSB.sample", """
+            L = self.cholesky()[k]
+            upper = L.transpose(1, 2)
+            inner = torch.bmm(upper, x.unsqueeze(2)) + math.sqrt(self.eps) * z.unsqueeze(2)
+            return self.r[k] + torch.bmm(L, inner).squeeze(2)"""),
+    ],
+    "potential by precisions": [
+        answer("light_sb", "LightSB.log_v", """
+            L = self.cholesky()
+            cov = self.eps * torch.bmm(L, L.mT)  # (K, D, D)
+            square = torch.einsum("kbi,kij,kbj->kb", away, torch.linalg.inv(cov), away)
+            log_normal = -0.5 * (square + torch.logdet(2 * math.pi * cov)[:, None])
+            logs = (log_normal.T + self.log_alpha).T
+            return torch.logsumexp(logs, 0)"""),
+        answer("light_sb", "LightSB.log_weights", """
+            L = self.cholesky()
+            S = L @ L.mT
+            half = torch.einsum("kij,bj->bki", S, x) / 2 + self.r  # (B, K, D)
+            return torch.einsum("bki,bi->bk", half, x) / self.eps + self.log_alpha"""),
+        answer("light_sb", "LightSB.loss", """
+            log_C = torch.stack([torch.logsumexp(row, 0) for row in self.log_weights(x0)])
+            return log_C.sum().div(len(x0)).sub(self.log_v(x1).mean())"""),
+        answer("light_sb", "LightSB.sample", """
+            L = self.cholesky().index_select(0, k)
+            S = torch.matmul(L, L.mT)
+            out = self.r[k].clone()
+            out += torch.matmul(S, x[..., None])[..., 0]
+            out += torch.matmul(L, z[..., None])[..., 0] * self.eps**0.5
+            return out"""),
     ],
 }  # fmt: skip
