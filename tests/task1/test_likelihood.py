@@ -297,8 +297,9 @@ class Encoding:
         out, score_fn = {}, gaussian_score(axes, variances)
         with standins.patched(likelihood, flow=gaussian_flow(axes, variances)):
             for name in ("encode", "decode"):
+                function = getattr(likelihood, name)
 
-                def call(x, function=getattr(likelihood, name)):
+                def call(x, function=function):
                     return function(Process(), score_fn, x, eps, 1e-6)
 
                 out |= {f"{name} {key}": value for key, value in both_shapes(call, x).items()}

@@ -1,6 +1,7 @@
 """Correct answers to the tasks of image_diffusion/scheduler.py, written another way: name -> [(file, old, new), ...]."""
 
 from tests.project.mistakes import scheduler as here
+from tests.project.trees import answer
 
 ALTERNATIVES = {
     "betas by numpy": [
@@ -129,5 +130,200 @@ ALTERNATIVES = {
     "multistep lambda by logs": [
         ("scheduler", "h = (torch.logit(abar_s) - torch.logit(abar_t)) / 2",
          "h = torch.log(a_s / sigma_s) - torch.log(a_t / sigma_t)"),
+    ],
+    "betas by lerp, cosine by a product": [
+        answer("scheduler", "make_betas", """
+            u = torch.arange(T, dtype=torch.float64) / max(T - 1, 1)
+            if mode == "cosine":
+                edge = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+                half = math.pi / 2 / 1.008
+                f = (1 + torch.cos(2 * half * (edge + 0.008))) / 2
+                ratio = f[1:] / f[:-1]
+                return torch.where(1 - ratio > 0.999, torch.full_like(ratio, 0.999), 1 - ratio)
+            power = {"linear": 1, "quad": 2}[mode]
+            first, last = (torch.tensor(b ** (1 / power), dtype=torch.float64) for b in (beta_1, beta_T))
+            return torch.lerp(first, last, u).pow(power)"""),
+        answer("scheduler", "make_alphas", """
+            alphas = torch.ones_like(betas).sub(betas)
+            return alphas, alphas.double().log().cumsum(dim=-1).exp().to(betas.dtype)"""),
+    ],
+    "betas in a table of functions, alphas by numpy": [
+        answer("scheduler", "make_betas", '''
+            def cosine() -> Tensor:
+                """The ratios of two shifted copies of f."""
+                k = np.arange(T + 1) / T
+                f = np.square(np.cos((k + 0.008) / 1.008 * np.pi / 2))
+                return torch.from_numpy(np.minimum(1 - f[1:] / f[:-1], 0.999))
+
+            if mode == "cosine":
+                return cosine()
+            make = {
+                "linear": lambda: np.linspace(beta_1, beta_T, num=T),
+                "quad": lambda: np.square(np.linspace(math.sqrt(beta_1), math.sqrt(beta_T), num=T)),
+            }
+            return torch.as_tensor(make[mode]())'''),
+        answer("scheduler", "make_alphas", """
+            alphas = 1.0 - betas
+            products = np.multiply.accumulate(alphas.numpy())
+            return alphas, torch.from_numpy(products).type_as(betas)"""),
+    ],
+    "add_noise by the noise levels": [
+        answer("scheduler", "BaseScheduler.add_noise", """
+            from given.levels import signal_and_noise
+
+            a, s = signal_and_noise(self.levels.log_snr_at(timesteps))
+            z = torch.randn_like(original_sample) if noise is None else noise
+            return torch.addcmul(a * original_sample, s, z), z"""),
+    ],
+    "add_noise by torch.normal": [
+        answer("scheduler", "BaseScheduler.add_noise", """
+            ratio = self.alphas_cumprod.gather(0, timesteps.long())
+            ratio = ratio.unsqueeze(-1).unsqueeze(-1).unsqueeze(-1)
+            mean, std = ratio.sqrt() * original_sample, (1 - ratio).sqrt()
+            if noise is not None:
+                return mean + std * noise, noise
+            x_t = torch.normal(mean, std.expand_as(mean))
+            return x_t, (x_t - mean) / std"""),
+    ],
+    "add_noise with noise of its own, in place": [
+        answer("scheduler", "BaseScheduler.add_noise", """
+            if noise is None:
+                noise = torch.empty(original_sample.shape, dtype=original_sample.dtype).normal_()
+                noise = noise.to(original_sample.device)
+            level = torch.sqrt(1 - self.alphas_cumprod[timesteps])
+            signal = torch.sqrt(self.alphas_cumprod[timesteps])
+            x_t = original_sample.clone().mul_(signal[:, None, None, None])
+            x_t += level[:, None, None, None] * noise
+            return x_t, noise"""),
+    ],
+    "timesteps by a helper and early returns": [
+        answer("scheduler", "BaseScheduler.set_timesteps", """
+            def trailing(i: int) -> int:
+                return round(T - i * (T / n)) - 1
+
+            if spacing == "leading":
+                stride = T // n
+                self.timesteps = torch.arange((n - 1) * stride, -1, -stride)[:n]
+                return
+            self.timesteps = torch.tensor([trailing(i) for i in range(n)], dtype=torch.long)"""),
+    ],
+    "timesteps by linspace": [
+        answer("scheduler", "BaseScheduler.set_timesteps", """
+            if spacing == "trailing":
+                ends = torch.linspace(T, T / n, n, dtype=torch.float64)
+                # What rounding left of halves must not decide.
+                ends = torch.round(ends, decimals=9)
+                self.timesteps = ends.round().sub(1).to(torch.int64)
+            else:
+                self.timesteps = (torch.linspace(n - 1, 0, n).round() * (T // n)).to(torch.int64)"""),
+    ],
+    "ddpm step by the posterior of x0": [
+        answer("scheduler", "DDPMScheduler.step", """
+            x0 = (sample - torch.sqrt(1 - abar_t) * noise_pred) / torch.sqrt(abar_t)
+            beta = 1 - abar_t / abar_s
+            # The product of N(x_t; sqrt(alpha) x_s, beta) and N(x_s; sqrt(abar_s) x0, 1 - abar_s).
+            gain = (abar_t / abar_s).sqrt() * (1 - abar_s) / (1 - abar_t)
+            mean = gain * (sample - abar_t.sqrt() * x0) + abar_s.sqrt() * x0
+            variance = {"large": beta, "small": beta * (1 - abar_s) / (1 - abar_t)}[self.sigma_type]
+            if s == -1:
+                return mean
+            z = torch.randn(sample.shape, dtype=sample.dtype, device=sample.device)
+            return torch.addcmul(mean, variance.sqrt().to(mean), z)"""),
+    ],
+    "ddpm step by the score": [
+        answer("scheduler", "DDPMScheduler.step", """
+            a = math.sqrt(abar_t.item() / abar_s.item())
+            b2 = 1 - a**2
+            score = -noise_pred / (1 - abar_t.item()) ** 0.5
+            x = (sample + b2 * score) / a
+            if s >= 0:
+                keep = 1.0
+                if self.sigma_type == "small":
+                    keep = (1 - abar_s.item()) / (1 - abar_t.item())
+                x = x + math.sqrt(b2 * keep) * noise_like(x)
+            return x"""),
+    ],
+    "ddpm step by the log SNR": [
+        answer("scheduler", "DDPMScheduler.step", """
+            if s < 0:
+                return (sample - (1 - abar_t) ** 0.5 * noise_pred) / abar_t**0.5
+            gain = torch.logit(abar_t) - torch.logit(abar_s)  # of the log SNR, below 0
+            fresh = -torch.expm1(gain)  # share of the variance of x_t that came after s
+            alpha = abar_t / abar_s
+            mean = (sample - fresh * (1 - abar_t).sqrt() * noise_pred) / alpha.sqrt()
+            variance = fresh * (1 - abar_t if self.sigma_type == "large" else 1 - abar_s)
+            noise = torch.normal(0.0, variance.sqrt().item(), sample.shape).to(sample)
+            return mean + noise"""),
+    ],
+    "ddim step by noise-to-signal ratios": [
+        answer("scheduler", "DDIMScheduler.step", """
+            before, after = ((1 / abar - 1).sqrt() for abar in (abar_t, abar_s))
+            y = sample / abar_t.sqrt()
+            x0 = y - before * noise_pred
+            fresh = eta * after * torch.sqrt(torch.clamp_min(1 - (after / before) ** 2, 0))
+            kept = torch.sqrt(torch.clamp_min(after**2 - fresh**2, 0))
+            y_s = x0 + kept * noise_pred
+            if fresh > 0:
+                y_s = y_s + fresh * torch.randn_like(y_s)
+            return abar_s.sqrt() * y_s"""),
+    ],
+    "ddim step by python numbers, in place": [
+        answer("scheduler", "DDIMScheduler.step", """
+            a_t, a_s = abar_t.item(), abar_s.item()
+            x0 = sample.clone()
+            x0 -= math.sqrt(1 - a_t) * noise_pred
+            x0 /= math.sqrt(a_t)
+            variance = eta**2 * (1 - a_s) * (1 - a_t / a_s) / (1 - a_t)
+            x0 *= math.sqrt(a_s)
+            x0 += math.sqrt(max(0.0, 1 - a_s - variance)) * noise_pred
+            if variance:
+                x0 += math.sqrt(variance) * torch.randn(x0.shape, dtype=x0.dtype, device=x0.device)
+            return x0"""),
+    ],
+    "ddim step by way of v, in float64": [
+        answer("scheduler", "DDIMScheduler.step", """
+            x, e = sample.double(), noise_pred.double()
+            v = (e - (1 - abar_t).sqrt() * x) / abar_t.sqrt()
+            x0 = abar_t.sqrt() * x - (1 - abar_t).sqrt() * v
+            ratio = (1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s)
+            sigma = eta * torch.sqrt(ratio)
+            direction = torch.sqrt(torch.maximum(1 - abar_s - sigma**2, torch.zeros(())))
+            x_s = abar_s.sqrt() * x0 + direction * e + sigma * noise_like(x)
+            return x_s.to(sample.dtype)"""),
+    ],
+    "multistep by slopes of x0": [
+        answer("scheduler", "DPMSolverScheduler.step", """
+            def lam(abar: Tensor) -> Tensor:
+                return 0.5 * torch.log(abar / (1 - abar))
+
+            x0 = (sample - torch.sqrt(1 - abar_t) * noise_pred) / torch.sqrt(abar_t)
+            x0 = torch.clip(x0, min=-1.0, max=1.0)
+            if s == -1:
+                return x0
+            h = lam(abar_s) - lam(abar_t)
+            D = x0
+            if self.before:
+                old, h_old = self.before
+                slope = (x0 - old) / h_old
+                D = x0 + 0.5 * h * slope
+            self.before = x0, h
+            rest = torch.exp(-h)
+            scale = torch.sqrt((1 - abar_s) / (1 - abar_t))
+            return scale * sample + abar_s.sqrt() * (1 - rest) * D"""),
+    ],
+    "multistep by the noise-to-signal ratio": [
+        answer("scheduler", "DPMSolverScheduler.step", """
+            sigma_t = math.sqrt(1 / abar_t.item() - 1)
+            sigma_s = math.sqrt(1 / abar_s.item() - 1)
+            y = sample / math.sqrt(abar_t.item())
+            x0 = torch.minimum(torch.maximum(y - sigma_t * noise_pred, -torch.ones(())), torch.ones(()))
+            if sigma_s == 0:
+                return x0
+            h, D = math.log(sigma_t / sigma_s), x0.clone()
+            if self.before is not None:
+                D += h / (2 * self.before[1]) * (x0 - self.before[0])
+            self.before = (x0, h)
+            ratio = sigma_s / sigma_t  # exp(-h)
+            return math.sqrt(abar_s.item()) * torch.lerp(D, y, ratio)"""),
     ],
 }  # fmt: skip
