@@ -64,7 +64,7 @@ ALTERNATIVES = {
             slopes.append(model(t_next * ones, torch.add(x, slopes[0], alpha=dt)))
             states.append(x + dt * torch.stack(slopes).mean(0))"""),
     ],
-    "heun by two euler steps": [
+    "flow by two euler steps, their mean": [
         answer("flow", "flow_sample", """
             def euler(time, state):
                 times = torch.full(state.shape[:1], time, dtype=state.dtype, device=state.device)
