@@ -156,7 +156,7 @@ def karras_sigmas(
         sigma_i = (sigma_max^(1/rho) + i / (n - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho
 
     Args:
-        n: number of steps.
+        n: number of steps; a single one goes from sigma_max to the data, to their mean.
         sigma_min: the last level.
         sigma_max: the first level.
         rho: how dense they lie at the small ones.

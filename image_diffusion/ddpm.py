@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.images.labels import check_labels
 from given.levels import Process
 from given.noise import noise_like
 from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
@@ -31,6 +32,11 @@ class DiffusionModule(nn.Module):
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
+
+    @property
+    def num_classes(self) -> int:
+        """K of the labels 1 .. K."""
+        return self.network.num_classes
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -74,6 +80,8 @@ class DiffusionModule(nn.Module):
             a tensor without axes.
         """
         if class_label is not None:
+            if class_label.device.type == "cpu":  # elsewhere every step would wait for it
+                check_labels(class_label, len(x0), self.num_classes)
             class_label = self.drop_labels(class_label)
         # TODO 2.1e: replace the raise below with your code.
         # Hint: var_scheduler.uniform_sample_t, var_scheduler.add_noise, the network, F.mse_loss.
@@ -101,7 +109,12 @@ class DiffusionModule(nn.Module):
 
         Returns:
             (B, C, H, W), or a list of the n + 1 states x_T .. x_0.
+
+        Raises:
+            ValueError: labels that are not B numbers of 1 .. K.
         """
+        if class_label is not None:
+            check_labels(class_label, batch_size, self.num_classes)
         x = noise_like(torch.empty(batch_size, *self.image_shape, device=self.device))
         # TODO 2.1i: replace the raise below with your code.
         # Hint: for each t: self.predict_noise(x, t, class_label, guidance_scale), then step.

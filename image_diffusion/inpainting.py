@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from given.images.labels import check_labels
+from given.images.masks import as_mask
 from given.noise import noise_like
 
 
@@ -29,12 +31,13 @@ class Inpainter:
         model: a DiffusionModule whose scheduler is DDPM or DDIM; its timesteps say which steps are
             made.
         x0: the images (B, C, H, W); the content of the hole is never used.
-        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole, 0 where x0 is known.
+        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole, 0 where x0 is known; of any type.
         class_label: see DiffusionModule.predict_noise.
         guidance_scale: see DiffusionModule.predict_noise.
 
     Raises:
-        ValueError: a mask that does not fit, or holds other numbers than 0 and 1.
+        ValueError: a mask that does not fit, or holds other numbers than 0 and 1; images that are
+            not floats; labels that are not B numbers of 1 .. K.
     """
 
     def __init__(
@@ -50,8 +53,12 @@ class Inpainter:
                 f"A mask of shape {tuple(mask.shape)} does not fit images of shape "
                 f"{tuple(x0.shape)}; it needs {(len(x0), 1, *x0.shape[2:])}."
             )
-        if not ((mask == 0) | (mask == 1)).all():
-            raise ValueError("A mask holds 1 in the hole and 0 elsewhere, and nothing between.")
+        if not x0.is_floating_point():
+            raise ValueError(f"The images are {x0.dtype}; make floats in [-1, 1] of them.")
+        x0 = x0.float()  # the type of the network
+        mask = as_mask(mask).to(x0)
+        if class_label is not None:
+            check_labels(class_label, len(x0), model.num_classes)
         self.model, self.scheduler = model, model.var_scheduler
         self.x0, self.mask = x0 * (1 - mask), mask  # the hole is blank: no answer leaks
         self.class_label, self.guidance_scale = class_label, guidance_scale

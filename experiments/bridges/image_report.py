@@ -140,7 +140,7 @@ def distances(run: BridgeRun, judge: Judge, name: str, x: Tensor, states: Tensor
 
 def ends(config: dict, name: str) -> list[str]:
     """Short names of the sets where a direction starts and ends, "boot" for fashion_mnist:boot."""
-    pair = [config[key].rpartition(":")[2] for key in ("prior", "dataset")]
+    pair = [Path(config[key].rpartition(":")[2]).name for key in ("prior", "dataset")]
     return pair if name == "forward" else pair[::-1]
 
 

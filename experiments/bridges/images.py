@@ -5,12 +5,14 @@
     torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
         --dataset afhq-cat-64 --bf16
 
-A class is named after a colon; `--prior standard` is noise. `--method flow` trains a flow, and
---init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
-with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
+A class is named after a colon, and a folder of images is a set, as in `--dataset photos/:cat`;
+`--prior standard` is noise. `--method flow` trains a flow, and --init_from starts a bridge with it,
+or, from noise, with a diffusion model of train.py. Stop a run with Ctrl-C and go on with the same
+command and --resume. Task 1.6 must be written for it.
 """
 
 import argparse
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -27,8 +29,10 @@ from experiments.bridges.run import BridgeRun, train
 from experiments.bridges.sides import OTHER
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
 from given.images.data import imageset as data
+from given.images.labels import class_index
 from given.images.load import build_network, check_config
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
+from given.runtime.cli import file_path
 from given.runtime.files import make_folder
 from given.runtime.machine import pick_device, processes
 
@@ -75,7 +79,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--prior", default="fashion_mnist:boot", help="the source")
     parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
     parser.add_argument("--resolution", type=int, help="pixels a side; the set's own by default")
-    parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
+    parser.add_argument(
+        "--data_root", type=file_path, default=data.DATA_ROOT, help="folder of the sets"
+    )
     parser.add_argument("--num_samples", type=int, default=400, help="images in samples.npz")
     parser.add_argument("--threads", type=int, help="of the CPU")
     add_options(parser)
@@ -88,7 +94,7 @@ def open_set(
     """The images of a name of the command line.
 
     Args:
-        name: such as "cifar10:cat" or "afhq-dog-64".
+        name: such as "cifar10:cat", "afhq-dog-64" or "DIR:cat".
         split: "train" or "test".
         resolution: pixels a side; None for the set's own.
         data_root: folder of the sets.
@@ -96,32 +102,32 @@ def open_set(
     Returns:
         (N, H, W, C) uint8 array, and whether an image stays one of the set when mirrored.
     """
-    base, _, label = name.partition(":")
-    base = ALIASES.get(base, base)
-    if base.startswith(("afhq", "celeba")) and "-" in base:
+    base, label = split_name(name)
+    if re.match("(afhq|celeba)-", base) and not Path(base).is_dir():
         base, *middle, pixels = base.split("-")
         label = label or "".join(middle)
         if not re.fullmatch("[0-9]{1,5}", pixels):
             raise ValueError(f"Cannot read {name!r}; write afhq-dog-64 or celeba-64.")
         resolution = int(pixels)
-    if base not in data.DATASETS:
+    if base not in data.DATASETS and not Path(base).is_dir():
         known = ", ".join(["standard", *ALIASES, *data.DATASETS, "afhq-dog-64", "celeba-64"])
-        raise ValueError(f"Unknown data set {name!r}. Known: {known}; a class as in cifar10:cat.")
+        raise ValueError(
+            f"Unknown data set {name!r}. Known: {known}, or a folder; a class as in cifar10:cat."
+        )
     images = data.load_dataset(base, split, resolution, data_root)
     if not label:
         return images.images, images.flip
-    chosen = np.flatnonzero(images.labels == class_number(label, images, name))
+    chosen = np.flatnonzero(images.labels == class_index(label, images.classes, first=0))
     return np.asarray(images.images[chosen]), images.flip
 
 
-def class_number(label: str, images: data.ImageSet, name: str) -> int:
-    """The number of a class from its name, or from the number that the set gives it."""
-    names = [str(each).lower().replace("_", " ") for each in images.classes]
-    if label.lower().replace("_", " ") in names:
-        return names.index(label.lower().replace("_", " "))
-    if label in map(str, range(len(names))):
-        return int(label)
-    raise ValueError(f"Unknown class in {name!r}; use 0 to {len(names) - 1} or {', '.join(names)}.")
+def split_name(name: str) -> tuple[str, str]:
+    """The set or the folder of a name of the command line, and the class after its last colon."""
+    name = os.path.expanduser(name)
+    if Path(name).is_dir() or ":" not in name:
+        return ALIASES.get(name, name), ""
+    base, _, label = name.rpartition(":")
+    return ALIASES.get(base, base), label
 
 
 class ImageSource:
@@ -243,7 +249,8 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     sets = open_sets(args, "train")
     config = configure(args, sets)
     check_method(config, world_size)
-    name = f"{args.prior}-{args.dataset}-{args.method}".replace(":", "-").replace(" ", "_")
+    ends = [Path(each).name for each in (args.prior, args.dataset)]
+    name = "-".join([*ends, args.method]).replace(":", "-").replace(" ", "_")
     folder = RESULTS / (args.exp_name or name)
     checkpoint = folder / "last.ckpt"
     if args.resume:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from given.bridges.methods import ITERATIVE, METHODS
 from given.runtime.checkpoint import read_checkpoint
+from given.runtime.cli import file_path
 from sde_todo.bridge import gamma_schedule
 
 # What a method is trained with, unless the command line says otherwise.
@@ -64,7 +65,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--reinit", action="store_true", help="networks start from scratch in every round"
     )
-    parser.add_argument("--init_from", type=Path, help="checkpoint of --method flow to start from")
+    parser.add_argument(
+        "--init_from", type=file_path, help="checkpoint of --method flow to start from"
+    )
     parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it replaces")
     parser.add_argument("--bf16", action="store_true", help="mixed precision where it is safe")
     parser.add_argument(  # the spelling of before, for one release

@@ -18,7 +18,7 @@ from given.bridges.methods import METHODS
 from given.runtime.checkpoint import blamed_on, read_checkpoint
 from given.runtime.files import alone
 from given.runtime.machine import autocast, parallel, seed_of
-from given.runtime.training import TrainingRun, lr_factor, set_lr
+from given.runtime.training import TrainingRun, lr_factor, set_lr, until_stopped
 from given.runtime.training import train as train_to_the_end
 from sde_todo import bridge
 from sde_todo.flow import flow_sample, ot_coupling
@@ -278,14 +278,20 @@ def train(run: BridgeRun, folder: Path, evaluate: Callable, save_every: float = 
         whether it came to the end.
     """
     per_round, first = 2 * run.iters, run.rank == 0
+    networks = [side.average for side in run.sides.values()]
 
     def describe(loss):
         return f"round {(run.step - 1) // per_round + 1}, loss {loss:.4f}"
 
     def after_step():
         if first and run.step % per_round == 0:
-            run.history.append({"round": run.step // per_round} | evaluate(run))
+            with until_stopped(run.signals, *networks):
+                run.history.append({"round": run.step // per_round} | evaluate(run))
 
     path, steps = folder / "last.ckpt", run.train_steps()
     with alone(folder, first):
+        judged = [row["round"] for row in run.history]
+        rounds = run.step // per_round
+        if rounds > run.config["skip_rounds"] and rounds not in judged:  # stopped while judging
+            after_step()
         return train_to_the_end(run, steps, path, save_every, after_step, describe)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from given.bridges.methods import METHODS
-from given.runtime.training import MovingAverage
+from given.runtime.training import MovingAverage, ema_decay
 from sde_todo import bridge
 
 OTHER = {"forward": "backward", "backward": "forward"}
@@ -69,7 +69,7 @@ class Side:
 
         Its warm-up, as in Task 1.2m, lets it forget what the half-round before ended with.
         """
-        self.moving.update(min(decay, (1 + i) / (10 + i)))
+        self.moving.update(ema_decay(decay, i))
 
     def reset(self) -> None:
         """Begin again with the first weights and an optimizer that knows nothing."""

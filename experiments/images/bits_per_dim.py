@@ -9,7 +9,6 @@ mean over images. Pixels are dequantised; class-conditional models are given the
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from experiments.images.samplers.process import known_from
 from given.images.data.imageset import choose, load_dataset, to_tensor
 from given.images.data.sources import ASSETS, DATA_ROOT
 from given.levels import Process
-from given.runtime.cli import number, whole
+from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device
 
 NOISES = ("rademacher", "gaussian")
@@ -69,8 +68,8 @@ def mean_and_error(values: np.ndarray) -> tuple[float, float]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ckpt_path", type=Path, default=ASSETS / "fashion_ddpm.ckpt")
-    parser.add_argument("--data_root", default=DATA_ROOT)
+    parser.add_argument("--ckpt_path", type=file_path, default=ASSETS / "fashion_ddpm.ckpt")
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
     parser.add_argument("--num_samples", type=whole, default=100)
     parser.add_argument("--batch_size", type=whole, default=50)
     parser.add_argument("--slices", type=whole, default=50, help="times an image, of the bound")

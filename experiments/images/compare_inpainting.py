@@ -19,16 +19,17 @@ from torch import Tensor
 
 from experiments.images.samplers.draw import load_model
 from given.images import figures
-from given.images.data.image_files import save_images
+from given.images.data.image_files import image_names, make_way, save_images
 from given.images.data.imageset import choose, load_dataset, to_tensor, to_uint8
 from given.images.data.sources import ASSETS, DATA_ROOT
 from given.images.masks import KINDS, make_mask
 from given.noise import noise_per_image
-from given.runtime.cli import number, whole
+from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device
 from given.runtime.todo import optional
 
 CHECKPOINT = ASSETS / "fashion_ddpm.ckpt"
+WAYS = ("replacement", "RePaint", "MCG")
 
 
 def fill(
@@ -57,12 +58,12 @@ def fill(
     from image_diffusion.inpainting import Inpainter
 
     inpainter = Inpainter(model, x0, mask, labels, guidance_scale)
-    ways = {
-        "replacement": inpainter.replacement,
-        "RePaint": lambda: inpainter.repaint(options.get("resamplings", 5)),
-        "MCG": lambda: inpainter.mcg(options.get("step_size", 0.5)),
-    }
-    return try_ways(ways, seed, len(x0))
+    calls = (
+        inpainter.replacement,
+        lambda: inpainter.repaint(options.get("resamplings", 5)),
+        lambda: inpainter.mcg(options.get("step_size", 0.5)),
+    )
+    return try_ways(dict(zip(WAYS, calls, strict=True)), seed, len(x0))
 
 
 def try_ways(ways: dict[str, Callable[[], Tensor]], seed: int, count: int) -> dict[str, Tensor]:
@@ -116,9 +117,11 @@ def compare(
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
-    parser.add_argument("--save_dir", type=Path, default="results/inpainting")
-    parser.add_argument("--data_root", default=DATA_ROOT)
+    parser.add_argument(
+        "--ckpt_path", type=file_path, default=CHECKPOINT, help="default: the shipped"
+    )
+    parser.add_argument("--save_dir", type=file_path, default="results/inpainting")
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
     parser.add_argument("--mask", default="rectangle", help=f"{', '.join(KINDS)}, or an image")
     parser.add_argument("--num_samples", type=whole, default=50)
     parser.add_argument("--steps", type=whole, default=50)
@@ -126,6 +129,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--step_size", type=number, default=0.5, help="of MCG")
     parser.add_argument("--guidance_scale", type=number, default=1.0, help="0: no class")
     parser.add_argument("--features", default="classifier", help="of FID, or inception")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the images that are in save_dir already"
+    )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
@@ -140,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
     test = load_dataset(config["dataset"], "test", size, args.data_root)
     index = choose(test, args.num_samples, args.seed)
+    make_way_for(WAYS, args, args.save_dir)
     originals = np.asarray(test.images[index])
     x0 = to_tensor(originals).to(model.device)
     mask = make_mask(args.mask, len(x0), size, args.seed).to(model.device)
@@ -157,6 +164,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         step_size=args.step_size,
     )
     report(args, originals, mask, filled, test.images)
+
+
+def make_way_for(ways: Sequence[str], args: argparse.Namespace, folder: Path) -> None:
+    """`make_way` in a folder for the args.num_samples images of each way, and their picture."""
+    names = [f"{way}/{name}" for way in ways for name in image_names(args.num_samples)]
+    make_way(folder, [*names, "comparison.png"], args.overwrite)
 
 
 def report(

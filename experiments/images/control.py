@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.images.compare_inpainting import try_ways
+from experiments.images.compare_inpainting import WAYS, make_way_for, try_ways
 from experiments.images.samplers.draw import balanced_labels, load_model
 from given.images import figures
 from given.images.data.image_files import save_images
@@ -30,7 +30,7 @@ from given.images.masks import make_mask
 from given.images.noisy_classifier import NOISY_CLASSIFIER, load_noisy_classifier
 from given.levels import Process
 from given.noise import noise_per_image
-from given.runtime.cli import number, whole
+from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device
 
 CHECKPOINT = ASSETS / "colour_ddpm.ckpt"
@@ -134,7 +134,7 @@ def draw_classes(
     from image_diffusion.guidance import ClassifierGuided
 
     guided = ClassifierGuided(model, classifier)
-    labels = torch.from_numpy(balanced_labels(num, classifier.tail.out_features)).to(model.device)
+    labels = torch.from_numpy(balanced_labels(num, classifier.num_classes)).to(model.device)
     images = {}
     for scale in scales:
         with noise_per_image(seed + np.arange(num)):
@@ -162,15 +162,22 @@ def judged(x: Tensor, labels: Tensor) -> float:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--task", choices=TASKS, default="colour")
-    parser.add_argument("--ckpt_path", type=Path, default=CHECKPOINT, help="default: the shipped")
-    parser.add_argument("--classifier", type=Path, default=NOISY_CLASSIFIER, help="of noisy images")
-    parser.add_argument("--save_dir", type=Path, help="default: results/control/TASK")
-    parser.add_argument("--data_root", default=DATA_ROOT)
+    parser.add_argument(
+        "--ckpt_path", type=file_path, default=CHECKPOINT, help="default: the shipped"
+    )
+    parser.add_argument(
+        "--classifier", type=file_path, default=NOISY_CLASSIFIER, help="of noisy images"
+    )
+    parser.add_argument("--save_dir", type=file_path, help="default: results/control/TASK")
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
     parser.add_argument("--num_samples", type=whole, default=32)
     parser.add_argument("--steps", type=whole, default=100, help="of DDPM, and of the predictor")
     parser.add_argument("--resamplings", type=whole, default=5, help="of RePaint")
     parser.add_argument("--step_size", type=number, default=0.5, help="of MCG")
     parser.add_argument("--scales", type=number, nargs="+", default=SCALES, help="of class")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the images that are in save_dir already"
+    )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
@@ -201,6 +208,7 @@ def control_measurement(args: argparse.Namespace, folder: Path, device: torch.de
         raise ValueError(f"{args.ckpt_path} draws gray images; --task colour needs a coloured set.")
     test = load_dataset(config["dataset"], "test", size, args.data_root)
     index = choose(test, args.num_samples, args.seed)
+    make_way_for((*WAYS, "PC"), args, folder)
     x0 = to_tensor(test.images[index]).to(device)
     operator = make_operator(args.task, len(x0), channels, size, args.seed, x0.device)
     y = operator.measure(x0)
@@ -232,6 +240,7 @@ def control_class(args: argparse.Namespace, folder: Path, device: torch.device |
             f"{args.classifier} reads {about['channels']} channels, and {args.ckpt_path} draws "
             f"{config['network']['in_ch']}; use a pair of the same set."
         )
+    make_way_for([f"scale_{scale:g}" for scale in args.scales], args, folder)
     images, labels = draw_classes(model, classifier, args.scales, args.num_samples, args.seed)
     for scale, x in images.items():
         print(f"scale {scale:<5g} another classifier sees the class in {judged(x, labels):.0%}")

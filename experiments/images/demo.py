@@ -28,7 +28,7 @@ from given.images.data.imageset import ImageSet, load_dataset, to_tensor
 from given.images.fid.measure import fid_of_images
 from given.images.masks import make_mask
 from given.noise import noise_per_image
-from given.runtime.cli import whole
+from given.runtime.cli import file_path, whole
 from given.runtime.files import make_folder
 from given.runtime.machine import pick_device
 from given.runtime.page import LivePage
@@ -283,7 +283,9 @@ def bridge_sections(folder: Path) -> list[tuple]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")
+    parser.add_argument(
+        "--out", type=file_path, default=Path("results/demo"), help="folder to write"
+    )
     parser.add_argument("--steps", type=whole, default=STEPS, help="of training on images")
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="of images: auto, cpu, cuda, ...")

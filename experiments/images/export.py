@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from given.runtime.checkpoint import read_checkpoint, save_whole
+from given.runtime.cli import file_path
 
 
 def export(source: Path | str, target: Path | str) -> None:
@@ -22,7 +23,7 @@ def export(source: Path | str, target: Path | str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("source", type=Path, help="a checkpoint that train.py wrote")
-    parser.add_argument("target", type=Path, help="the file to write")
+    parser.add_argument("source", type=file_path, help="a checkpoint that train.py wrote")
+    parser.add_argument("target", type=file_path, help="the file to write")
     args = parser.parse_args(arguments)
     export(args.source, args.target)

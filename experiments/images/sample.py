@@ -24,9 +24,9 @@ from experiments.images.samplers.draw import (
     draw_batches,
     load_model,
 )
-from given.images.data.image_files import save_grid, save_images
-from given.runtime.cli import number, whole
-from given.runtime.files import clear_parts
+from given.images.data.image_files import image_names, make_way, save_grid, save_images
+from given.images.labels import class_index
+from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device
 from image_diffusion.ddpm import DiffusionModule
 
@@ -73,8 +73,10 @@ OPTIONS = {option for sampler in SAMPLERS.values() for option in sampler.options
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--ckpt_path", required=True, help="a checkpoint that train.py wrote")
-    parser.add_argument("--save_dir", required=True, help="folder of the images")
+    parser.add_argument(
+        "--ckpt_path", type=file_path, required=True, help="a checkpoint that train.py wrote"
+    )
+    parser.add_argument("--save_dir", type=file_path, required=True, help="folder of the images")
     parser.add_argument("--num_samples", type=whole, default=500)
     parser.add_argument("--batch_size", type=whole, default=100)
     parser.add_argument("--scheduler", choices=SAMPLERS, default="ddim")
@@ -88,6 +90,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sigma_type", choices=("small", "large"), help="of ddpm (default small)")
     parser.add_argument("--guidance_scale", type=number, default=0.0, help="0: no class")
     parser.add_argument("--class_label", help="a number from 1, or a name; all in turn by default")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the images that are in save_dir already"
+    )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
@@ -100,13 +105,12 @@ def main(arguments: list[str] | None = None) -> None:
     model, config, draw = load_sampler(args)
     labels = choose_labels(args, config)
     done, shown = 0, []
-    clear_parts(args.save_dir, "**/*.png")
+    names = None if labels is None else [config["classes"][k - 1] for k in labels]
+    make_way(args.save_dir, image_names(args.num_samples, names), args.overwrite)
     options = (labels, args.guidance_scale, args.seed, args.batch_size, draw)
     for images in draw_batches(model, args.num_samples, *options):
-        names = None
-        if labels is not None:
-            names = [config["classes"][k - 1] for k in labels[done : done + len(images)]]
-        save_images(images, args.save_dir, names, done)
+        part = None if names is None else names[done : done + len(images)]
+        save_images(images, args.save_dir, part, done)
         shown += list(images[: max(0, 100 - done)])
         done += len(images)
     grid = Path(f"{args.save_dir}.png")
@@ -147,7 +151,7 @@ def own_options(args: argparse.Namespace) -> dict:
 
 
 def choose_labels(args: argparse.Namespace, config: dict) -> np.ndarray | None:
-    """(num_samples,) labels, or None where no class was asked for."""
+    """(num_samples,) labels from 1, or None where no class was asked for."""
     if args.guidance_scale == 0 and args.class_label is None:
         return None
     if not config["network"]["use_cfg"]:
@@ -160,11 +164,4 @@ def choose_labels(args: argparse.Namespace, config: dict) -> np.ndarray | None:
         return balanced_labels(args.num_samples, len(classes))
     if args.guidance_scale == 0:
         raise ValueError("--class_label needs a --guidance_scale; 1 is the plain conditional one.")
-    if args.class_label in classes:
-        return np.full(args.num_samples, classes.index(args.class_label) + 1)
-    if args.class_label not in map(str, range(1, len(classes) + 1)):
-        raise ValueError(
-            f"Unknown class {args.class_label!r}; use 1 to {len(classes)} or one of "
-            f"{', '.join(classes)}."
-        )
-    return np.full(args.num_samples, int(args.class_label))
+    return np.full(args.num_samples, class_index(args.class_label, classes) + 1)

@@ -12,21 +12,20 @@ same batch.
 """
 
 import argparse
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from experiments.images.training_loop import Run, show, train
+from experiments.images.training_loop import Run, seconds_of_image, show, train
 from given.images.data import imageset as data
-from given.images.load import check_config
+from given.images.load import check_config, levels_of
 from given.images.objectives import CONTINUOUS, OBJECTIVES
 from given.images.presets import CIFAR10
-from given.images.unet import PREDICTS, TIME_FEATURES
+from given.images.unet import PREDICTS, TIME_FEATURES, check_resolution
 from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
-from given.runtime.cli import number, whole
-from given.runtime.machine import pick_device, processes
+from given.runtime.cli import file_path, number, whole
+from given.runtime.machine import can_compile, has_bf16, pick_device, processes, warn_of_cost
 from given.runtime.submission import ROOT
 
 RESULTS = ROOT / "results" / "images"
@@ -67,7 +66,7 @@ PRESETS = {
     "mnist": SMALL,
     "cifar10": DDPM,
 }
-PRESETS |= {"afhq": FACES, "celeba": FACES}
+PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
@@ -75,10 +74,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     flag = argparse.BooleanOptionalAction
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", default="fashion", choices=PRESETS)
-    parser.add_argument("--data_root", default=data.DATA_ROOT, help="folder of the sets")
+    parser.add_argument("--dataset", default="fashion", help=f"{', '.join(PRESETS)}, or a folder")
+    parser.add_argument(
+        "--data_root", type=file_path, default=data.DATA_ROOT, help="folder of the sets"
+    )
     parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own by default")
-    parser.add_argument("--save_dir", type=Path, help="default: results/images/DATASET")
+    parser.add_argument("--save_dir", type=file_path, help="default: results/images/DATASET")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt in save_dir")
     parser.add_argument(
         "--overwrite", action="store_true", help="train from scratch over an old run"
@@ -96,8 +97,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
-    parser.add_argument("--cfg_dropout", type=number, default=0.1)
-    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--cfg_dropout", type=number, help="share of labels (default 0.1)")
+    parser.add_argument("--seed", type=whole, help="of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=whole, help="of a CPU; all by default")
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
@@ -124,8 +125,6 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     check_numbers(chosen, args.likelihood_weighting)
-    cuda = device.type == "cuda"
-    triton = importlib.util.find_spec("triton") is not None  # not on Windows
     network = network_config(args, preset, train_set)
     return chosen | {
         "network": network,
@@ -135,10 +134,10 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
         "dataset": args.dataset,
         "data": train_set.fingerprint(),
         "classes": list(train_set.classes),
-        "seed": args.seed,
+        "seed": args.seed or 0,
         "clip": 1.0,
-        "bf16": (cuda and torch.cuda.is_bf16_supported()) if args.bf16 is None else args.bf16,
-        "compile": (cuda and triton) if args.compile is None else args.compile,
+        "bf16": has_bf16(device) if args.bf16 is None else args.bf16,
+        "compile": can_compile(device) if args.compile is None else args.compile,
     }
 
 
@@ -158,17 +157,38 @@ def check_numbers(chosen: dict, likelihood_weighting: bool | None) -> None:
 
 def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
     """The network of a new run; see `given.images.load.build_network`."""
-    network = {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
-    network = network | {
+    network = chosen_network(args, preset) | {
         "T": 1000,
         "image_resolution": train_set.images.shape[1],
         "in_ch": train_set.images.shape[3],
         "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
-        "cfg_dropout": args.cfg_dropout,
+        "cfg_dropout": 0.1 if args.cfg_dropout is None else args.cfg_dropout,
         "num_classes": len(train_set.classes),
     }
     asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
     return network | {k: value for k, value in asked.items() if value}
+
+
+def chosen_network(args: argparse.Namespace, preset: dict) -> dict:
+    """The architecture alone: of --network, or of the preset."""
+    return {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse, before a set is decoded, what can be seen to fail.
+
+    A folder as --dataset becomes the --data_root of the set "folder".
+    """
+    args.dataset, args.data_root = data.find_set(args.dataset, args.data_root)
+    if args.dataset not in PRESETS:
+        raise ValueError(
+            f"--dataset {args.dataset} has no preset; use {', '.join(PRESETS)}, or a folder."
+        )
+    if args.resume and args.overwrite:
+        raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out.")
+    if not args.resume:
+        size = args.resolution or data.DATASETS[args.dataset].resolution
+        check_resolution(size, levels_of(chosen_network(args, PRESETS[args.dataset])))
 
 
 def main(arguments: list[str] | None = None) -> bool:
@@ -182,7 +202,8 @@ def main(arguments: list[str] | None = None) -> bool:
 
 def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> bool:
     """Train one process's part; return whether it came to the end."""
-    folder = args.save_dir or RESULTS / args.dataset
+    check_options(args)
+    folder = args.save_dir or RESULTS / default_name(args)
     train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
     checkpoint = folder / "last.ckpt"
     if args.resume:
@@ -191,13 +212,17 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
         with blamed_on(checkpoint):
             check_config(config, state["network"])
         check_unchanged(config, args, train_set)
+        config |= on_this_machine(config, args, device)
     else:
         config = make_config(args, train_set, device)
         refuse_to_overwrite(checkpoint, args.overwrite)
+        clear_pictures(folder)
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(config, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
+    if rank == 0 and device.type == "cpu":
+        say_cost(run)
     loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
     writer = tensorboard_writer(folder) if args.tensorboard and rank == 0 else None
     whole = train(run, loader, folder, args.save_every, args.sample_every, writer)
@@ -207,10 +232,42 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     return whole
 
 
+def default_name(args: argparse.Namespace) -> str:
+    """The name of a run's folder: of its set, or of a user's own folder of images."""
+    own = args.dataset == "folder"
+    return f"folder_{args.data_root.resolve().name}" if own else args.dataset
+
+
+def clear_pictures(folder: Path) -> None:
+    """Delete the samples and the loss curve of a run that this one replaces."""
+    for picture in [*folder.glob("samples_*.png"), folder / "loss.png"]:
+        picture.unlink(missing_ok=True)
+
+
+def say_cost(run: Run) -> None:
+    """What the steps of a long run cost on a CPU: backward takes about twice as long as forward."""
+    seconds = 3 * seconds_of_image(run) * run.config["batch_size"] / run.world_size
+    advice = "Use --device cuda, a smaller --resolution, or --dataset fashion (minutes)."
+    warn_of_cost(seconds, run.total - run.step, run.device, advice)
+
+
+def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device) -> dict:
+    """bf16 and compile of a run that goes on: as asked, else as begun where this device can."""
+    able = {"bf16": has_bf16(device), "compile": can_compile(device)}
+    found = {}
+    for name, can in able.items():
+        asked, began = getattr(args, name), bool(config.get(name))
+        found[name] = began and can if asked is None else asked
+        if found[name] != began:
+            print(f"This run was started with --{name} {began}, and goes on with {found[name]}.")
+    return found
+
+
 def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.ImageSet) -> None:
     """Refuse to go on with another set, or with other numbers than a run was started with."""
     names = ["dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network"]
-    names += ["likelihood_weighting", "mode", "predicts", "time_features"]
+    names += ["likelihood_weighting", "mode", "predicts", "time_features", "seed", "use_cfg"]
+    names += ["cfg_dropout"]
     started = {"likelihood_weighting": False, "time_features": "positional"}
     started |= config | config["scheduler"] | config["network"]
     started["network"] = config.get("architecture")

@@ -6,12 +6,11 @@ python -m image_diffusion classifier --dataset fashion_colour --noisy
 
 import argparse
 import functools
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from given.images.data.imageset import DATASETS, ImageSet, load_dataset
+from given.images.data.imageset import ImageSet, load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid.classifier import CLASSIFIER
 from given.images.fid.train_classifier import accuracy, fit, scale_features, train_classifier
@@ -23,7 +22,7 @@ from given.images.noisy_classifier import (
     noisy_loss,
 )
 from given.runtime.checkpoint import save_whole
-from given.runtime.cli import number, whole
+from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device
 from image_diffusion.scheduler import DDIMScheduler
 
@@ -81,15 +80,15 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the network of --features classifier.")
-    parser.add_argument("--dataset", default="fashion", choices=DATASETS)
+    parser.add_argument("--dataset", default="fashion", help="a set, or a folder of images")
     parser.add_argument("--noisy", action="store_true", help="for guidance: all noise levels")
     parser.add_argument("--resolution", type=whole, help="default: the set's own")
     parser.add_argument("--minutes", type=number, default=4.8, help="how long to train")
     parser.add_argument("--batch_size", type=whole, default=64)
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, mps or auto")
-    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
-    parser.add_argument("--out", type=Path, help="default: where the shipped one lies")
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
+    parser.add_argument("--out", type=file_path, help="default: where the shipped one lies")
     args = parser.parse_args(argv)
     args.out = args.out or (NOISY_CLASSIFIER if args.noisy else CLASSIFIER)
     if args.minutes <= 0 or args.batch_size < 1:

@@ -21,16 +21,21 @@ from given.images.load import build_network
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.files import alone
-from given.runtime.machine import autocast, parallel, seed_of
+from given.runtime.machine import autocast, parallel, seconds_of, seed_of
 from given.runtime.training import (
     LOG_EVERY,
     MovingAverage,
     TrainingRun,
+    ema_decay,
     lr_factor,
     save,
     set_lr,
+    until_stopped,
 )
 from given.runtime.training import train as train_to_the_end
+
+GRIDS = ((40, 50), (40, 20), (20, 20), (10, 10), (4, 10))  # samples of a grid, and their steps
+GRID_SECONDS = 180
 
 
 class Run(TrainingRun):
@@ -120,7 +125,7 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
     run.optimizer.step()
-    run.average.update(config["ema"] if step > 0 else 0.0)  # it forgets the initial weights
+    run.average.update(ema_decay(config["ema"], step) if step else 0.0)  # without the first weights
     run.step += 1
     return loss.detach()
 
@@ -222,18 +227,52 @@ def parallel_model(run: Run) -> nn.Module:
 
 @torch.no_grad()
 def show(run: Run, folder: Path) -> None:
-    """Save a grid of samples of the averaged network, and the curve of the loss."""
+    """Save the curve of the loss, and a grid of samples of the averaged network.
+
+    A request to stop ends the drawing, without a grid.
+    """
     from image_diffusion.ddpm import DiffusionModule
 
-    model = DiffusionModule(run.average.module, run.model.var_scheduler).eval()
-    model.var_scheduler.set_timesteps(min(50, model.var_scheduler.num_train_timesteps))
-    labels, scale = None, 0.0
-    if run.config["network"]["use_cfg"]:
-        labels, scale = balanced_labels(40, run.config["network"]["num_classes"]), 1.5
-    images = draw_images(model, 40, labels, scale, seed=run.config["seed"])
-    save_grid(images, folder / f"samples_{run.step:06d}.png")
     if run.losses:
         figures.save(plot_loss(run.losses), folder / "loss.png")
+    network, scheduler = run.average.module, run.model.var_scheduler
+    num, steps, batch_size = plan_grid(seconds_of_image(run), scheduler.num_train_timesteps)
+    scheduler.set_timesteps(steps)
+    labels, scale = None, 0.0
+    if run.config["network"]["use_cfg"]:
+        labels, scale = balanced_labels(num, run.config["network"]["num_classes"]), 1.5
+    model = DiffusionModule(network, scheduler).eval()
+    with until_stopped(run.signals, network):
+        images = draw_images(model, num, labels, scale, run.config["seed"], batch_size)
+        save_grid(images, folder / f"samples_{run.step:06d}.png")
+
+
+@torch.no_grad()
+def seconds_of_image(run: Run) -> float:
+    """How long the averaged network takes for one image at one timestep."""
+    B = 1 if run.device.type == "cpu" else 8  # fewer would not fill a GPU
+    network = run.average.module
+    size = network.image_resolution
+    x = torch.zeros(B, network.in_ch, size, size, device=run.device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    return seconds_of(lambda: network(x, 0), run.device) / B
+
+
+def plan_grid(seconds: float, T: int) -> tuple[int, int, int]:
+    """How many samples to draw, in how many steps and how many at a time.
+
+    Args:
+        seconds: for one image at one timestep; guidance takes twice as long.
+        T: timesteps of the schedule.
+
+    Returns:
+        at most 40 and 50, fewer where that would take more than GRID_SECONDS; and a batch with
+        which the bar moves, and a stop comes, every few seconds.
+    """
+    for num, steps in GRIDS:
+        if 2 * num * steps * seconds <= GRID_SECONDS:
+            break
+    return num, min(steps, T), min(max(int(2 / seconds), 1), num)
 
 
 def plot_loss(losses: list[float]) -> Any:

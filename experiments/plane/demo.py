@@ -19,7 +19,7 @@ from given.levels import Process, ScoreFn
 from given.plane import figures
 from given.plane import metrics as judge
 from given.plane.point_sets import make_points
-from given.runtime.cli import whole
+from given.runtime.cli import file_path, whole
 from given.runtime.files import make_folder, npz, write
 from given.runtime.machine import pick_device
 from given.runtime.page import LivePage
@@ -288,7 +288,9 @@ def save_results(out: Path, report: dict[str, Any], arrays: dict[str, Any]) -> N
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Task 1 on the Swiss roll.")
-    parser.add_argument("--out", type=Path, default=Path("results/demo"), help="folder to write")
+    parser.add_argument(
+        "--out", type=file_path, default=Path("results/demo"), help="folder to write"
+    )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="cpu", help="cpu (fastest for so little), cuda, ...")
     args = parser.parse_args()

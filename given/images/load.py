@@ -31,6 +31,11 @@ def build_network(config: dict[str, Any], alphas_cumprod: Tensor | None = None) 
     return network
 
 
+def levels_of(config: dict[str, Any]) -> int:
+    """The resolutions at which the network of a configuration works, each half the one before."""
+    return 3 if config["name"] == "PatchUNet" else len(config["ch_mult"])
+
+
 def check_config(config: dict[str, Any], weights: dict[str, Tensor]) -> None:
     """Raise an error unless a configuration is one of this course; name its classes if it does not.
 

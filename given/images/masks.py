@@ -11,6 +11,17 @@ from given.images.data.image_files import read_image
 KINDS = ("rectangle", "half", "random")
 
 
+def as_mask(mask: Tensor) -> Tensor:
+    """A mask of any type as float32.
+
+    Raises:
+        ValueError: it holds other numbers than 0 and 1.
+    """
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError("A mask holds 1 in the hole and 0 elsewhere, and nothing between.")
+    return mask.float()
+
+
 def make_mask(kind: str, batch_size: int, size: int, seed: int = 0) -> Tensor:
     """Draw masks.
 

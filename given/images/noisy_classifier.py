@@ -50,6 +50,7 @@ class NoisyClassifier(nn.Module):
     ) -> None:
         super().__init__()
         outer, inner = widths
+        self.num_classes = classes
         self.levels = NoiseLevels(alphas_cumprod)
         self.time_embedding = TimeEmbedding(inner // 2, 2 * inner)
         self.head = nn.Conv2d(channels, outer, 3, stride=2, padding=1)

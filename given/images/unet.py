@@ -345,10 +345,11 @@ def check_resolution(image_resolution: int, levels: int) -> None:
     """Refuse a resolution that cannot be halved once for each level but the first."""
     factor = 2 ** (levels - 1)
     if image_resolution % factor:
-        nearest = -(-image_resolution // factor) * factor
+        below = image_resolution // factor * factor
+        near = [below, below + factor] if below else [factor]
         raise ValueError(
             f"A U-Net of {levels} levels needs a resolution that {factor} divides, not "
-            f"{image_resolution}; use {nearest}, or fewer levels."
+            f"{image_resolution}; use {' or '.join(map(str, near))}."
         )
 
 
@@ -382,7 +383,7 @@ class Level(nn.Module):
 
 
 class PatchUNet(NoisePredictor):
-    """A U-Net without a full-resolution level: a laptop trains it in minutes.
+    """A U-Net of three levels without layers in the first: a laptop trains it in minutes.
 
     Patches of 2 x 2 pixels become channels, so that the first level has half the resolution
     and the second at a quarter; the skip between them is a sum.
@@ -399,6 +400,9 @@ class PatchUNet(NoisePredictor):
         alphas_cumprod: see NoisePredictor.
         predicts: see NoisePredictor.
         time_features: see NoisePredictor.
+
+    Raises:
+        ValueError: a resolution that cannot be halved twice.
     """
 
     def __init__(
@@ -415,6 +419,7 @@ class PatchUNet(NoisePredictor):
         predicts: str | None = None,
         time_features: str = "positional",
     ) -> None:
+        check_resolution(image_resolution, 3)
         outer, inner = ch
         emb_ch = 2 * inner
         shared = (T, image_resolution, in_ch, emb_ch, use_cfg, cfg_dropout, num_classes)

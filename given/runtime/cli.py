@@ -123,6 +123,11 @@ def number(text: str) -> float:
     return float(text)
 
 
+def file_path(text: str) -> Path:
+    """A path of the command line, for argparse; a shell leaves the ~ of --data_root=~/sets."""
+    return Path(os.path.expanduser(text))
+
+
 @contextlib.contextmanager
 def one_line_errors(stopped: str = STOPPED) -> Iterator[None]:
     """End a script at an open TODO, a wrong value, a file or Ctrl-C with one line and status 1.

@@ -1,6 +1,7 @@
 """The machine that a run has: its device, its processes, its signals, and its seeds."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import threading
@@ -53,6 +54,56 @@ def processes(device: torch.device) -> Iterator[tuple[int, int, torch.device]]:
 def autocast(device: torch.device, wanted: bool) -> contextlib.AbstractContextManager:
     """bfloat16 where it is wanted; torch 2.4 knows no autocast on MPS, not even one that is off."""
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; cards before Ampere, as the T4, emulate it."""
+    if device.type != "cuda":
+        return False
+    try:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    except TypeError:  # torch 2.4 does not tell the two apart
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile works for a device without more: CUDA from Volta on, and Triton."""
+    triton = importlib.util.find_spec("triton") is not None  # not on Windows
+    cuda = device.type == "cuda" and torch.cuda.is_available()
+    return cuda and triton and torch.cuda.get_device_capability(device) >= (7, 0)
+
+
+def seconds_of(call: Callable[[], object], device: torch.device) -> float:
+    """How long a call takes once it is warm; a first one that takes seconds counts itself."""
+    for _ in range(2):
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - start
+        if seconds > 2:
+            break
+    return seconds
+
+
+def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) -> None:
+    """Say in one line what a training costs on a CPU, where that is half a day or more.
+
+    Args:
+        seconds: of a step.
+        steps: how many are left.
+        device: where it trains.
+        advice: what else can be done, a sentence.
+    """
+    hours = seconds * steps / 3600
+    if device.type != "cpu" or hours < 12:
+        return
+    whole = f"{hours / 24:,.0f} days" if hours > 72 else f"{hours:.0f} hours"
+    print(
+        f"A step takes about {seconds:.2g} s on this CPU, and {steps:,} steps {whole}: "
+        f"this is for a GPU. {advice}",
+        flush=True,
+    )
 
 
 def parallel(module: nn.Module, world_size: int) -> nn.Module:

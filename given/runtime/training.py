@@ -5,6 +5,7 @@ forward. Beside it are the learning-rate factor and the moving average of given 
 """
 
 import abc
+import contextlib
 import copy
 import math
 import time
@@ -24,6 +25,30 @@ CPU = torch.device("cpu")
 LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
 
 
+class Stopped(Exception):
+    """A request to stop came in the middle of something that can wait."""
+
+
+@contextlib.contextmanager
+def until_stopped(signals: list[int], *networks: nn.Module) -> Iterator[None]:
+    """Leave the block at the next call of a network after a request to stop.
+
+    Args:
+        signals: of `stop_signals`.
+        networks: what the block calls again and again, as sampling does.
+    """
+
+    def check(*_):
+        if signals:
+            raise Stopped
+
+    with contextlib.ExitStack() as stack:
+        for network in networks:
+            stack.callback(network.register_forward_pre_hook(check).remove)
+        stack.enter_context(contextlib.suppress(Stopped))
+        yield
+
+
 class TrainingRun(abc.ABC):
     """How far a training run has come. A subclass adds what is trained, and `state()`.
 
@@ -31,6 +56,7 @@ class TrainingRun(abc.ABC):
         step: the number of steps done.
         losses: the mean loss of each `log_every` steps, over all processes.
         recent: the losses since, tensors without axes on the device.
+        signals: the requests to stop that have come; see `stop_signals`.
         log_every: steps between two readings of the loss.
         go_on: how a stopped run goes on, the end of a sentence.
         advice: what to do about a loss that is not finite, the end of a sentence.
@@ -54,6 +80,7 @@ class TrainingRun(abc.ABC):
         self.step = 0
         self.losses: list[float] = []
         self.recent: list[Tensor] = []
+        self.signals: list[int] = []
 
     @abc.abstractmethod
     def state(self) -> dict:
@@ -115,7 +142,8 @@ def train(
         describe: mean loss since the last reading -> text at the end of the progress bar.
 
     Returns:
-        whether the run came to its end.
+        whether the run came to its end without such a request; where it came in the last step, what
+        follows training is for the next time.
 
     Raises:
         ValueError, FloatingPointError: a loss is not finite; the last checkpoint stays as it was.
@@ -123,6 +151,7 @@ def train(
     first, saved = run.rank == 0, time.monotonic()
     bar = tqdm(total=run.total, initial=run.step, desc="training", disable=None if first else True)
     with bar, stop_signals() as signals:
+        run.signals = signals
         while not (stop := agreed(signals, run.device, run.world_size)):
             loss = next(steps, None)
             if loss is None:
@@ -135,11 +164,11 @@ def train(
             if time.monotonic() - saved > save_every:
                 save(run, path)
                 saved = time.monotonic()
-    save(run, path)
-    whole = not stop or run.step == run.total
-    if first and path and not whole:
+        save(run, path)
+        stop = stop or agreed(signals, run.device, run.world_size)
+    if first and path and stop:
         print(f"Stopped after {run.step} steps; {run.go_on}.")
-    return whole
+    return not stop
 
 
 def lr_factor(
@@ -166,6 +195,15 @@ def lr_factor(
     if decay == "cosine":
         return rise * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * step / total)))
     raise ValueError(f"decay = {decay!r}: choose constant, linear or cosine.")
+
+
+def ema_decay(decay: float, step: int) -> float:
+    """The decay of a moving average after step k = 0, 1, ...: min(decay, (1 + k)/(10 + k)).
+
+    So the average follows the weights from the start; at .9999 it would remember the first ones,
+    which are noise, for tens of thousands of steps.
+    """
+    return min(decay, (1 + step) / (10 + step))
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.images.masks import as_mask
 from given.images.unet import one_for_each
 from given.levels import Process, ReverseProcess
 from given.noise import noise_like
@@ -36,11 +37,14 @@ class Mask:
     """What is known around a hole: A x = (1 - mask) x. Given.
 
     Args:
-        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole.
+        mask: (B, 1, H, W) or (1, 1, H, W), 1 in the hole; of any type.
+
+    Raises:
+        ValueError: a mask that holds other numbers than 0 and 1.
     """
 
     def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
+        self.mask = as_mask(mask)
 
     def measure(self, x: Tensor) -> Tensor:
         """A x, (B, C, H, W), 0 in the hole."""
@@ -255,12 +259,18 @@ class ClassifierGuided(DiffusionModule):
 
     Args:
         model: a DiffusionModule, its own classes not used.
-        classifier: (x_t, timestep) -> class logits (B, K), for the same schedule.
+        classifier: (x_t, timestep) -> class logits (B, K), for the same schedule; `num_classes` is
+            K.
     """
 
     def __init__(self, model: Any, classifier: nn.Module) -> None:
         super().__init__(model.network, model.var_scheduler)
         self.classifier = classifier
+
+    @property
+    def num_classes(self) -> int:
+        """K of the classifier."""
+        return self.classifier.num_classes
 
     def class_gradient(self, x: Tensor, timestep: Tensor | float, class_label: Tensor) -> Tensor:
         """grad_x log p(class_label | x_t) of the classifier.

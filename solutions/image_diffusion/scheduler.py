@@ -11,6 +11,7 @@ for each image.
 """
 
 import math
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -187,7 +188,7 @@ class BaseScheduler(nn.Module):
         return self.levels.timestep_at(torch.logit(abar))
 
     def _check_steps(self, n, spacing, known):
-        if not 1 <= n <= self.num_train_timesteps:
+        if not isinstance(n, Integral) or not 1 <= n <= self.num_train_timesteps:
             raise ValueError(
                 f"{n} steps are not possible; the schedule has {self.num_train_timesteps}, "
                 f"so use 1 to {self.num_train_timesteps}."
@@ -322,15 +323,18 @@ class DPMSolverScheduler(BaseScheduler):
         """Choose n timesteps: "karras", "trailing" or "leading".
 
         karras: the timesteps whose sqrt(1 - abar) / sqrt(abar) is nearest to the sequence of Karras
-        et al. 2022, eq. 5, with rho = 7. See BaseScheduler for the others.
+        et al. 2022, eq. 5, with rho = 7; where several levels have one nearest timestep, they take
+        its neighbours, so that there are always n steps. See BaseScheduler for the others.
         """
         if spacing != "karras":
             super().set_timesteps(n, spacing)
             return
         self._check_steps(n, spacing, ("karras",))
         sigmas = karras_sigmas(n, *self.SIGMAS)[:-1].float().to(self.betas.device)
-        steps = self.levels.timestep_at(log_snr_of(sigmas))
-        self.timesteps = steps.round().long().unique().flip(0).cpu()
+        nearest = self.levels.timestep_at(log_snr_of(sigmas)).round().long().flip(0).cpu()
+        rank = torch.arange(n)  # rising by 1 or more is not to fall less the rank
+        spread = (nearest - rank).cummax(0).values.clamp(max=self.num_train_timesteps - n)
+        self.timesteps = (spread + rank).flip(0)
 
     def step(self, sample: Tensor, timestep: int | Tensor, noise_pred: Tensor) -> Tensor:
         """One step x_t -> x_s (Lu et al. 2022, algorithm 2), x0 clamped to [-1, 1].

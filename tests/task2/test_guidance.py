@@ -288,6 +288,8 @@ def check_projected_noise(draws, x, mean, w, b):
 class LinearModel:
     """A model that predicts W x + .02 t + .1 scale label, with a matrix W (60, 60)."""
 
+    num_classes = 8
+
     def __init__(self, W):
         self.W, self.var_scheduler = W, toy.ToySteps([37, 20, 9, 3])
 

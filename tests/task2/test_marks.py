@@ -98,10 +98,10 @@ def given(part):
 
 def read(folder):
     """All images below a folder, in the resolution of the set, (N, H, W, C) uint8."""
-    from given.images.data.image_files import SUFFIXES, read_image, square
+    from given.images.data.image_files import list_images, read_image, square
 
     _, size, _, channels = held_out().images.shape
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = list_images(folder)
     if len(files) < 2:
         raise ValueError(f"{folder} holds {len(files)} images; a mark needs hundreds.")
     return np.stack([square(read_image(path, channels), size) for path in files])

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from given.images.data.imageset import to_uint8
+from given.images.labels import check_labels
 from given.images.load import build_network, check_config
 from given.noise import noise_per_image
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
@@ -61,10 +62,13 @@ def draw_batches(
     Yields:
         (B, H, W, C) uint8 arrays, `num` images together.
     """
+    if labels is not None:
+        labels = torch.as_tensor(labels)
+        check_labels(labels, num, model.num_classes)
     with tqdm(total=num, desc="images", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
             index = np.arange(start, min(start + batch_size, num))
-            chosen = None if labels is None else torch.as_tensor(labels)[index].to(model.device)
+            chosen = None if labels is None else labels[index].to(model.device)
             with noise_per_image(seed + index):
                 x, _ = draw(model, len(index), chosen, guidance_scale)
             yield to_uint8(x)

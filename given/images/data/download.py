@@ -50,9 +50,12 @@ def download(url: str, path: Path | str, checksum: str) -> None:
     algorithm, expected = checksum.split(":")
     found = file_hash(part, algorithm)
     if found != expected:
+        with open(part, "rb") as file:
+            page = file.read(500).lstrip().startswith(b"<")
         part.unlink()
+        what = "a web page and not the file" if page else "another file than"
         raise ValueError(
-            f"{url} gave another file than expected (hash {found}, not {expected}); it was deleted."
+            f"{url} gave {what} expected (hash {found}, not {expected}); it was deleted."
         )
     os.replace(part, path)
 
@@ -96,14 +99,14 @@ def file_hash(path: Path | str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def check_hash(path: Path | str, checksum: str) -> None:
+def check_hash(path: Path | str, checksum: str, remedy: str = "fetch it again") -> None:
     """Raise a ValueError that names the file unless its hash is the expected "sha256:..."."""
     algorithm, expected = checksum.split(":")
     found = file_hash(path, algorithm)
     if found != expected:
         raise ValueError(
             f"{path} is not the file that is expected (its hash is {found}, not {expected}); "
-            f"delete it and fetch it again."
+            f"delete it and {remedy}."
         )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from given.images.data.imageset import DATASETS, ImageSet, decoded_folder, load_dataset
+from given.images.data.imageset import DATASETS, ImageSet, decoded_folder, find_set, load_dataset
 from given.images.data.sources import DATA_ROOT, MissingSetError
-from given.runtime.cli import whole
+from given.runtime.cli import file_path, whole
 from given.runtime.submission import ROOT
 
 RESULTS = ROOT / "results" / "eval"
@@ -29,19 +29,19 @@ def fetch_and_load(
     """load_dataset, but a set that is not here is downloaded.
 
     Raises:
-        what load_dataset raises, and ConnectionError: its host cannot be reached; says what else
-            can be done.
+        what load_dataset raises, and ConnectionError: its host cannot be reached or gives something
+            else; says what else can be done.
     """
     try:
         return load_dataset(name, split, resolution, data_root)
     except MissingSetError as error:
-        source = DATASETS[name]
+        source = DATASETS[name]  # no folder of a user, which is never missing in this way
         if source.fetch is None:
             raise
         print(f"{error.args[0].partition(';')[0]}. Fetching it.", flush=True)
     try:
         source.fetch(data_root)
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
         otherwise = source.otherwise.replace("<data_root>", str(data_root))
         raise ConnectionError(f"{error} Or else {otherwise}.") from error
     return load_dataset(name, split, resolution, data_root)
@@ -124,10 +124,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         description="Fetch an image set and write its test images as PNG files."
     )
-    parser.add_argument("--dataset", default="fashion", help=", ".join(DATASETS))
+    parser.add_argument("--dataset", default="fashion", help=f"{', '.join(DATASETS)}, or a folder")
     parser.add_argument("--resolution", type=whole, help="pixels a side; the set's own by default")
-    parser.add_argument("--data_root", type=Path, default=DATA_ROOT, help="where the sets are")
-    parser.add_argument("--out", type=Path, help="default: results/eval/<set>_<resolution>")
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT, help="where the sets are")
+    parser.add_argument("--out", type=file_path, help="default: results/eval/<set>_<resolution>")
     parser.add_argument("--limit", type=whole, help="how many images, the same of each class; all")
     return parser.parse_args(arguments)
 
@@ -135,8 +135,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command `python image_diffusion/dataset.py`; an error is one line and exit status 1."""
     options = parse_arguments(arguments)
-    name, root = options.dataset, options.data_root.expanduser()
     try:
+        name, root = find_set(options.dataset, options.data_root)
         images = fetch_and_load(name, "test", options.resolution, root)
         resolution = images.images.shape[1]
         out = options.out or default_folder(name, resolution, options.limit, root)

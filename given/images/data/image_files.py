@@ -1,18 +1,24 @@
 """Image files in folders, read into one form.
 
 Files come gray, coloured, transparent or with 16 bits; networks want uint8 arrays of one shape.
-Here every file becomes 8-bit RGB or gray, and a file that cannot be read is named.
+Here every file becomes 8-bit RGB or gray, and a file that cannot be read is named. What a file
+manager, a notebook or a Mac leaves in a folder is no part of a set.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from given.runtime.files import atomic_write
+from given.runtime.files import atomic_write, clear_parts
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp")
+SUFFIXES += (".tif", ".tiff", ".gif", ".pgm", ".ppm")
+LITTER = ("__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini")  # of systems, not users
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -43,7 +49,8 @@ def read_image(path: Path | str, channels: int = 3) -> Image.Image:
     Args:
         path: the file.
         channels: 3 for RGB, 1 for gray; other modes are converted. Transparency is dropped, 16 bits
-            are scaled to 8, and a photograph is turned the way its camera noted.
+            are scaled to 8, a photograph is turned the way its camera noted, and of a file with
+            several frames the first is taken.
 
     Returns:
         a PIL image of mode RGB or L.
@@ -65,8 +72,10 @@ def read_image(path: Path | str, channels: int = 3) -> Image.Image:
 def list_images(folder: Path | str) -> list[Path]:
     """The image files in a folder and its sub-folders, in the order of their names.
 
+    A warning counts the files of other suffixes than SUFFIXES.
+
     Args:
-        folder: where to look. Hidden files and other suffixes than SUFFIXES are passed over.
+        folder: where to look. Hidden files, and what lies in hidden folders, do not count.
 
     Returns:
         list of paths.
@@ -77,42 +86,76 @@ def list_images(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder.")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
-    if not files:
+    files = files_below(folder)
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not images:
         raise ValueError(f"{folder} holds no images ({', '.join(SUFFIXES)}).")
-    return files
+    others = Counter(path.suffix.lower() or path.name for path in files)
+    for suffix in SUFFIXES:
+        del others[suffix]
+    if others:
+        kinds = ", ".join(kind for kind, _ in others.most_common(3))
+        warnings.warn(
+            f"{folder}: {others.total()} files are no images by their names ({kinds}), and were "
+            f"passed over.",
+            stacklevel=2,
+        )
+    return images
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files in a folder and its sub-folders, sorted, without hidden ones and LITTER."""
+    inside = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in inside if not any(map(_hidden, path.relative_to(folder).parts)))
+
+
+def _hidden(name):
+    return name.startswith(".") or name in LITTER
 
 
 def class_folders(folder: Path | str) -> tuple[str, ...]:
-    """The classes of a folder: the names of its sub-folders, sorted, without hidden ones."""
-    inside = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
-    return tuple(name for name in inside if not name.startswith("."))
+    """The classes of a folder: the names of its sub-folders, without hidden ones and LITTER.
+
+    They are sorted as people count: 2 before 10.
+    """
+    names = [path.name for path in Path(folder).iterdir() if path.is_dir()]
+    return tuple(sorted((name for name in names if not _hidden(name)), key=_as_counted))
 
 
-def read_folder(folder: Path | str) -> tuple[np.ndarray, Iterator[Image.Image], tuple[str, ...]]:
-    """Read a folder with one sub-folder of image files for each class.
+def _as_counted(name):
+    parts = re.split(r"([0-9]+)", name)  # text and numbers in turn
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], name
+
+
+def list_classes(folder: Path | str) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
+    """The images of a folder, flat or with one sub-folder for each class.
 
     Args:
-        folder: holds cat/*.jpg, dog/*.png and so on.
+        folder: holds cat/*.jpg, dog/*.png and so on; or images, which are of one class.
 
     Returns:
-        labels (N,) int64 from 0, an iterator over the N images as RGB PIL images that reads each
-        file when it is needed, and the names of the classes.
+        the files, their labels (N,) int64 from 0, and the names of the classes.
 
     Raises:
-        NotADirectoryError, ValueError: no such folder, no classes in it, or a class without images.
+        NotADirectoryError, ValueError: no such folder, no images in it or in a class, or images
+            beside the sub-folders.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder.")
     classes = class_folders(folder)
     if not classes:
-        raise ValueError(f"{folder} holds no sub-folders; put the images of each class in one.")
-    files = [list_images(folder / name) for name in classes]
-    labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in files])
-    images = (read_image(path) for of_class in files for path in of_class)
-    return labels, images, classes
+        files = list_images(folder)
+        return files, np.zeros(len(files), np.int64), ("image",)
+    beside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not _hidden(p.name)]
+    if beside:
+        raise ValueError(
+            f"{folder} holds {len(beside)} images beside its sub-folders, such as "
+            f"{min(beside).name}; put each into the sub-folder of its class."
+        )
+    of_class = [list_images(folder / name) for name in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in of_class])
+    return [file for files in of_class for file in files], labels, classes
 
 
 def _eight_bits(image):
@@ -137,9 +180,38 @@ def save_images(
         names: (N,) of the subfolders, or None.
         first: number of the first one.
     """
-    for i, image in enumerate(images, first):
-        place = Path(folder) / (names[i - first] if names is not None else "")
-        save_png(image, place / f"{i:05d}.png")
+    for image, name in zip(images, image_names(len(images), names, first), strict=True):
+        save_png(image, Path(folder) / name)
+
+
+def image_names(count: int, names: Sequence[str] | None = None, first: int = 0) -> list[str]:
+    """The files that `save_images` writes for `count` images, relative to its folder."""
+    folders = [""] * count if names is None else [f"{name}/" for name in names]
+    return [f"{folder}{i:05d}.png" for i, folder in enumerate(folders, first)]
+
+
+def make_way(folder: Path | str, names: Iterable[str], overwrite: bool = False) -> None:
+    """Delete the images that a run is about to replace, so that its folder holds no others.
+
+    Args:
+        folder: of the images; may not exist yet.
+        names: the files that the run writes, relative to the folder.
+        overwrite: whether to delete all other images below the folder as well.
+
+    Raises:
+        ValueError: there are other images, which would be mixed with the new ones; names one.
+    """
+    files = files_below(Path(folder))
+    old = {path.relative_to(folder): path for path in files if path.suffix.lower() in SUFFIXES}
+    others = sorted(old.keys() - set(map(Path, names)))
+    if others and not overwrite:
+        raise ValueError(
+            f"{folder} holds {len(others)} images of something else, such as {others[0]}, which "
+            f"would be mixed with the new ones; name another folder, or delete them by --overwrite."
+        )
+    for path in old.values():
+        path.unlink()
+    clear_parts(folder, "**/*.png")
 
 
 def save_png(image: np.ndarray, path: Path | str) -> None:

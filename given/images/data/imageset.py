@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from given.images.data.folders import FOLDER_SETS
 from given.images.data.image_files import list_images, square
 from given.images.data.mnist import MNIST_SETS
 from given.images.data.photos import PHOTO_SETS, image_folder
@@ -30,9 +31,9 @@ from given.images.data.sources import ASSETS, DATA_ROOT
 from given.runtime.files import atomic_write
 
 __all__ = ["ASSETS", "DATASETS", "DATA_ROOT", "ImageSet", "Loader", "load_dataset", "square"]
-__all__ += ["choose", "decoded_folder", "to_tensor", "to_uint8"]
+__all__ += ["choose", "decoded_folder", "find_set", "to_tensor", "to_uint8"]
 
-DATASETS = MNIST_SETS | PHOTO_SETS
+DATASETS = MNIST_SETS | PHOTO_SETS | FOLDER_SETS
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def load_dataset(
     """Open one split of a set; decode it first where that has not been done yet.
 
     Args:
-        name: one of DATASETS.
+        name: one of DATASETS, or a folder of images: see folders.py.
         split: "train" or "test".
         resolution: pixels a side; the set's own by default. Images are cut to their central square
             and resized by Pillow's bicubic filter with antialiasing.
-        data_root: the folder that holds or takes the sets; for "afhq" also any folder with train/
-            and val/ that hold a sub-folder of images for each class.
+        data_root: the folder that holds or takes the sets; for "folder" that of the images, and for
+            "afhq" also any folder with train/ and val/ that hold a sub-folder for each class.
 
     Returns:
         an ImageSet.
@@ -88,11 +89,10 @@ def load_dataset(
         FileNotFoundError: the set is not here; says what gets it.
         OSError: no space to decode to.
     """
-    if name not in DATASETS:
-        raise ValueError(f"Unknown data set {name!r}. Known: {', '.join(DATASETS)}.")
+    name, data_root = find_set(name, data_root)
     if split not in ("train", "test"):
         raise ValueError(f"Unknown split {split!r}; use 'train' or 'test'.")
-    source, data_root = DATASETS[name], Path(data_root)
+    source = DATASETS[name]
     resolution = source.resolution if resolution is None else resolution
     if resolution < 1:
         raise ValueError(f"The resolution {resolution} is no number of pixels; use 1 or more.")
@@ -104,6 +104,22 @@ def load_dataset(
     return ImageSet(name, split, *_open(file), source.flip)
 
 
+def find_set(name: str, data_root: Path | str = DATA_ROOT) -> tuple[str, Path]:
+    """The set and the root that are meant: a folder as name is the root of the set "folder".
+
+    Raises:
+        ValueError: there is neither a set nor a folder of that name.
+    """
+    own = Path(name).expanduser()
+    if name in DATASETS:
+        return name, Path(data_root).expanduser()
+    if own.is_dir():
+        return "folder", own
+    raise ValueError(
+        f"Unknown data set {name!r}. Known: {', '.join(DATASETS)}; or name a folder of images."
+    )
+
+
 def decoded_folder(name: str, data_root: Path | str = DATA_ROOT) -> Path:
     """The folder of a set's decoded files, `<split>_<resolution>.npy`.
 
@@ -112,8 +128,8 @@ def decoded_folder(name: str, data_root: Path | str = DATA_ROOT) -> Path:
     a folder whose name ends in a hash of where the images are and, for image folders, of which
     images these are.
     """
-    data_root = Path(data_root)
-    folder = image_folder(data_root) if name == "afhq" else None
+    name, data_root = find_set(name, data_root)
+    folder = {"afhq": image_folder, "folder": Path}.get(name, lambda _: None)(data_root)
     if folder is not None and folder != data_root / "afhq" / "afhq":
         stats = ((path, path.stat()) for path in list_images(folder))
         key = [f"{path.relative_to(folder)} {s.st_size} {s.st_mtime_ns}" for path, s in stats]

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from given.images.data.download import check_hash, download, unpack
-from given.images.data.image_files import class_folders, read_folder, read_image
+from given.images.data.folders import has_splits, read_split
+from given.images.data.image_files import read_image
 from given.images.data.sources import Source, Split, missing
 from given.runtime.checkpoint import blamed_on
 
@@ -136,7 +137,7 @@ def image_folder(root: Path | str) -> Path | None:
     """The folder with train/ and val/ or test/: root itself or AFHQ's place in it; or None."""
     root = Path(root)
     for folder in (root, root / "afhq", root / "afhq" / "afhq"):
-        if any((folder / split).is_dir() for split in ("train", "val", "test")):
+        if has_splits(folder):
             return folder
     return None
 
@@ -144,29 +145,12 @@ def image_folder(root: Path | str) -> Path | None:
 def _read_afhq(root, split):
     home = Path(root) / "afhq"
     if image_folder(root) is None and (home / "afhq.zip").is_file():
-        check_hash(home / "afhq.zip", AFHQ_CHECKSUM)
+        check_hash(home / "afhq.zip", AFHQ_CHECKSUM, "fetch it again, or unpack it yourself")
         unpack(home / "afhq.zip", home / "afhq", "afhq")
     folder = image_folder(root)
     if folder is None:
         raise missing("afhq", root, [Path(root) / "train", home / "train", home / "afhq.zip"])
-    names = ("train",) if split == "train" else ("val", "test")
-    part = next((folder / name for name in names if (folder / name).is_dir()), None)
-    if part is None:
-        raise FileNotFoundError(f"{folder} has no {' or '.join(names)} folder for split {split!r}.")
-    return _read_split(folder, part)
-
-
-def _read_split(folder, part):
-    """One split of a folder; its classes must be those of the others, or labels would differ."""
-    labels, images, classes = read_folder(part)
-    for name in ("train", "val", "test"):
-        other = folder / name
-        if other.is_dir() and class_folders(other) != classes:
-            raise ValueError(
-                f"{other} and {part} must hold the same classes, and hold "
-                f"{', '.join(class_folders(other))} and {', '.join(classes)}."
-            )
-    return Split(labels, images, classes)
+    return read_split(folder, split)
 
 
 def _fetch_afhq(root):

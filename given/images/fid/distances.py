@@ -275,6 +275,7 @@ def summarise(
         )
     moments, kept, thumbnails = Moments(), [], []
     sizes: Counter[str] = Counter()
+    first, equal = source.read(0, extractor.channels), True
     starts = range(0, source.count, batch_size)
     for start in tqdm(starts, f"{extractor.name} features", leave=False, disable=None):
         indices = range(start, min(start + batch_size, source.count))
@@ -286,6 +287,13 @@ def summarise(
             kept += [features] if keep else []
             thumbnails.append(make_thumbnails(batch))
             sizes[f"{shape[1]}x{shape[0]}"] += len(batch)
+            equal = equal and shape == first.shape and bool((batch == first).all())
+    if equal:
+        warnings.warn(
+            f"{source.where}: all {source.count} images are equal; whatever made them has "
+            f"collapsed, and the distance tells nothing else.",
+            stacklevel=2,
+        )
     if len(sizes) > 1:
         counts = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
         warnings.warn(f"{source.where} holds images of {len(sizes)} sizes: {counts}.", stacklevel=2)

@@ -53,7 +53,7 @@ from given.images.fid.features import (
     open_source,
     read_npz,
 )
-from given.runtime.cli import whole
+from given.runtime.cli import file_path, whole
 from given.runtime.files import atomic_write
 from given.runtime.machine import pick_device
 
@@ -264,12 +264,19 @@ def _describe(extractor, reference, samples):
 
 
 def training_images(eval_dir: Path | str, data_root: Path = DATA_ROOT) -> np.ndarray | None:
-    """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`."""
-    parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", Path(eval_dir).resolve().name)
-    if parts is None or parts[1] not in DATASETS:
+    """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`.
+
+    None where it is no such folder: a user's own fashion_10000 may hold 10,000 images.
+    """
+    folder = Path(eval_dir).resolve()
+    parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", folder.name)
+    if parts is None or parts[1] not in DATASETS or not folder.is_dir():
+        return None
+    resolution = int(parts[2])
+    if open_source(folder).shape[:2] != (resolution, resolution):
         return None
     try:
-        return load_dataset(parts[1], "train", int(parts[2]), data_root).images
+        return load_dataset(parts[1], "train", resolution, data_root).images
     except FileNotFoundError as error:
         warnings.warn(f"Training images are not searched for copies: {error}", stacklevel=2)
         return None
@@ -325,21 +332,28 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="FID, KID and inception score of images.")
     add = parser.add_argument
-    add("paths", nargs="*", type=Path, metavar="DIR", help="EVAL_DIR SAMPLE_DIR, or .npz files")
-    add("--dataset", choices=DATASETS, help="its test images replace a missing EVAL_DIR")
+    add(
+        "paths", nargs="*", type=file_path, metavar="DIR", help="EVAL_DIR SAMPLE_DIR, or .npz files"
+    )
+    add("--dataset", help="its test images replace a missing EVAL_DIR; a set, or a folder")
     add("--resolution", type=whole, help="of --dataset; default: the set's own")
-    add("--train", type=Path, help="training images, in which copies are looked for")
-    add("--data_root", type=Path, default=DATA_ROOT)
+    add("--train", type=file_path, help="training images, in which copies are looked for")
+    add("--data_root", type=file_path, default=DATA_ROOT)
     add("--features", default="auto", choices=("auto", *FEATURES))
-    add("--checkpoint", type=Path, default=CLASSIFIER, help="of the classifier, for another set")
+    add(
+        "--checkpoint",
+        type=file_path,
+        default=CLASSIFIER,
+        help="of the classifier, for another set",
+    )
     add("--device", default="auto", help="auto, cpu, cuda or mps")
     add("--batch_size", type=whole, default=BATCH_SIZE)
     add("--kid", action="store_true")
     add("--subset_size", type=whole, default=1000, help="images of each of KID's 100 subsets")
     add("--score", action="store_true", help="the inception score, from class probabilities")
-    add("--cache", type=Path, default=cache_folder(), help="of the reference's statistics")
+    add("--cache", type=file_path, default=cache_folder(), help="of the reference's statistics")
     add("--no_cache", action="store_true")
-    add("--out", type=Path, help="a JSON file for the figures")
+    add("--out", type=file_path, help="a JSON file for the figures")
     args = parser.parse_args(argv)
     if args.batch_size < 1 or args.subset_size < 2:
         parser.error("--batch_size must be at least 1, and --subset_size at least 2.")

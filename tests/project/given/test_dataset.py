@@ -17,10 +17,20 @@ import pytest
 import torch
 from PIL import Image
 
-from given.images.data import eval_folder, imageset, mnist, photos
+from given.images.data import eval_folder, folders, imageset, mnist, photos
 from given.images.data.download import download, unpack
-from given.images.data.image_files import list_images, read_folder, read_image
+from given.images.data.image_files import (
+    class_folders,
+    image_names,
+    list_classes,
+    list_images,
+    make_way,
+    read_image,
+    save_images,
+)
 from given.images.data.imageset import ImageSet, Loader, load_dataset, to_tensor, to_uint8
+from given.images.labels import class_index
+from given.runtime.cli import file_path
 from given.runtime.submission import ROOT
 
 
@@ -179,7 +189,7 @@ class TestSources:
     def test_no_image_is_decoded_twice(self, tmp_path, monkeypatch):
         mine = make_folder(tmp_path / "mine")
         load_dataset("afhq", "train", 8, mine)
-        monkeypatch.setattr(photos, "read_folder", None)  # would fail if it were called
+        monkeypatch.setattr(photos, "read_split", None)  # would fail if it were called
         assert len(load_dataset("afhq", "train", 8, mine)) == 9
 
     @pytest.mark.parametrize("name", ["fashion_full", "mnist", "cifar10", "celeba", "afhq"])
@@ -188,6 +198,112 @@ class TestSources:
             load_dataset(name, data_root=tmp_path)
         said_once(error, f"The set {name} is not here: looked in", tmp_path)
         said_once(error, f"`python image_diffusion/dataset.py --dataset {name} --data_root")
+
+
+class TestFolders:
+    def test_a_flat_folder_is_a_set_of_one_class_and_a_tenth_is_held_out(self, tmp_path):
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for i in range(25):
+            Image.fromarray(noise(9, 9, 3, seed=i)).save(mine / f"{i:02d}.png")
+        sets = [load_dataset("folder", split, 9, mine) for split in ("train", "test")]
+        assert [len(each) for each in sets] == [22, 3] and sets[0].classes == ("image",)
+        assert (sets[1].images[1] == noise(9, 9, 3, seed=11)).all()
+        again = load_dataset(str(mine), "test", 9)
+        assert again.name == "folder" and (again.images == sets[1].images).all()
+        assert len(list(mine.iterdir())) == 25  # the user's folder stays as it is
+
+    def test_sub_folders_are_classes_with_and_without_splits(self, tmp_path):
+        whole = load_dataset("folder", "test", 8, make_folder(tmp_path / "split"))
+        assert whole.labels.tolist() == [0, 0, 1, 1, 2, 2]
+        plain = tmp_path / "split" / "train"
+        test = load_dataset(str(plain), "test", 8)
+        assert test.classes == ("cat", "dog", "wild") and test.labels.tolist() == [0, 1, 2]
+        assert len(load_dataset(str(plain), "train", 8)) == 6
+
+    def test_folders_that_are_no_set_are_one_sentence(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(folders, "DATA_ROOT", tmp_path / "home")
+        plain = make_folder(tmp_path / "mine") / "train"
+        Image.new("L", (4, 4)).save(plain / "beside.png")
+        with pytest.raises(ValueError, match="1 images beside its sub-folders, such as beside.png"):
+            load_dataset("folder", "train", 8, plain)
+        (tmp_path / "one").mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / "one" / "a.png")
+        with pytest.raises(ValueError, match="holds 1 image; a set needs one to test with"):
+            load_dataset("folder", "test", 8, tmp_path / "one")
+        with pytest.raises(ValueError, match="needs --data_root DIR"):
+            load_dataset("folder", "train", 8, tmp_path / "home")
+        with pytest.raises(ValueError, match="or name a folder of images"):
+            load_dataset(str(tmp_path / "nowhere"), "train", 8)
+
+    def test_a_tilde_is_the_home_folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+        make_folder(tmp_path / "sets")
+        assert file_path("~/sets") == tmp_path / "sets"
+        assert len(load_dataset("folder", "train", 8, "~/sets")) == 9
+        assert len(load_dataset("~/sets", "test", 8)) == 6
+
+    def test_hidden_files_and_folders_are_no_part_of_a_set(self, tmp_path):
+        mine = make_folder(tmp_path / "mine")
+        for place in ("train/cat/.ipynb_checkpoints", ".git", "train/.Trash-1000", "__MACOSX"):
+            (mine / place).mkdir()
+            Image.new("L", (4, 4)).save(mine / place / "x.png")
+        (mine / "train" / "__MACOSX").mkdir()
+        for name in ("._0.png", ".hidden.jpg", "Thumbs.db"):
+            (mine / "train" / "dog" / name).write_bytes(b"no image")
+        assert len(load_dataset("afhq", "train", 8, mine)) == 9
+        assert len(list_images(mine)) == 15
+
+    def test_every_suffix_of_an_image_counts_and_other_files_are_told(self, tmp_path):
+        image = Image.fromarray(noise(8, 8, 1)[..., 0])
+        names = [
+            "B.PNG",
+            "a.png",
+            "c.JPG",
+            "d.tif",
+            "e.TIFF",
+            "f.gif",
+            "g.jfif",
+            "h.ppm",
+            "ö 1.png",
+        ]
+        for name in names:
+            image.save(tmp_path / name, "jpeg" if name.endswith(".jfif") else None)
+            assert read_image(tmp_path / name, 1).size == (8, 8)
+        assert [path.name for path in list_images(tmp_path)] == sorted(names)
+        (tmp_path / "photo.heic").touch()
+        (tmp_path / "README").touch()
+        with pytest.warns(UserWarning, match=r"2 files are no images .*\.heic.* passed over"):
+            assert len(list_images(tmp_path)) == 9
+
+    def test_classes_with_numbers_are_in_the_order_of_counting(self, tmp_path):
+        for name in ("10", "2", "1", "b2", "b10", "a"):
+            (tmp_path / name).mkdir()
+        assert class_folders(tmp_path) == ("1", "2", "10", "a", "b2", "b10")
+
+    def test_a_class_is_meant_by_its_name_before_its_number(self):
+        assert class_index("2", [str(k) for k in range(12)]) == 2
+        assert class_index("t-shirt", ["T-shirt", "trouser"]) == 0
+        assert class_index("2", ["T-shirt", "trouser"]) == 1
+        assert class_index("1", ["T-shirt", "trouser"], first=0) == 1
+        for text, classes in (("12", [str(k) for k in range(12)]), ("3", ["a", "b"]), ("0", ["a"])):
+            with pytest.raises(ValueError, match=f"Unknown class '{text}'"):
+                class_index(text, classes)
+
+    def test_a_folder_is_made_way_in_for_one_run(self, tmp_path):
+        old = noise(3, 8, 8, 1)
+        save_images(old, tmp_path / "out")
+        make_way(tmp_path / "out", image_names(4))  # all are replaced
+        assert not list((tmp_path / "out").iterdir())
+        save_images(old, tmp_path / "out")
+        for names in (image_names(2), image_names(5, ["cat"] * 5)):
+            with pytest.raises(ValueError, match="would be mixed with the new ones"):
+                make_way(tmp_path / "out", names)
+            assert len(list_images(tmp_path / "out")) == 3
+        make_way(tmp_path / "out", image_names(2), overwrite=True)
+        make_way(tmp_path / "nowhere", image_names(2))
+        assert not list((tmp_path / "out").iterdir())
 
 
 class TestFiles:
@@ -226,8 +342,8 @@ class TestFiles:
             load_dataset("afhq", "train", 8, mine)
         said_once(error, mine / "train" / "eel")
         (tmp_path / "empty").mkdir()
-        with pytest.raises(ValueError, match="holds no sub-folders"):
-            read_folder(tmp_path / "empty")
+        with pytest.raises(ValueError, match="holds no images"):
+            list_classes(tmp_path / "empty")
         with pytest.raises(NotADirectoryError):
             list_images(tmp_path / "nowhere")
 
@@ -403,6 +519,17 @@ class TestDownload:
             eval_folder.main(["--dataset", "afhq", "--data_root", str(tmp_path)])
         assert "could not be fetched" in stop.value.code and "\n" not in stop.value.code
         assert f"Or else put afhq.zip into {tmp_path}" in stop.value.code
+
+    def test_a_page_instead_of_an_archive_names_what_else_can_be_done(
+        self, tmp_path, host, monkeypatch
+    ):
+        monkeypatch.setattr(Host, "CONTENT", b"<html>Link temporarily disabled</html>")
+        monkeypatch.setattr(photos, "AFHQ_URL", host)
+        with pytest.raises(SystemExit) as stop:
+            eval_folder.main(["--dataset", "afhq", "--data_root", str(tmp_path)])
+        assert "gave a web page" in stop.value.code and "\n" not in stop.value.code
+        assert f"Or else put afhq.zip into {tmp_path}" in stop.value.code
+        assert "name any folder with train|val" in stop.value.code
 
 
 class TestEvalFolder:

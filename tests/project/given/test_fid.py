@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -291,9 +292,31 @@ def test_nearest_thumbnails_agree_with_brute_force():
 
 
 def test_training_images_are_those_of_the_eval_folder(tmp_path):
+    for name in ("fashion_28", "fashion_28_500", "fashion_500", "fashion_10000", "something_28"):
+        write_folder(tmp_path / name, np.zeros((1, 28, 28, 1), np.uint8))
     assert len(measure.training_images(tmp_path / "fashion_28")) == 12_000
     assert len(measure.training_images(tmp_path / "fashion_28_500")) == 12_000
     assert measure.training_images(tmp_path / "something_28") is None
+    assert measure.training_images(tmp_path / "fashion_500") is None  # 500 images, of 28 x 28
+    assert measure.training_images(tmp_path / "fashion_10000") is None
+
+
+def test_images_that_are_all_equal_are_named(run, tmp_path, clothes):
+    a = write_folder(tmp_path / "a", clothes[:50])
+    black = write_folder(tmp_path / "black", np.zeros((50, 28, 28, 1), np.uint8))
+    figures, said = run(a, black, "--kid", "--score")
+    assert np.isfinite([figures["fid"], figures["kid"], figures["score"]]).all()
+    assert "black: all 50 images are equal" in said
+    assert "are equal" not in run(a, write_folder(tmp_path / "b", clothes[50:]))[1]
+
+
+def test_what_a_notebook_left_in_a_folder_is_not_measured(run, tmp_path, clothes):
+    a, b = (write_folder(tmp_path / name, clothes[:50]) for name in "ab")
+    before = run(a, b)[0]
+    (b / ".ipynb_checkpoints").mkdir()
+    shutil.copy(next(b.glob("*.png")), b / ".ipynb_checkpoints" / "0-checkpoint.png")
+    after = run(a, b)[0]
+    assert after["sample_images"] == 50 and after["fid"] == before["fid"]
 
 
 def test_the_cache_is_keyed_by_content(run, tmp_path, clothes, monkeypatch):

@@ -289,7 +289,7 @@ def test_a_network_that_does_not_fit_the_set_is_one_sentence(tmp_path, monkeypat
     images = np.zeros((8, 28, 28, 1), np.uint8)
     made_up = ImageSet("made_up", "train", images, np.arange(8) % 2, ("a", "b"), False)
     monkeypatch.setattr(train.data, "load_dataset", lambda *_: made_up)
-    with pytest.raises(ValueError, match="a resolution that 8 divides, not 28; use 32"):
+    with pytest.raises(ValueError, match="a resolution that 8 divides, not 28; use 24 or 32"):
         run(tmp_path, "--steps", "2", "--network", "ddpm++")
 
 

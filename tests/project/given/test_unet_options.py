@@ -320,7 +320,9 @@ def test_a_small_checkpoint_keeps_the_noise_levels_whole(tmp_path):
 @pytest.mark.parametrize(
     ("make", "options", "said"),
     [
-        (UNet, {"image_resolution": 28}, "a resolution that 8 divides, not 28; use 32"),
+        (UNet, {"image_resolution": 28}, "a resolution that 8 divides, not 28; use 24 or 32"),
+        (PatchUNet, {"image_resolution": 30}, "a resolution that 4 divides, not 30; use 28 or 32"),
+        (PatchUNet, {"image_resolution": 3}, "a resolution that 4 divides, not 3; use 4"),
         (UNet, {"predicts": "x0"}, "Unknown predicts 'x0'"),
         (PatchUNet, {"time_features": "sines"}, "Unknown time_features 'sines'"),
         (PatchUNet, {"predicts": "edm"}, "give the schedule's alphas_cumprod"),
