@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from given.images.data.image_files import files_below
 from given.images.data.imageset import DATASETS, ImageSet, decoded_folder, find_set, load_dataset
 from given.images.data.sources import DATA_ROOT, MissingSetError
 from given.runtime.cli import file_path, whole
@@ -101,7 +102,7 @@ def _is_empty(folder):
 
 
 def _expect_files(folder, names):
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in files_below(folder)}
     if found != set(names):
         raise ValueError(
             f"{folder} holds {len(found)} files that are not the {len(names)} images of this set; "

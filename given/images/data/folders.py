@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from given.images.data.image_files import class_folders, list_classes, read_image
-from given.images.data.sources import DATA_ROOT, Source, Split
+from given.images.data.sources import Source, Split
 
 SPLITS = ("train", "val", "test")
 
@@ -31,8 +31,6 @@ def read_folder_set(folder: Path | str, split: str) -> Split:
         NotADirectoryError, FileNotFoundError, ValueError: no such folder or split, or no images.
     """
     folder = Path(folder)
-    if folder == DATA_ROOT:
-        raise ValueError("--dataset folder needs --data_root DIR, the folder of your images.")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder.")
     if has_splits(folder):

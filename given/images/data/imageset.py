@@ -108,9 +108,11 @@ def find_set(name: str, data_root: Path | str = DATA_ROOT) -> tuple[str, Path]:
     """The set and the root that are meant: a folder as name is the root of the set "folder".
 
     Raises:
-        ValueError: there is neither a set nor a folder of that name.
+        ValueError: there is neither a set nor a folder of that name, or "folder" lacks its root.
     """
     own = Path(name).expanduser()
+    if name == "folder" and Path(data_root) == DATA_ROOT:
+        raise ValueError("--dataset folder needs --data_root DIR, the folder of your images.")
     if name in DATASETS:
         return name, Path(data_root).expanduser()
     if own.is_dir():

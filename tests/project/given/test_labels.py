@@ -1,4 +1,4 @@
-"""Labels and masks of any type are understood or refused, and solvers make as many steps as asked."""
+"""Labels and masks of any type are understood or refused; as many steps are made as asked."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_images_of_other_types_are_understood_or_refused(model):
     mask = torch.zeros(1, 1, 28, 28)
     x0 = torch.randn(2, 1, 28, 28)
     assert Inpainter(model, x0.double(), mask).replacement().dtype == torch.float32
-    with pytest.raises(ValueError, match="torch.uint8; make floats"):
+    with pytest.raises(ValueError, match="uint8; make floats"):
         Inpainter(model, x0.byte(), mask)
     with pytest.raises(ValueError, match="nothing between"):
         Mask(mask + 0.5)
