@@ -259,7 +259,8 @@ def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device
         asked, began = getattr(args, name), bool(config.get(name))
         found[name] = began and can if asked is None else asked
         if found[name] != began:
-            print(f"This run was started with --{name} {began}, and goes on with {found[name]}.")
+            now = spelled(name, found[name])
+            print(f"This run was started with {spelled(name, began)}, and goes on with {now}.")
     return found
 
 
@@ -275,8 +276,8 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
         asked, began = getattr(args, name), started.get(name)
         if asked is not None and asked != began:
             raise ValueError(
-                f"This run was started with --{name} {began}, and goes on with it; "
-                f"leave out --{name} {asked}, or train from scratch in another --save_dir."
+                f"This run was started with {spelled(name, began)}, and goes on with it; leave out "
+                f"{spelled(name, asked)}, or train from scratch in another --save_dir."
             )
     resolution = config["network"]["image_resolution"]
     if train_set.images.shape[1] != resolution:
@@ -287,6 +288,13 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
             "The images are not those that this run was started with; bring those back, or train "
             "from scratch in another --save_dir."
         )
+
+
+def spelled(name: str, value: Any) -> str:
+    """An option as it is written on the command line."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {value}"
 
 
 def tensorboard_writer(folder: Path) -> Any:

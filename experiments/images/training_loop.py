@@ -35,7 +35,7 @@ from given.runtime.training import (
 from given.runtime.training import train as train_to_the_end
 
 GRIDS = ((40, 50), (40, 20), (20, 20), (10, 10), (4, 10))  # samples of a grid, and their steps
-GRID_SECONDS = 180
+GRID_SECONDS = 60
 
 
 class Run(TrainingRun):

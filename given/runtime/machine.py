@@ -87,7 +87,7 @@ def seconds_of(call: Callable[[], object], device: torch.device) -> float:
 
 
 def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) -> None:
-    """Say in one line what a training costs on a CPU, where that is half a day or more.
+    """Say in one line what a training costs on a CPU, where a step takes 10 s or all half a day.
 
     Args:
         seconds: of a step.
@@ -96,9 +96,9 @@ def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) 
         advice: what else can be done, a sentence.
     """
     hours = seconds * steps / 3600
-    if device.type != "cpu" or hours < 12:
+    if device.type != "cpu" or (hours < 12 and seconds < 10):
         return
-    whole = f"{hours / 24:,.0f} days" if hours > 72 else f"{hours:.0f} hours"
+    whole = f"{hours / 24:,.0f} days" if hours > 72 else f"{hours:.1f} hours"
     print(
         f"A step takes about {seconds:.2g} s on this CPU, and {steps:,} steps {whole}: "
         f"this is for a GPU. {advice}",

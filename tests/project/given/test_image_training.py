@@ -13,13 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.images import train
+from experiments.images import train, training_loop
 from experiments.images.samplers.draw import load_model
+from given.images.data.image_files import list_images
 from given.images.data.imageset import ImageSet, Loader, to_tensor
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.files import alone
+from given.runtime.machine import has_bf16, warn_of_cost
 from given.runtime.submission import ROOT
+from given.runtime.training import ema_decay
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
 
@@ -107,6 +110,71 @@ def test_a_polite_stop_saves_and_says_how_to_go_on(undisturbed, tmp_path, number
     assert_same(weights(tmp_path), undisturbed)
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """Where a grid would be drawn, its step is noted."""
+    steps = []
+    monkeypatch.setattr(train, "show", lambda run, folder: steps.append(run.step))
+    return steps
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_a_stop_in_the_last_step_leaves_the_drawing_for_the_next_time(
+    tmp_path, monkeypatch, shown, capsys
+):
+    def step(run, *more):
+        if run.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(run, *more)
+
+    plain = training_loop.train_step
+    monkeypatch.setattr(training_loop, "train_step", step)
+    assert not train.main(["--save_dir", str(tmp_path), *SMALL, "--steps", "3"])
+    assert not shown and "--resume" in capsys.readouterr().out
+    assert weights(tmp_path)
+    assert train.main(["--save_dir", str(tmp_path), *SMALL, "--steps", "3", "--resume"])
+    assert shown == [3]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_a_stop_ends_the_drawing_at_the_next_call_of_the_network(tmp_path, monkeypatch, shown):
+    def seconds(run):
+        if run.step == 1:  # about to draw
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 0.001
+
+    monkeypatch.setattr(training_loop, "seconds_of_image", seconds)
+    words = ["--steps", "5", "--sample_every", "1"]
+    assert not train.main(["--save_dir", str(tmp_path), *SMALL, *words])
+    assert read_checkpoint(tmp_path / "last.ckpt")["training"]["step"] == 1
+    assert not shown and not list(tmp_path.glob("samples_*"))
+
+
+def test_what_is_drawn_follows_what_it_costs():
+    assert training_loop.plan_grid(0.005, 1000) == (40, 50, 40)
+    assert training_loop.plan_grid(0.005, 20) == (40, 20, 40)
+    assert training_loop.plan_grid(0.05, 1000) == (20, 20, 20)
+    assert training_loop.plan_grid(10.0, 1000) == (4, 10, 1)
+
+
+def test_the_cost_of_a_long_run_on_a_cpu_is_one_line(capsys):
+    cpu = torch.device("cpu")
+    warn_of_cost(0.1, 5500, cpu, "Wait.")
+    warn_of_cost(25.0, 100_000, torch.device("cuda"), "Wait.")
+    assert not capsys.readouterr().out
+    warn_of_cost(25.0, 100_000, cpu, "Use another.")
+    warn_of_cost(40.0, 1, cpu, "Use another.")
+    days, step = capsys.readouterr().out.splitlines()
+    assert "about 25 s on this CPU" in days and "29 days: this is for a GPU. Use another." in days
+    assert "about 40 s" in step
+
+
+def test_a_large_network_on_a_cpu_is_told_its_cost(tmp_path, monkeypatch, shown, capsys):
+    monkeypatch.setattr(train, "seconds_of_image", lambda run: 2.0)
+    run_here(tmp_path, "--steps", "1")
+    assert "A step takes about 24 s on this CPU, and 1 steps" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_two_processes_reach_the_weights_of_one_with_twice_the_batch(tmp_path):
     common = ["--steps", "20", "--no-use_cfg", "--batch_size", "8"]
@@ -141,6 +209,89 @@ def test_a_run_goes_on_with_the_set_and_numbers_it_was_started_with(tmp_path):
             run_here(tmp_path, "--resume", *other)
     with pytest.raises(ValueError, match="--resolution 28"):
         run_here(tmp_path, "--resume", "--resolution", "16")
+
+
+@pytest.mark.parametrize("other", ["--seed 7", "--no-use_cfg", "--cfg_dropout 0.5"])
+def test_no_option_is_ignored_when_a_run_goes_on(other, tmp_path, shown):
+    run_here(tmp_path, "--steps", "1")
+    with pytest.raises(ValueError, match=f"was started with --.*leave out {other}"):
+        run_here(tmp_path, "--resume", *other.split())
+    with pytest.raises(ValueError, match="leave one out"):
+        run_here(tmp_path, "--resume", "--overwrite")
+
+
+@pytest.mark.parametrize("words", [[], ["--no-compile", "--no-bf16"]])
+def test_a_run_of_a_gpu_goes_on_on_a_machine_without(words, tmp_path, shown, capsys):
+    run_here(tmp_path, "--steps", "1")
+    state = read_checkpoint(tmp_path / "last.ckpt")
+    state["config"] |= {"compile": True, "bf16": True}
+    save_whole(tmp_path / "last.ckpt", state)
+    run_here(tmp_path, "--resume", *words)
+    config = read_checkpoint(tmp_path / "last.ckpt")["config"]
+    assert not config["compile"] and not config["bf16"]
+    assert "started with --compile, and goes on with --no-compile" in capsys.readouterr().out
+
+
+def test_a_card_that_emulates_bfloat16_does_not_train_in_it(monkeypatch):
+    def t4(including_emulation=True):
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", t4)
+    assert not has_bf16(torch.device("cuda")) and not has_bf16(torch.device("cpu"))
+
+
+def test_a_new_run_leaves_no_samples_of_the_one_it_replaces(tmp_path, shown):
+    run_here(tmp_path, "--steps", "1")
+    for name in ("samples_005500.png", "loss.png", "mine.png"):
+        (tmp_path / name).touch()
+    run_here(tmp_path, "--steps", "1", "--overwrite")
+    assert [path.name for path in tmp_path.glob("*.png")] == ["mine.png"]
+
+
+def test_a_resolution_that_does_not_fit_is_said_before_a_set_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(train.data, "load_dataset", None)
+    for words in (["--resolution", "30"], ["--dataset", "afhq", "--resolution", "100"]):
+        with pytest.raises(ValueError, match=r"divides, not (30; use 28 or 32|100; use 96 or 104)"):
+            run_here(tmp_path, "--steps", "1", *words)
+
+
+@pytest.mark.slow
+def test_the_average_follows_the_weights_from_the_start(tmp_path, shown):
+    assert ema_decay(0.9999, 0) == 0.1 and ema_decay(0.9999, 80) == 0.9
+    assert ema_decay(0.997, 5000) == 0.997
+    run_here(tmp_path, "--steps", "30", "--ema", "0.9999", "--warmup", "1")
+    state = read_checkpoint(tmp_path / "last.ckpt")
+    first = training_loop.Run(state["config"], torch.device("cpu")).model.network.state_dict()
+    last, mean = state["training"]["network"], state["network"]
+    moved, lag = (sum((w[k] - last[k]).square().sum() for k in last) for w in (first, mean))
+    assert lag < 0.1 * moved
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_is_trained_on(tmp_path, shown):
+    for i in range(4):
+        name = tmp_path / "mine" / ("cat", "dog")[i % 2] / f"{i}.png"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (60 * i, 0, 0)).save(name)
+    words = ["--dataset", str(tmp_path / "mine"), "--resolution", "8", "--steps", "1"]
+    run_here(tmp_path / "run", *words, "--batch_size", "2", "--use_cfg", "--network", "ddpm")
+    config = read_checkpoint(tmp_path / "run" / "last.ckpt")["config"]
+    assert config["dataset"] == "folder" and config["classes"] == ["cat", "dog"]
+
+
+def test_samples_are_never_mixed_with_those_of_another_run(tmp_path):
+    from experiments.images import sample
+
+    words = ["--ckpt_path", str(ASSETS / "fashion_ddpm.ckpt"), "--save_dir", str(tmp_path / "out")]
+    words += ["--steps", "1", "--device", "cpu", "--num_samples"]
+    sample.main([*words, "5"])
+    for more in (["3"], ["5", "--guidance_scale", "1.5"]):
+        with pytest.raises(ValueError, match="would be mixed with the new ones"):
+            sample.main([*words, *more])
+    sample.main([*words, "3", "--overwrite"])
+    assert len(list_images(tmp_path / "out")) == 3
+    sample.main([*words, "5", "--seed", "1"])  # the three are replaced
+    assert len(list_images(tmp_path / "out")) == 5
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
