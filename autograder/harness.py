@@ -296,7 +296,7 @@ def expect(
 def _expect_shape(got, want, name, broadcast):
     if got.shape == want.shape:
         return
-    if broadcast and got.ndim in (0, want.ndim):
+    if broadcast:
         try:
             np.broadcast_to(got, want.shape)
             return

@@ -8,7 +8,10 @@ import sys
 import tempfile
 import textwrap
 
-from autograder import harness
+import numpy as np
+
+from autograder import harness, pictures
+from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT, TODO_MODULES, forget_modules, read_modules_from
 from grading.release import stubs
 
@@ -116,6 +119,22 @@ def modules_used():
                 if f"{package}.{name}" in sys.modules
             ]
     return used
+
+
+def lost_pictures(tmp_path, changes):
+    """{picture: error} of those of the altered modules whose probe fails."""
+    files = {f"{file.rpartition('/')[2]}.py" for file, _, _ in changes}
+    own, lost = [], {}
+    for task, classes in pictures.task_pictures().items():
+        if all_tasks()[task].file.rpartition("/")[2] in files:
+            own += [cls for cls in classes if not hasattr(cls, "of")]
+    with alterations(tmp_path, changes):
+        for cls in own:
+            try:
+                harness.run_probe(cls, cls.inputs(np.random.default_rng(0)))
+            except harness.Wrong as error:
+                lost[cls] = str(error)
+    return lost
 
 
 def run_altered(tmp_path, changes, seed=0):

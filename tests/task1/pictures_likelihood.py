@@ -6,7 +6,15 @@ from scipy.special import logsumexp
 from autograder import standins
 from autograder.harness import picture
 from autograder.pictures import Curves, Histogram, Places, draws, panels
-from tests.task1.test_likelihood import Process, affine_trace, prior_logp, spread
+from tests.task1.test_likelihood import (
+    Process,
+    affine_trace,
+    gaussian_flow,
+    gaussian_score,
+    prior_logp,
+    spread,
+    without_noise,
+)
 
 START = 2.0
 T = 3.0
@@ -169,17 +177,12 @@ class ThereAndBack:
 
         from sde_todo import likelihood
 
-        variances = torch.tensor([2.2**2 / 2, 0.6**2 / 2])
-
-        def flow(sde, score_fn, t, x):
-            return (
-                2.25 * t[:, None] / (variances + 2.25 * t[:, None] ** 2) - 1 / (1 + t[:, None])
-            ) * x
-
-        with standins.patched(likelihood, flow=flow):
+        axes, variances = torch.eye(2), torch.tensor([2.2**2 / 2, 0.6**2 / 2])
+        score_fn = gaussian_score(axes, variances)
+        with standins.patched(likelihood, flow=gaussian_flow(axes, variances)):
             out = {
-                "encode": likelihood.encode(Process(), None, x, 0.05),
-                "decode": likelihood.decode(Process(), None, noise, 0.05),
+                "encode": likelihood.encode(Process(), score_fn, x, 0.05),
+                "decode": likelihood.decode(Process(), score_fn, noise, 0.05),
             }
         a, b = noise[1:2], 1.2 * noise[5:6]
         arc = [likelihood.interpolate(a, b, w) for w in weight.tolist()]
@@ -248,13 +251,12 @@ class BoundOfSlices:
         for name, t in (("1 slice", one), ("16 slices", many)):
             given = {
                 "time_slices": lambda sde, x, eps, slices, density="uniform", t=t: (t, 0 * t + 2.9),
-                "diffuse": lambda sde, t, x0: (x0 / (1 + t[:, None]), x0),
                 "make_probes": lambda x, method="exact", probes=1: x[None],
                 "elbo_rate": lambda sde, score_fn, t, x, probes: t * (1 + x[:, 0]) ** 2,
                 "first_step": lambda sde, score_fn, x, eps: 0.5 * x[:, 0],
             }
             with standins.patched(likelihood, **given):
-                out[name] = likelihood.elbo(Process(), None, u[:, None], 0.1, len(t))
+                out[name] = likelihood.elbo(without_noise(), None, u[:, None], 0.1, len(t))
         return out
 
     def draw(got, u, one, jitter):

@@ -45,10 +45,11 @@ class LayersCurve:
 
         from sde_todo.network import MLP
 
-        net = MLP([1, 16, 16, 1])
+        net, left = MLP([1, 16, 16, 1]), list(weights.values())
         with torch.no_grad():
-            for p, w in zip(net.parameters(), weights.values(), strict=True):
-                p.copy_(w)
+            for p in net.parameters():  # weights and biases may come in turn or apart
+                k = next(k for k, w in enumerate(left) if w.shape == p.shape)
+                p.copy_(left.pop(k))
         return {"out": net(x)}
 
     def draw(got, x, **weights):

@@ -109,7 +109,7 @@ class PoliciesInTheStep:
             return torch.stack([x + k for k in range(chain.N + 1)])
 
         def note(name):
-            def loss(dt, x, z, z_other, *rest):
+            def loss(dt, x, z, z_other, g, log_q=None):
                 seen.update({f"{name} z": z.detach(), f"{name} other": z_other.detach()})
                 return (z**2).sum()
 

@@ -25,12 +25,11 @@ class Process(standins.ToyProcess):
         return standins.Reversed(self, score_fn, lam)
 
 
-class Scaling(Process):
-    """A process without noise: however X_t is drawn, it is (1 + t) x_0."""
-
-    def marginal_prob(self, t, x0):
-        mean = (1 + t.reshape(-1, *[1] * (x0.ndim - 1))) * x0
-        return mean, 0 * mean
+def without_noise():
+    """A process whose X_t is x_0/(1 + t), however it is drawn."""
+    process = Process()
+    process.c = 0.0
+    return process
 
 
 def prior_logp(x):
@@ -485,12 +484,12 @@ class Elbo:
             "first_step": lambda sde, score_fn, x, eps: 3 * eps * x[:, 0],
         }
         with standins.patched(likelihood, **given):
-            bound = likelihood.elbo(Scaling(), None, x, eps, 3, "uniform", "gaussian", 2)
+            bound = likelihood.elbo(without_noise(), None, x, eps, 3, "uniform", "gaussian", 2)
         return {"bound": bound, "probes": torch.cat(seen)}
 
     def check(got, x, t, weight, eps):
         def at(t, x=x):
-            return (1 + t[..., None]) * x
+            return x / (1 + t[..., None])
 
         def rate(x, t=t, probes=4):
             return 0.7 * t * x.sum(-1) + 0.5 * probes

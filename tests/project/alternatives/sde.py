@@ -113,6 +113,9 @@ class SDE(abc.ABC):'''),
             mean = torch.einsum("b,b...->b...", torch.from_numpy(alpha).to(x0), x0)
             return mean, torch.from_numpy(std).to(x0).reshape(shape)'''),
     ],
+    "ou with a diffusion of one entry": [
+        answer("sde", "OU.sde_coeff", "return x / -2, torch.ones(1, dtype=x.dtype, device=x.device)"),
+    ],
     "ou by its variance in a loop over the batch": [
         answer("sde", "OU.marginal_prob", """
             means, stds = [], []
