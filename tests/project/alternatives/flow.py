@@ -25,7 +25,8 @@ ALTERNATIVES = {
     ],
     "coupling of single precision, with weights": [
         ("flow", "    cost = torch.cdist(x0.flatten(1).cpu().double(), x1.flatten(1).cpu().double()) ** 2\n"
-         "    plan = ot.emd([], [], cost.numpy())\n",
+         "    plan = transport_plan(cost.numpy())\n",
+         "    import ot\n\n"
          "    a, b = x0.flatten(1), x1.flatten(1)\n"
          "    cost = ((a[:, None] - b[None]) ** 2).sum(2)\n"
          "    plan = ot.emd(ot.unif(len(a)), ot.unif(len(b)), cost.double().numpy())\n"),

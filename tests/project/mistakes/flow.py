@@ -25,7 +25,7 @@ MISTAKES = {
     "coupling is the identity": ("1.6d", "flow", PLAN, "return torch.arange(len(x0)).to(x0.device)", "as before"),
     "coupling of nearest neighbours": ("1.6d", "flow", PLAN, "return cost.argmin(1)", "nearest neighbour"),
     "coupling inverted": ("1.6d", "flow", PLAN, "return torch.from_numpy(plan.argmax(0)).to(x0.device)", "inverse"),
-    "coupling maximises": ("1.6d", "flow", "plan = ot.emd([], [], cost.numpy())", "plan = ot.emd([], [], -cost.numpy())", "maximises"),
+    "coupling maximises": ("1.6d", "flow", "plan = transport_plan(cost.numpy())", "plan = transport_plan(-cost.numpy())", "maximises"),
     "coupling with plain distances": ("1.6d", "flow", "x1.flatten(1).cpu().double()) ** 2", "x1.flatten(1).cpu().double())", "not squared"),
     "coupling greedy": ("1.6d", "flow", PLAN, "j = []\n    for row in cost:\n        row[j] = torch.inf\n        j.append(int(row.argmin()))\n    return torch.tensor(j)", "nearest that is left"),
 }  # fmt: skip
