@@ -176,6 +176,32 @@ def karras_sigmas(
     return torch.cat([sigmas, sigmas.new_zeros(1)])
 
 
+def check_forward(sde: Process) -> None:
+    """Refuse a reverse process, which has the same methods in another clock.
+
+    Raises:
+        ValueError: `sde` is reversed already.
+    """
+    if hasattr(sde, "score_fn"):
+        raise ValueError(
+            f"{type(sde).__name__} runs from noise to data; pass the forward process, whose "
+            f"`reverse` made it."
+        )
+
+
+def check_reverse(sde: Process) -> None:
+    """Refuse a forward process where samples are drawn: it would turn data into noise.
+
+    Raises:
+        ValueError: `sde` has no score.
+    """
+    if not hasattr(sde, "score_fn"):
+        raise ValueError(
+            f"{type(sde).__name__} runs from data to noise; pass its reverse, "
+            f"sde.reverse(score_fn)."
+        )
+
+
 def alpha_std(sde: Process, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The numbers alpha and std of X_t = alpha x_0 + std z, from marginal_prob.
 

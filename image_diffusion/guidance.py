@@ -222,11 +222,11 @@ class Measured(Inpainter):
             (B, C, H, W), with the measurement y.
         """
         from given.levels import alpha_std
-        from sde_todo.sampling import time_grid
+        from sde_todo.sampling import clock
 
         score_fn = self.model.score_fn(sde, self.class_label, self.guidance_scale)
         reverse, x = sde.reverse(score_fn), sde.prior_sampling(self.x0)
-        times = time_grid(sde.T, eps, sde.N).to(x)[:, None].expand(-1, len(x))  # (N + 1, B)
+        times = clock(sde, eps, 1.0, x)[:, None].expand(-1, len(x))  # (N + 1, B)
         pairs = list(itertools.pairwise(times))
         for s, s_next in tqdm(pairs, "predictor-corrector", leave=False, disable=None):
             x = self.step_and_correct(reverse, s, s_next, x, corrections, snr)

@@ -8,9 +8,10 @@ differential equation. Nothing asks for a Gaussian (Lipman et al. 2023; Liu et a
 import itertools
 from collections.abc import Callable
 
-import ot
 import torch
 from torch import Tensor
+
+from given.plane.transport import transport_plan
 
 
 def flow_path(x0: Tensor, x1: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +79,8 @@ def ot_coupling(x0: Tensor, x1: Tensor) -> Tensor:
     """Pair two batches by optimal transport (Pooladian et al. 2023; Tong et al. 2024).
 
     The pairing that minimises sum_i |x0_i - x1_j(i)|^2: lines cross less, so that the flow is
-    straighter and the targets of a point agree more. Exact, by POT.
+    straighter and the targets of a point agree more. Exact, by POT, at a cost between B^2 and B^3:
+    .01 s for 256 points, a second for 2,048.
 
     Args:
         x0: (B, ...) of one set.
@@ -86,8 +88,15 @@ def ot_coupling(x0: Tensor, x1: Tensor) -> Tensor:
 
     Returns:
         j: (B,) whole numbers, a permutation: x0[i] belongs to x1[j[i]].
+
+    Raises:
+        ValueError: batches of two sizes, or points that are not finite.
     """
+    if len(x0) != len(x1):
+        raise ValueError(
+            f"Batches of {len(x0)} and {len(x1)} points have no pairing; use one size."
+        )
     # TODO 1.6d: replace the raise below with your code.
-    # Hint: ot.emd([], [], cost) takes a (B, B) cost in float64 NumPy and returns the plan, with
+    # Hint: transport_plan(cost) takes a (B, B) cost in float64 NumPy and returns the plan, with
     #   one entry of 1/B in each row. Squared distances: torch.cdist(...) ** 2.
     raise NotImplementedError("TODO 1.6d: ot_coupling")

@@ -7,6 +7,7 @@ improves the state at fixed time by one evaluation. `Sampler` takes either by na
 of your own. Time stops eps short of the data, where the score may be infinite.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -14,11 +15,11 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from given.levels import ReverseProcess, alpha_std
+from given.levels import Process, ReverseProcess, alpha_std, check_reverse
+from given.runtime.ode import solve_ivp
 
 Step: TypeAlias = Callable[..., tuple[Tensor, int]]  # (sde, s, ds, x) -> state, evaluations
 Corrector: TypeAlias = Callable[..., Tensor]  # (sde, s, x, snr) -> state
@@ -31,13 +32,24 @@ def time_grid(T: float, eps: float, N: int, rho: float = 1.0) -> Tensor:
     put more steps near the data (Karras et al. 2022, eq. 5, with t instead of sigma).
 
     Returns:
-        (N + 1,) tensor.
+        (N + 1,) float64 tensor: in float32 s is exact to T/10^7, and t = T - s to no more, which
+        is all of it near the data.
     """
     if not 0 < eps < T:
         raise ValueError(f"eps = {eps}: it must lie between 0 and T = {T:g}.")
     # TODO 1.3a: replace the raise below with your code.
-    # Hint: torch.linspace from T^(1/rho) to eps^(1/rho), raised to rho, gives t. Return T - t.
+    # Hint: torch.linspace(..., dtype=torch.float64) from T^(1/rho) to eps^(1/rho), raised to rho,
+    #   gives t. Return T - t.
     raise NotImplementedError("TODO 1.3a: time_grid")
+
+
+def clock(sde: Process, eps: float, rho: float, x: Tensor) -> Tensor:
+    """The `time_grid` of a process on the device of x, in float64 where that has it (MPS has not).
+
+    A process subtracts in it, t = T - s, and only then goes over to the dtype of x.
+    """
+    times = time_grid(sde.T, eps, sde.N, rho)
+    return times.to(x.device, torch.float32 if x.device.type == "mps" else torch.float64)
 
 
 def euler_maruyama_step(sde: ReverseProcess, s: Tensor, ds: float, x: Tensor) -> tuple[Tensor, int]:
@@ -177,11 +189,14 @@ class Sampler:
         rho: spacing of the time grid, see `time_grid`.
         start: "prior", or "moments" for the Gaussian with the mean and covariance that the data
             have at time T, which lets T (or sigma_max) be smaller.
-        order: of "multistep".
-        tol: relative and absolute tolerance of "rk45".
+        order: of "multistep" alone; 3 by default.
+        tol: relative and absolute tolerance of "rk45" alone; 1e-5 by default.
         corrector: name in `CORRECTORS`, or a function corrector(sde, s, x, snr) -> x.
-        corrections: how often the corrector comes after each step.
-        snr: size of its steps.
+        corrections: how often the corrector comes after each step; 1 by default.
+        snr: size of its steps, and of those in "predictor_corrector"; .16 by default.
+
+    Raises:
+        ValueError: a name that is not known, or an option that the method does not use.
     """
 
     def __init__(
@@ -190,20 +205,23 @@ class Sampler:
         method: str | Callable = "euler_maruyama",
         rho: float = 1.0,
         start: str = "prior",
-        order: int = 3,
-        tol: float = 1e-5,
+        order: int | None = None,
+        tol: float | None = None,
         corrector: str | Callable = "none",
-        corrections: int = 1,
-        snr: float = 0.16,
+        corrections: int | None = None,
+        snr: float | None = None,
     ) -> None:
         if start not in ("prior", "moments"):
             raise ValueError(f"start = {start!r}: choose prior or moments.")
+        for name, value, user in (("order", order, "multistep"), ("tol", tol, "rk45")):
+            if value is not None and method != user:
+                raise ValueError(f"{_name(method)} takes no {name}; it is for {user}.")
         self.eps = eps
         self.method = method
         self.rho = rho
         self.start = start
-        self.order = order
-        self.tol = tol
+        self.order = 3 if order is None else order
+        self.tol = 1e-5 if tol is None else tol
         self.step = choose_step(method, corrector, corrections, snr)
 
     def get_sampling_fn(self, sde: ReverseProcess, dataset: Tensor) -> Callable[[int], tuple]:
@@ -214,6 +232,9 @@ class Sampler:
             dataset: (n, D) tensor of real points; gives shape, device and dtype, and the moments
                 where start = "moments".
 
+        Raises:
+            ValueError: a forward process, or a member of the family that the method would ignore.
+
         The returned function gives
 
             out: (N_samples, D) the samples, equal to x_traj[-1].
@@ -222,13 +243,15 @@ class Sampler:
             x_traj: (K + 1, N_samples, D) the state at each of them, x_traj[0] from the prior.
         """
 
+        check_reverse(sde)
+        check_member(sde, self.method)
+
         @torch.no_grad()
         def sampling_fn(N_samples):
             if N_samples < 1:
                 raise ValueError(f"N_samples = {N_samples}: ask for at least one.")
-            check_member(sde, self.method)
             x = initial_state(sde, dataset, N_samples, self.start)
-            timesteps = time_grid(sde.T, self.eps, sde.N, self.rho).to(x)
+            timesteps = clock(sde, self.eps, self.rho, x)
             if self.method == "rk45":
                 x_traj, ntot = solve_rk45(sde, timesteps, x, self.tol)
             elif self.method == "multistep":
@@ -244,28 +267,47 @@ class Sampler:
 def choose_step(
     method: str | Callable,
     corrector: str | Callable = "none",
-    corrections: int = 1,
-    snr: float = 0.16,
+    corrections: int | None = None,
+    snr: float | None = None,
 ) -> Callable | None:
     """The step function of a method and a corrector, each a name or a function.
+
+    Args:
+        method: see `Sampler`.
+        corrector: see `Sampler`.
+        corrections: see `Sampler`.
+        snr: see `Sampler`.
 
     Returns:
         step(sde, s, ds, x) -> (x, evaluations); None for "rk45" and "multistep", which are no
         steps and take no corrector.
+
+    Raises:
+        ValueError: see `Sampler`.
     """
     if not callable(method) and method not in METHODS:
         raise ValueError(f"Unknown method {method!r}. Known: {', '.join(METHODS)}.")
     if not callable(corrector) and corrector not in CORRECTORS:
         raise ValueError(f"Unknown corrector {corrector!r}. Known: {', '.join(CORRECTORS)}.")
-    if corrections < 1:
-        raise ValueError(f"corrections = {corrections}: take at least 1, or corrector='none'.")
     step = method if callable(method) else STEPS.get(method)
     correct = corrector if callable(corrector) else CORRECTORS[corrector]
-    if correct is None:
-        return step
-    if step is None:
+    if correct is not None and step is None:
         raise ValueError(f"{method} takes no corrector; choose one of {', '.join(STEPS)}.")
-    return with_corrector(step, correct, corrections, snr)
+    if correct is None and corrections is not None:
+        raise ValueError(f"corrections = {corrections} need a corrector, such as 'langevin'.")
+    if correct is None and snr is not None and method != "predictor_corrector":
+        raise ValueError(f"snr = {snr} is of a corrector, and {_name(method)} has none.")
+    snr, corrections = 0.16 if snr is None else snr, 1 if corrections is None else corrections
+    if corrections < 1:
+        raise ValueError(f"corrections = {corrections}: take at least 1, or corrector='none'.")
+    if method == "predictor_corrector":
+        step = functools.partial(predictor_corrector_step, snr=snr)
+    return step if correct is None else with_corrector(step, correct, corrections, snr)
+
+
+def _name(method):
+    """What a message calls a method, a name or a function."""
+    return getattr(method, "__name__", method)
 
 
 def check_member(sde: ReverseProcess, method: str | Callable) -> None:
@@ -283,6 +325,8 @@ def initial_state(sde: ReverseProcess, dataset: Tensor, n: int, start: str = "pr
     like = torch.empty(n, *dataset.shape[1:]).to(dataset)
     if start == "prior":
         return sde.prior_sampling(like)
+    if len(dataset) < 2:
+        raise ValueError("start = 'moments' needs a covariance, of at least 2 points of the data.")
     one = torch.zeros(1, device=dataset.device)
     alpha, std = alpha_std(sde, one, dataset[:1])
     points = dataset.flatten(1)  # (n, D)
@@ -316,8 +360,8 @@ def solve_rk45(sde: ReverseProcess, timesteps: Tensor, x: Tensor, tol: float) ->
     """
 
     # TODO 1.3f: replace the raise below with your code.
-    # Hint: solve_ivp wants a function of (float, flat float64 array). t_eval = the timesteps.
-    #   Its result has .y of shape (n, K + 1) and .nfev.
+    # Hint: solve_ivp, SciPy's with its failures as errors, wants a function of (float, flat
+    #   float64 array). t_eval = the timesteps. Its result has .y of shape (n, K + 1) and .nfev.
     raise NotImplementedError("TODO 1.3f: solve_rk45")
 
 

@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-from given.levels import ScoreFn
+from given.levels import ScoreFn, alpha_std, check_forward
 
 
 class SDE(abc.ABC):
@@ -131,9 +131,15 @@ class SDE(abc.ABC):
     def correct_fn(self, t: Tensor, x: Tensor, score_fn: ScoreFn, snr: float = 0.16) -> Tensor:
         """One Langevin step at fixed time: it leaves the law p_t as it is and corrects errors.
 
-            x' = x + eps * score + sqrt(2 eps) z,    eps = 2 (snr * |z| / |score|)^2
+            x' = x + eps * score + sqrt(2 eps) z,    eps = 2 (snr * sqrt(D) / |score|)^2
 
-        with norms per sample, averaged over the batch (Song et al. 2021, algorithm 4).
+        where |score| is the norm of a sample, averaged over the batch (Song et al. 2021, algorithm
+        4, with sqrt(D) for |z|), but no less than sqrt(D)/(2 std): without a score there is no
+        step without end.
+
+        A step that depends on the states disturbs their law, the more the fewer they are: exact
+        steps for N(0, I) in the plane settle at a variance of 1.04 in a batch of 256, 1.1 in one
+        of 16, 1.3 in one of 4, and 2 alone. `annealed_langevin` takes no such step.
 
         Args:
             t: (B,).
@@ -141,8 +147,11 @@ class SDE(abc.ABC):
             score_fn: (t, x) -> grad log p_t(x), shape of x.
             snr: size of a step, as signal-to-noise ratio.
         """
+        root_D = math.sqrt(x[0].numel())
+        least = root_D / (2 * alpha_std(self, t, x)[1].mean())
         # TODO 1.3c: replace the raise below with your code.
-        # Hint: |z| and |score| are norms of the flattened samples, averaged over the batch.
+        # Hint: |score| is a norm of the flattened samples, averaged over the batch, and then not
+        #   less than `least`: score_norm.clamp(min=least). root_D is sqrt(D).
         raise NotImplementedError("TODO 1.3c: SDE.correct_fn")
 
     def reverse(self, score_fn: ScoreFn, lam: float = 0.0) -> "ReverseSDE":
@@ -170,10 +179,11 @@ class ReverseSDE(SDE):
     def __init__(self, forward: SDE, score_fn: ScoreFn, lam: float = 0.0) -> None:
         if not 0 <= lam <= 1:
             raise ValueError(f"lam = {lam}: choose it between 0 (SDE) and 1 (ODE).")
+        check_forward(forward)
         super().__init__(forward.N, forward.T)
         self.__dict__.update(vars(forward))
         self.forward = forward
-        self.score_fn = score_fn
+        self.score_fn = lambda t, x: score_fn(t.to(x), x)  # the clock may be in float64
         self.lam = lam
 
     def family_coeff(self, s: Tensor, x: Tensor, lam: float) -> tuple[Tensor, Tensor]:

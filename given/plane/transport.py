@@ -1,5 +1,7 @@
 """Exact optimal transport between two clouds, by POT, whose failures are errors."""
 
+import warnings
+
 import numpy as np
 
 MAX_PIVOTS = 10_000_000  # of the network simplex; 4,096 points take some 200,000
@@ -24,7 +26,10 @@ def transport_plan(cost: np.ndarray) -> np.ndarray:
 
     if not np.isfinite(cost).all():
         raise ValueError("A cost is NaN or infinite; look for such points in the two clouds.")
-    plan, log = ot.emd([], [], cost, numItermax=MAX_PIVOTS, log=True)
+    least = cost.min(initial=0)  # POT wants no negative cost; an equal part of all decides nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the log has them
+        plan, log = ot.emd([], [], cost - least, numItermax=MAX_PIVOTS, log=True)
     if log["warning"]:
         sizes = "{} and {}".format(*cost.shape)
         raise ValueError(f"The transport between {sizes} points was not solved: {log['warning']}")

@@ -100,7 +100,9 @@ def ot_coupling(x0: Tensor, x1: Tensor) -> Tensor:
         ValueError: batches of two sizes, or points that are not finite.
     """
     if len(x0) != len(x1):
-        raise ValueError(f"Batches of {len(x0)} and {len(x1)} points have no pairing; use one size.")
+        raise ValueError(
+            f"Batches of {len(x0)} and {len(x1)} points have no pairing; use one size."
+        )
     # BEGIN SOLUTION 1.6d
     # Hint: transport_plan(cost) takes a (B, B) cost in float64 NumPy and returns the plan, with
     #   one entry of 1/B in each row. Squared distances: torch.cdist(...) ** 2.

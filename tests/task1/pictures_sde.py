@@ -230,7 +230,7 @@ class Corrector:
         return {"out": out, "both": both["out"]}
 
     def draw(got, snr, x, s, ds):
-        eps = 2 * (snr * np.sqrt(np.pi / 2) / np.sqrt(5)) ** 2
+        eps = 2 * (snr * np.sqrt(2 / 5)) ** 2
         mean, std = 0.5 + 2 * eps, np.sqrt(2 * eps)
         place = np.linspace(mean - 5 * std, mean + 5 * std, 200)
         out = draws(got["out"], (6000, 2))[:, 0]

@@ -38,7 +38,7 @@ TASKS = {
         "Pairing by optimal transport",
         15,
         [
-            "transport_plan finds the plan of least cost; with n points on both sides a permutation.",
+            "transport_plan finds the plan of least cost; between equal numbers, a permutation.",
             "The cost is the squared distance, (B, B), in float64 NumPy, images flattened.",
             "Row i of the plan has one entry that is not 0: j = plan.argmax(1).",
         ],

@@ -76,7 +76,8 @@ TASKS = {
         20,
         [
             "Langevin: a step eps along the score and noise of variance 2 eps.",
-            "eps = 2 (snr |z|/|score|)^2, norms per sample, then their mean over the batch.",
+            "eps = 2 (snr sqrt(D)/|score|)^2, a norm per sample, then the mean over the batch, and "
+            "at least `least`.",
             "The corrector acts after the predictor, so at s + ds.",
         ],
     ),

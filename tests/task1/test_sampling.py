@@ -18,7 +18,8 @@ class Grid:
     def probe(eps):
         from sde_todo.sampling import time_grid
 
-        return {"uniform": time_grid(T, eps, 6), "dense": time_grid(T, eps, 6, rho=3.0)}
+        grids = {"uniform": time_grid(T, eps, 6), "dense": time_grid(T, eps, 6, rho=3.0)}
+        return grids | {"end": T - time_grid(T, 1e-6, 200, rho=7.0).double()}
 
     def check(got, eps):
         steps = np.linspace(0, 1, 7)
@@ -48,6 +49,11 @@ class Grid:
                 "the exponents 1/rho and rho are exchanged": T
                 - (T**3 + steps * (eps**3 - T**3)) ** (1 / 3),
             },
+        )
+        expect_that(
+            (np.diff(got["end"]) < 0).all() and abs(got["end"][-1] / 1e-6 - 1) < 1e-3,
+            "Near the data times are equal, or t = 0: float32 holds s = T - t to T/10^7 only. "
+            "Return the float64 numbers.",
         )
 
 

@@ -600,7 +600,7 @@ class Langevin:
     """One Langevin step: its mean moves by eps score, its variance is 2 eps."""
 
     def inputs(rng):
-        return {"score": rng.normal(size=D) + 1.0, "snr": float(rng.uniform(0.2, 0.3))}
+        return {"score": rng.uniform(1, 2, size=D), "snr": float(rng.uniform(0.2, 0.3))}
 
     def probe(score, snr):
         import torch
@@ -612,15 +612,15 @@ class Langevin:
         # Half of the samples have a score twice as long: a mean over the batch is 1.5 |score|.
         scores = score * (1 + (torch.arange(n) % 2)[:, None])
         x = torch.full((n, D), 0.5)
-        out = sde.correct_fn(torch.full((n,), 0.7), x, lambda t, x: scores + 0 * x, snr)
-        return {"out": out}
+        t = torch.full((n,), 0.7)
+        out = sde.correct_fn(t, x, lambda t, x: scores + 0 * x, snr)
+        return {"out": out, "still": sde.correct_fn(t, x, lambda t, x: 0 * x, snr)}
 
     def check(got, score, snr):
         expect(got["out"][:1] * 0, np.zeros((1, D)), "one corrected sample")
         z_norm = 2 * np.sqrt(2 / np.pi)  # mean length of a normal vector in three dimensions
-        score_norm = 1.5 * np.linalg.norm(score)
-        eps = 2 * (snr * z_norm / score_norm) ** 2
-        per_sample = 2 * (snr / np.linalg.norm(score)) ** 2 * 3
+        square = np.linalg.norm(score) ** 2
+        eps = 2 * snr**2 * D / (1.5**2 * square)
         variance = got["out"][::2].var(0).mean()
         expect(
             variance,
@@ -630,15 +630,21 @@ class Langevin:
                 "it is eps: Langevin noise is sqrt(2 eps) z, or the variance settles at 1/2": eps,
                 "it is (2 eps)^2: the root is missing": (2 * eps) ** 2,
                 "there is no noise": 0.0,
-                "eps is half of 2 (snr |z|/|score|)^2": eps,
-                "the ratio snr |z|/|score| is not squared": 4 * snr * z_norm / score_norm,
-                "the norms belong to the whole batch; take them per sample, then their mean": 2
-                * 2
-                * snr**2
-                * 3
-                / (2.5 * np.linalg.norm(score) ** 2),
-                "eps differs from sample to sample; take the mean of both norms over the batch": 2
-                * per_sample,
+                "eps is half of 2 (snr sqrt(D)/|score|)^2": eps,
+                "the ratio snr sqrt(D)/|score| is not squared": 2 * np.sqrt(2 * eps),
+                "|z| is drawn with the noise; the step is to have sqrt(D), which is not": 2
+                * eps
+                * z_norm**2
+                / D,
+                "D is missing: |z| is sqrt(D)": 2 * eps / D,
+                "the norm is of the whole batch; take it per sample, then the mean": 2
+                * eps
+                * 1.5**2
+                / (2.5 * len(got["out"])),
+                "the square of the norm is averaged; average the norm": 2 * eps * 1.5**2 / 2.5,
+                "eps differs from sample to sample; take the mean norm over the batch": 2
+                * eps
+                * 1.5**2,
             },
             rtol=0.03,
         )
@@ -658,3 +664,9 @@ class Langevin:
             rtol=0.05,
             atol=6 * np.sqrt(2 * eps / 20_000),
         )
+        expect_that(
+            np.isfinite(got["still"]).all(),
+            "Without a score the step has no end: |score| counts as `least` where it is less.",
+        )
+        longest = 2 * (2 * snr * standins.std(0.7)) ** 2
+        expect(got["still"].var(0), np.full(D, 2 * longest), "variance without a score", rtol=0.03)

@@ -28,7 +28,7 @@ def draw(
     process: str = "VPSDE",
     method: str = "reverse_diffusion",
     corrector: str = "none",
-    snr: float = 0.16,
+    snr: float | None = None,
     rho: float | None = None,
     tol: float = 1e-4,
 ) -> tuple[Tensor, int]:
@@ -46,7 +46,7 @@ def draw(
         process: one of PROCESSES, or "OU".
         method: a name, see `sde_todo.sampling.Sampler`.
         corrector: "none", "langevin" or "annealed_langevin".
-        snr: size of the corrector's steps.
+        snr: size of the corrector's steps; .16 by default.
         rho: spacing of the times; by default 3 for "multistep", else 1, and 1 for VESDE.
         tol: of "rk45".
 
@@ -60,12 +60,12 @@ def draw(
     from sde_todo import sde as processes
 
     sde = getattr(processes, process)(steps)
-    step: Any = sampling.choose_step(method, corrector, 1, snr)
+    step: Any = sampling.choose_step(method, corrector, snr=snr)
     score_fn = model.score_fn(sde, class_label, guidance_scale)
     if rho is None:
         rho = 3.0 if method == "multistep" and process != "VESDE" else 1.0
     x = sde.prior_sampling(torch.empty(batch_size, *model.image_shape, device=model.device))
-    times = sampling.time_grid(sde.T, known_from(sde, model.var_scheduler), sde.N, rho).to(x)
+    times = sampling.clock(sde, known_from(sde, model.var_scheduler), rho, x)
     reverse = sde.reverse(score_fn)
     if method == "multistep":
         x_traj, evaluations = sampling.multistep(reverse, times, x, ORDER, (-1.0, 1.0))

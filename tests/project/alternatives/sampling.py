@@ -6,10 +6,10 @@ from tests.project.trees import answer
 ALTERNATIVES = {
     "grid in numpy": [
         ("sampling", "    t = torch.linspace(T ** (1 / rho), eps ** (1 / rho), N + 1, dtype=torch.float64)"
-         " ** rho\n    return (T - t).float()",
+         " ** rho\n    return T - t",
          "    u = np.linspace(0, 1, N + 1)\n"
          "    t = (T ** (1 / rho) * (1 - u) + eps ** (1 / rho) * u) ** rho\n"
-         "    return torch.from_numpy(T - t).float()"),
+         "    return torch.from_numpy(T - t)"),
     ],
     "walk into a tensor made beforehand": [
         ("sampling", "        x_traj.append(x)\n        ntot += evaluations\n"

@@ -1,5 +1,6 @@
 """Correct answers to the tasks of sde_todo/sde.py, written another way: name -> [(file, old, new), ...]."""
 
+from tests.project.mistakes import sde as here
 from tests.project.trees import answer
 
 OU_MARGINAL = "return torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))"
@@ -73,10 +74,11 @@ ALTERNATIVES = {
          "        return (1 - lam) * sde + lam * ode, (1 - lam) ** 0.5 * g"),
     ],
     "langevin with its own norms": [
-        ("sde", "z_norm = z.flatten(1).norm(dim=1).mean()",
-         "z_norm = z.flatten(1).pow(2).sum(1).sqrt().mean()"),
-        ("sde", "eps = 2 * (snr * z_norm / score_norm) ** 2",
-         "ratio = snr * z_norm / score_norm\n        eps = 2 * ratio * ratio"),
+        ("sde", here.SCORE_NORM,
+         "score_norm = score.flatten(1).pow(2).sum(1).sqrt().mean()\n"
+         "        score_norm = torch.maximum(score_norm, least)"),
+        ("sde", here.LANGEVIN_EPS,
+         "ratio = snr * x[0].numel() ** 0.5 / score_norm\n        eps = 2 * ratio * ratio"),
     ],
     "sub-vp by exponentials": [
         ("sde", "        beta = self.beta(t)\n"

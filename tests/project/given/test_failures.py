@@ -70,7 +70,7 @@ def test_a_solver_ends(monkeypatch):
 
 
 def test_a_slope_that_is_nan_too_far_ahead_does_no_harm():
-    """Truth: x' = -50 x from 1 stays above 0; a step that is too long does not, and is taken back."""
+    """Truth: x' = -50 x from 1 stays above 0; too long a step is undone."""
     from given.runtime import ode
 
     seen = []

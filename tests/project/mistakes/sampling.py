@@ -11,8 +11,9 @@ STEPPED = f"x, evaluations = step(sde, s, ds, x)\n        for _ in range(correct
 COUNT = "return x, evaluations + corrections"
 
 MISTAKES = {
-    "grid is t": ("1.3a", "sampling", "return (T - t).float()", "return t.float()", "this is t"),
-    "grid dense at the noise": ("1.3a", "sampling", "    t = torch.linspace(T ** (1 / rho), eps ** (1 / rho), N + 1, dtype=torch.float64) ** rho\n    return (T - t).float()", "    s = torch.linspace(0, (T - eps) ** (1 / rho), N + 1, dtype=torch.float64) ** rho\n    return s.float()", "dense end"),
+    "grid is t": ("1.3a", "sampling", "return T - t", "return t", "this is t"),
+    "grid dense at the noise": ("1.3a", "sampling", "    t = torch.linspace(T ** (1 / rho), eps ** (1 / rho), N + 1, dtype=torch.float64) ** rho\n    return T - t", "    s = torch.linspace(0, (T - eps) ** (1 / rho), N + 1, dtype=torch.float64) ** rho\n    return s", "dense end"),
+    "grid in float32": ("1.3a", "sampling", "return T - t", "return (T - t).float()", "float64"),
     "grid ends at T": ("1.3a", "sampling", "t = torch.linspace(T ** (1 / rho), eps ** (1 / rho),", "t = torch.linspace(T ** (1 / rho), 0.0,", "stop eps before"),
     "em ignores ds": ("1.3b", "sampling", "return sde.predict_fn(s, x, ds), 1", "return sde.predict_fn(s, x), 1", "sde.dt"),
     "walk stores before the step": ("1.3b", "sampling", "        x, evaluations = step(sde, s.expand(len(x)), (s_next - s).item(), x)\n        x_traj.append(x)\n", "        x_traj.append(x)\n        x, evaluations = step(sde, s.expand(len(x)), (s_next - s).item(), x)\n", "before the step"),

@@ -1,5 +1,8 @@
 """Plausible mistakes in sde_todo/sde.py: name -> (task, file, old, new, part of what is said)."""
 
+LANGEVIN_EPS = "eps = 2 * (snr * root_D / score_norm) ** 2"
+SCORE_NORM = "score_norm = score.flatten(1).norm(dim=1).mean().clamp(min=least)"
+
 MISTAKES = {
     "ou mean decays too fast": ("1.1a", "sde", "torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))", "torch.exp(-t) * x0, torch.sqrt(-torch.expm1(-t))", "decays too fast"),
     "ou std without root": ("1.1a", "sde", "torch.sqrt(-torch.expm1(-t))", "-torch.expm1(-t)", "square root"),
@@ -52,5 +55,10 @@ MISTAKES = {
     "langevin noise sqrt(eps)": ("1.3c", "sde", "torch.sqrt(2 * eps) * z", "torch.sqrt(eps) * z", "settles at 1/2"),
     "langevin noise without root": ("1.3c", "sde", "torch.sqrt(2 * eps) * z", "2 * eps * z", "root is missing"),
     "langevin down the score": ("1.3c", "sde", "return x + eps * score + torch", "return x - eps * score + torch", "wrong sign"),
-    "langevin ratio not squared": ("1.3c", "sde", "eps = 2 * (snr * z_norm / score_norm) ** 2", "eps = 2 * (snr * z_norm / score_norm)", "not squared"),
+    "langevin ratio not squared": ("1.3c", "sde", LANGEVIN_EPS, "eps = 2 * (snr * root_D / score_norm)", "not squared"),
+    "langevin norm of the draw": ("1.3c", "sde", LANGEVIN_EPS, "eps = 2 * (snr * z.flatten(1).norm(dim=1).mean() / score_norm) ** 2", "drawn with the noise"),
+    "langevin without D": ("1.3c", "sde", LANGEVIN_EPS, "eps = 2 * (snr / score_norm) ** 2", "D is missing"),
+    "langevin norm of the batch": ("1.3c", "sde", SCORE_NORM, "score_norm = score.norm()", "whole batch"),
+    "langevin norm per sample": ("1.3c", "sde", SCORE_NORM, "score_norm = score.norm(dim=1, keepdim=True).clamp(min=least)", "sample to sample"),
+    "langevin without a least norm": ("1.3c", "sde", ".mean().clamp(min=least)", ".mean()", "Without a score"),
 }  # fmt: skip
