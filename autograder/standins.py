@@ -44,6 +44,14 @@ class ToyProcess:
         return alpha(t) * x0, std(t, self.c) * torch.ones_like(x0)
 
 
+class ToyPreserving(ToyProcess):
+    """A toy process with alpha^2 + std^2 = 1: alpha = cos(t/2), std = sin(t/2)."""
+
+    def marginal_prob(self, t: Any, x0: Tensor) -> tuple[Tensor, Tensor]:
+        t = t.reshape(-1, *[1] * (x0.ndim - 1))
+        return torch.cos(t / 2) * x0, torch.sin(t / 2) * torch.ones_like(x0)
+
+
 def toy_forward(SDE: type, N: int = 20, T: float = 3.0, c: float = 1.5) -> Any:
     """An instance of a student's SDE, completed by the toy process."""
     process = type("Toy", (ToyProcess, SDE), {})(N, T)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from given.gradients import check_gradients
 from given.images.labels import check_labels
 from given.images.masks import as_mask
 from given.noise import noise_like
@@ -161,6 +162,7 @@ class Inpainter:
             the noise and the gradient, both like x and detached from the graph.
         """
         abar = self.scheduler.abar(timestep)
+        check_gradients()
         # TODO 2.3e: replace the raise below with your code.
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), torch.autograd.grad.
         # Hint: one norm for each image, and their sum: the images do not mix.

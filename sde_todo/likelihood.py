@@ -20,7 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from given.levels import Process, alpha_std, diffuse
+from given.gradients import check_gradients
+from given.levels import Process, alpha_std, check_forward, diffuse
 from given.noise import random_probe
 from given.runtime.ode import solve
 from sde_todo.loss import sample_time
@@ -56,7 +57,11 @@ def trace(field: Callable, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         y (B, ...), divergence (B,).
+
+    Raises:
+        ValueError: inside torch.inference_mode().
     """
+    check_gradients()
     # TODO 1.5a: replace the raise below with your code.
     # Hint: inside torch.enable_grad(), let x require gradients before the field sees it.
     # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
@@ -106,7 +111,11 @@ def log_likelihood(
 
     Returns:
         (B,) in nats.
+
+    Raises:
+        ValueError: a reverse process, a score without a graph, or an ODE that cannot be solved.
     """
+    check_forward(sde)
     directions, score_fn = make_probes(x, method, probes), differentiable(score_fn)
 
     def slope(t, state):
@@ -222,8 +231,11 @@ def elbo(
         probes: of a random divergence.
 
     Returns:
-        (B,) in nats, random; its mean over many calls is the bound.
+        (B,) in nats, random, without a graph; its mean over many calls is the bound. To train by
+        it, use a loss of task 1.2 with the "likelihood" weight (task 1.2n).
     """
+    check_forward(sde)
+    x = x.detach()
     t, weight = time_slices(sde, x, eps, slices, density)  # (K, B) each
     score_fn = differentiable(score_fn)
     # TODO 1.5f: replace the raise below with your code.
@@ -264,8 +276,10 @@ def path_elbo(
         probes: of a random divergence.
 
     Returns:
-        (B,) in nats.
+        (B,) in nats, without a graph.
     """
+    check_forward(sde)
+    x = x.detach()
     directions, score_fn = make_probes(x, method, probes), differentiable(score_fn)
     dt, integral = (sde.T - eps) / sde.N, 0
     for k in range(sde.N):
@@ -314,6 +328,7 @@ def bits_per_dim(logp: Tensor, x: Tensor, step: float = 1 / 127.5) -> Tensor:
 
 def differentiable(score_fn: Callable) -> Callable:
     """score_fn, refused where its result hides how it depends on x: its divergence would be 0."""
+    check_gradients()
 
     def checked(t, x):
         score = score_fn(t, x)
@@ -352,6 +367,7 @@ def time_slices(
     return t, (sde.T - eps) * weight
 
 
+@torch.no_grad()
 def first_step(sde: Process, score_fn: Callable, x: Tensor, eps: float) -> Tensor:
     """What the way from x_eps to the data adds to the bound, (B,).
 
@@ -370,6 +386,7 @@ def first_step(sde: Process, score_fn: Callable, x: Tensor, eps: float) -> Tenso
 
 def velocity(sde: Process, score_fn: Callable) -> Callable:
     """`flow` as `solve` wants it: slope(t, (x,)) -> (dx/dt,) for a number t."""
+    check_forward(sde)
 
     def slope(t, state):
         (x,) = state

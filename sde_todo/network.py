@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from given.levels import Process, ScoreFn, alpha_std
+from given.gradients import in_dtype_of
+from given.levels import Process, ScoreFn, alpha_std, check_forward
 
 
 class TimeEmbedding(nn.Module):
@@ -81,7 +82,8 @@ class SimpleNet(nn.Module):
         raise NotImplementedError("TODO 1.2c: SimpleNet.__init__")
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        """(B,), (B, in_dim) -> (B, in_dim)."""
+        """(B,), (B, in_dim) -> (B, in_dim), in the dtype of the weights."""
+        t, x = in_dtype_of(self, t, x)
         # TODO 1.2c: replace the raise below with your code.
         # Hint: a residual block adds to its input: z = z + block(z).
         raise NotImplementedError("TODO 1.2c: SimpleNet.forward")
@@ -131,7 +133,8 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        """(B,), (B, 2) -> the denoised points (B, 2)."""
+        """(B,), (B, 2) -> the denoised points (B, 2), in the dtype of the weights."""
+        t, x = in_dtype_of(self, t, x)
         # TODO 1.2k: replace the raise below with your code.
         # Hint: alpha_std(self.sde, t, x) gives alpha and std, both (B, 1). With y = c_in x/alpha,
         #   feed self.layers with 3 y, 2 log sigma, and sine and cosine of y @ self.directions.
@@ -154,13 +157,19 @@ def get_score_fn(sde: Process, model: ScoreFn, predicts: str = "score") -> Score
         predicts: "score", "noise", "data" or "v".
 
     Returns:
-        score_fn(t, x) -> (B, D); the network is score_fn.model.
+        score_fn(t, x) -> (B, D), in the dtype of x; the network is score_fn.model.
+
+    Raises:
+        ValueError: an unknown prediction, a reverse process, or v for a process that it is not for.
     """
     if predicts not in ("score", "noise", "data", "v"):
         raise ValueError(f"predicts = {predicts!r}: choose score, noise, data or v.")
+    check_forward(sde)
+    if predicts == "v":
+        check_preserving(sde)
 
     def score_fn(t, x):
-        prediction = model(t, x)
+        prediction = model(*in_dtype_of(model, t, x)).to(x)
         if predicts == "score":
             return prediction
         alpha, std = alpha_std(sde, t, x)
@@ -170,3 +179,15 @@ def get_score_fn(sde: Process, model: ScoreFn, predicts: str = "score") -> Score
 
     score_fn.model = model  # type: ignore[attr-defined]
     return score_fn
+
+
+def check_preserving(sde: Process) -> None:
+    """Refuse a process without alpha^2 + std^2 = 1, which the definition of v takes for granted."""
+    t = torch.linspace(0.1, 1, 10, dtype=torch.float64) * sde.T
+    alpha, std = alpha_std(sde, t, torch.ones(len(t), 1, dtype=torch.float64))
+    error = (alpha**2 + std**2 - 1).abs().max().item()
+    if error > 1e-3:
+        raise ValueError(
+            f"predicts = 'v' is for alpha^2 + std^2 = 1, as in OU and VPSDE, which "
+            f"{type(sde).__name__} misses by {error:.2g}; choose noise, data or score."
+        )

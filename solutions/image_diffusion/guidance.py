@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from given.gradients import check_gradients
 from given.images.masks import as_mask
 from given.images.unet import one_for_each
 from given.levels import Process, ReverseProcess
@@ -174,6 +175,7 @@ class Measured(Inpainter):
             the noise and the gradient, both like x and detached from the graph.
         """
         abar = self.scheduler.abar(timestep)
+        check_gradients()
         # BEGIN SOLUTION 2.5c
         # Hint: x0_hat = (x - sqrt(1 - abar) noise) / sqrt(abar), with the graph through the noise.
         # Hint: one norm for each image, and their sum, as in 2.3e.
@@ -283,6 +285,7 @@ class ClassifierGuided(DiffusionModule):
         Returns:
             like x, detached from the graph.
         """
+        check_gradients()
         # BEGIN SOLUTION 2.5e
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), log_softmax over the classes.
         # Hint: labels count from 1, columns from 0. The sum over the batch has each one's gradient.

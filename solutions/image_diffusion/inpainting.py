@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from given.gradients import check_gradients
 from given.images.labels import check_labels
 from given.images.masks import as_mask
 from given.noise import noise_like
@@ -179,6 +180,7 @@ class Inpainter:
             the noise and the gradient, both like x and detached from the graph.
         """
         abar = self.scheduler.abar(timestep)
+        check_gradients()
         # BEGIN SOLUTION 2.3e
         # Hint: torch.enable_grad(), x.detach().requires_grad_(), torch.autograd.grad.
         # Hint: one norm for each image, and their sum: the images do not mix.

@@ -19,7 +19,7 @@ class LightSB(nn.Module):
         eps: sigma^2 of the reference.
         K: number of components.
         D: dimension.
-        centres: (K, D) where the r_k start, such as points of the target; zeros by default.
+        centres: (K, D) where the r_k start; by default `fit_light_sb` takes points of the target.
 
     alpha_k and S_k are learned as log_alpha (K,) and as S_k = L_k L_k^T, with L_k lower triangular
     and its diagonal an exponential, so that every S_k stays positive definite.
@@ -101,6 +101,8 @@ def fit_light_sb(
 ) -> list[float]:
     """Fit a LightSB by Adam on random batches; its rate falls along a cosine.
 
+    Components that are all in one place would move as one: they begin at points of x1.
+
     Args:
         model: a `LightSB`.
         x0: (n, D), (m, D).
@@ -111,6 +113,9 @@ def fit_light_sb(
         list of the losses.
     """
     generator = torch.Generator().manual_seed(seed)
+    if (model.r == model.r[0]).all():
+        start = torch.randint(len(x1), (len(model.r),), generator=generator)
+        model.r.data.copy_(x1[start.to(x1.device)])
     opt = torch.optim.Adam(model.parameters(), lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, steps, lr / 50)
     losses = []

@@ -104,15 +104,16 @@ class Adapters:
         def model(t, x):
             return p + 0 * x
 
-        sde = standins.ToyProcess()
-        return {kind: get_score_fn(sde, model, kind)(t, x) for kind in ("noise", "data", "v")}
+        toy, preserving = standins.ToyProcess(), standins.ToyPreserving()
+        processes = {"noise": toy, "data": toy, "v": preserving}
+        return {kind: get_score_fn(sde, model, kind)(t, x) for kind, sde in processes.items()}
 
     def draw(got, t, x, p):
         alpha, std = standins.alpha(1.0), standins.std(1.0)
         want = {
             "noise": -p / std,
             "data": (alpha * p - x) / std**2,
-            "v": -(std * x + alpha * p) / std,
+            "v": -(np.sin(0.5) * x + np.cos(0.5) * p) / np.sin(0.5),
         }
         parts = [Curves(kind, x[:, 0], want[kind], got[kind], "x") for kind in want]
         return panels("The score from a prediction of noise, data, v", *parts, columns=3)

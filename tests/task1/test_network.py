@@ -186,12 +186,12 @@ class ScoreAdapter:
     def probe(t, x, p):
         from sde_todo.network import get_score_fn
 
-        sde = standins.ToyProcess()
-
         def model(t, x):
             return p + 0 * x
 
-        return {kind: get_score_fn(sde, model, kind)(t, x) for kind in ("noise", "data", "v")}
+        toy, preserving = standins.ToyProcess(), standins.ToyPreserving()
+        processes = {"noise": toy, "data": toy, "v": preserving}
+        return {kind: get_score_fn(sde, model, kind)(t, x) for kind, sde in processes.items()}
 
     def check(got, t, x, p):
         alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
@@ -216,6 +216,7 @@ class ScoreAdapter:
                 "the sign is wrong": (x - alpha * p) / std**2,
             },
         )
+        alpha, std = np.cos(t / 2)[:, None], np.sin(t / 2)[:, None]
         expect(
             got["v"],
             -(std * x + alpha * p) / std,

@@ -24,6 +24,33 @@ def evaluate(sde, t, x, image):
     }
 
 
+def own_prior(sde):
+    """Draws and log densities of a process's own prior, empty where it has that of SDE (1.1e)."""
+    import torch
+
+    from sde_todo.sde import SDE
+
+    def own(name):
+        return getattr(type(sde), name) is not getattr(SDE, name)
+
+    none = torch.zeros(0, D)
+    draws = sde.prior_sampling(torch.zeros(20_000, D)) if own("prior_sampling") else none
+    logp = sde.prior_logp(torch.ones(2, D)) if own("prior_logp") else none
+    return {"prior draws": draws, "prior logp": logp}
+
+
+def check_own_prior(got, std):
+    """The law that `own_prior` found is N(0, std^2 I)."""
+    if len(got["prior draws"]):
+        message = "standard deviation of its own prior_sampling; that of SDE would do"
+        named = {"it is 1; the prior has prior_std()": 1.0, "this is the variance": std**2}
+        expect(got["prior draws"].std(), std, message, named, rtol=0.02)
+        expect_mean(got["prior draws"], np.zeros(D), "mean of its own prior_sampling")
+    if len(got["prior logp"]):
+        want = np.full(2, -D / 2 * (1 / std**2 + np.log(2 * np.pi * std**2)))
+        expect(got["prior logp"], want, "its own prior_logp at (1, ..., 1); that of SDE would do")
+
+
 def check_images(got, t, image, alpha, std):
     """The marginals on (B, C, H, W): alpha and std are (B, 1)."""
     shape = (len(t), 1, 1, 1)
@@ -64,7 +91,7 @@ class OUMarginal:
     def probe(t, x, image):
         from sde_todo.sde import OU
 
-        return evaluate(OU(), t, x, image)
+        return evaluate(OU(), t, x, image) | own_prior(OU())
 
     def check(got, t, x, image):
         t = t[:, None]
@@ -86,6 +113,7 @@ class OUMarginal:
             },
         )
         check_images(got, t, image, np.exp(-t / 2), np.sqrt(variance))
+        check_own_prior(got, 1.0)
 
 
 def check_std(got, variance, x, variances):
@@ -110,7 +138,8 @@ class VP:
     def probe(t, x, image, beta_min, beta_max):
         from sde_todo.sde import VPSDE
 
-        return evaluate(VPSDE(beta_min=beta_min, beta_max=beta_max), t, x, image)
+        sde = VPSDE(beta_min=beta_min, beta_max=beta_max)
+        return evaluate(sde, t, x, image) | own_prior(sde)
 
     def check(got, t, x, image, beta_min, beta_max):
         t = t[:, None]
@@ -136,6 +165,7 @@ class VP:
             },
         )
         check_images(got, t, image, np.exp(-integral / 2), np.sqrt(1 - np.exp(-integral)))
+        check_own_prior(got, 1.0)
 
 
 def check_vp_drift(got, beta, x, mistakes=None):
@@ -173,7 +203,7 @@ class VE:
         from sde_todo.sde import VESDE
 
         sde = VESDE(sigma_min=sigma_min, sigma_max=sigma_max)
-        return evaluate(sde, t, x, image) | {"prior_std": sde.prior_std()}
+        return evaluate(sde, t, x, image) | {"prior_std": sde.prior_std()} | own_prior(sde)
 
     def check(got, t, x, image, sigma_min, sigma_max):
         t = t[:, None]
@@ -227,6 +257,7 @@ class VE:
             },
         )
         check_images(got, t, image, np.ones_like(t), sigma)
+        check_own_prior(got, sigma_max)
 
 
 @graded("1.1d", points=3)
@@ -243,7 +274,7 @@ class SubVP:
         sde = SubVPSDE(beta_min=beta_min, beta_max=beta_max)
         sde.beta = lambda t: beta_min + (beta_max - beta_min) * t
         sde.beta_integral = lambda t: beta_min * t + (beta_max - beta_min) * torch.square(t) / 2
-        return evaluate(sde, t, x, image)
+        return evaluate(sde, t, x, image) | own_prior(sde)
 
     def check(got, t, x, image, beta_min, beta_max):
         t, one = t[:, None], np.ones_like(x)
@@ -272,6 +303,7 @@ class SubVP:
             },
         )
         check_images(got, t, image, np.exp(-integral / 2), 1 - np.exp(-integral))
+        check_own_prior(got, 1.0)
 
 
 @graded("1.1e", points=2)

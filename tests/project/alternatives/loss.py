@@ -31,7 +31,7 @@ ALTERNATIVES = {
          "        return div"),
     ],
     "sliced score matching by a double product": [
-        ("loss", "vjp = torch.autograd.grad((s * v).sum(), x, create_graph=True)[0]",
+        ("loss", "vjp = torch.autograd.grad((s * v).sum(), x, create_graph=True, materialize_grads=True)[0]",
          "vjp = torch.autograd.grad(s, x, v, create_graph=True)[0]"),
     ],
     "uniform times without strata": [

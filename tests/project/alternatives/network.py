@@ -24,6 +24,10 @@ ALTERNATIVES = {
         ("network", "return (alpha * prediction - x) / std**2",
          "return -(x - prediction * alpha) / (std * std)"),
     ],
+    "score from v by way of the data": [
+        ("network", "return -(std * x + alpha * prediction) / std",
+         "x0 = alpha * x - std * prediction\n        return (alpha * x0 - x) / std**2"),
+    ],
     "denoiser by the coefficients of the paper": [
         ("network", "return s**2 * c_in * y + sigma * s * c_in * F",
          "c_skip, c_out = s**2 / (s**2 + sigma**2), sigma * s / (s**2 + sigma**2).sqrt()\n"

@@ -80,6 +80,11 @@ ALTERNATIVES = {
         ("sde", here.LANGEVIN_EPS,
          "ratio = snr * x[0].numel() ** 0.5 / score_norm\n        eps = 2 * ratio * ratio"),
     ],
+    "ve with a prior of its own": [
+        ("sde", here.VE_PRIOR,
+         here.VE_PRIOR + "\n    def prior_sampling(self, x):\n"
+         "        return torch.normal(0.0, self.sigma_max, x.shape).to(x)\n"),
+    ],
     "sub-vp by exponentials": [
         ("sde", "        beta = self.beta(t)\n"
          "        return -0.5 * beta * x, torch.sqrt(-beta * torch.expm1(-2 * self.beta_integral(t)))",

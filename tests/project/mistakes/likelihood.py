@@ -1,6 +1,6 @@
 """Plausible mistakes in sde_todo/likelihood.py: name -> (task, file, old, new, part of what is said)."""
 
-VJP = "vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]"
+VJP = "vjp = torch.autograd.grad(y, x, v, retain_graph=True, materialize_grads=True)[0]"
 DIVERGENCE = "divergence = divergence + (vjp * v).flatten(1).sum(1)"
 FLOW = "return f - 0.5 * g**2 * score_fn(t, x)"
 SOLVE = "x_T, integral = solve(slope, eps, sde.T, (x, torch.zeros(len(x)).to(x)), tol)"
@@ -30,7 +30,7 @@ BITS = "return -(logp + D * math.log(step)) / (D * math.log(2))"
 
 MISTAKES = {
     "trace without the second v": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + vjp.flatten(1).sum(1)", "meet v again"),
-    "trace sums the jacobian": ("1.5a", "likelihood", VJP, "v = torch.ones_like(v) / len(probes) ** 0.5\n            vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]", "sum of the whole Jacobian"),
+    "trace sums the jacobian": ("1.5a", "likelihood", VJP, "v = torch.ones_like(v) / len(probes) ** 0.5\n            vjp = torch.autograd.grad(y, x, v, retain_graph=True, materialize_grads=True)[0]", "sum of the whole Jacobian"),
     "trace of the last direction": ("1.5a", "likelihood", DIVERGENCE, "divergence = (vjp * v).flatten(1).sum(1)", "only the last direction"),
     "trace as a mean over directions": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).flatten(1).sum(1) / len(probes)", "mean over the directions"),
     "trace as a mean over coordinates": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + (vjp * v).flatten(1).mean(1)", "mean over the coordinates"),
