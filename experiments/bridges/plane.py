@@ -9,6 +9,7 @@ Stop it with Ctrl-C and go on with the same command and --resume.
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -88,17 +89,6 @@ def build_run(config: dict, device: torch.device, rank: int = 0, world_size: int
     return BridgeRun(config, nets, sources, device, rank, world_size)
 
 
-def real_points(name: str, n: int, seed: int) -> Tensor:
-    """n points of a set that were drawn one by one, (n, 2).
-
-    `make_points("moons", n)` has n/2 points on each moon. A sampler draws each point for itself,
-    and would never come as close; a random part of a larger set is drawn as it draws.
-    """
-    points = make_points(name, 10 * n, seed)
-    generator = torch.Generator().manual_seed(seed)
-    return points[torch.randperm(len(points), generator=generator)[:n]]
-
-
 class Judge:
     """EMD of carried points to real ones, at both ends, beside the floor of two real sets."""
 
@@ -112,13 +102,14 @@ class Judge:
         starts = {"forward": config["prior"], "backward": config["dataset"]}
         first = 50_000 + 100 * config["seed"]
         seeds = range(first, first + sets)
-        self.source = {n: [real_points(starts[n], EVAL_SIZE, s) for s in seeds] for n in starts}
+        self.source = {n: [make_points(starts[n], EVAL_SIZE, s) for s in seeds] for n in starts}
         ends = {n: starts[OTHER[n]] for n in starts}
-        self.real = {n: [real_points(ends[n], EVAL_SIZE, 10 + s) for s in seeds] for n in ends}
+        self.real = {n: [make_points(ends[n], EVAL_SIZE, 10 + s) for s in seeds] for n in ends}
         self.floor = {}
         for name, end in ends.items():
-            fresh = [real_points(end, EVAL_SIZE, 20 + s) for s in range(first, first + 4)]
-            self.floor[name] = mean_emd(self.real[name] * 4, fresh * sets)
+            fresh = [make_points(end, EVAL_SIZE, 20 + s) for s in range(first, first + 4)]
+            real = itertools.islice(itertools.cycle(self.real[name]), len(fresh))
+            self.floor[name] = mean_emd(list(real), fresh)
 
     def __call__(self, run: Any) -> dict[str, float]:
         """The EMD of each direction; run: a BridgeRun or a LightRun."""

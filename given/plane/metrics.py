@@ -67,7 +67,7 @@ def chamfer(a: Points, b: Points) -> float:
         a: (N, D).
         b: (M, D).
     """
-    a, b = _cloud(a), _cloud(b)
+    a, b = _pair(a, b)
     to_b = cKDTree(b).query(a)[0]
     to_a = cKDTree(a).query(b)[0]
     return float((to_b**2).mean() + (to_a**2).mean())
@@ -82,25 +82,32 @@ def chamfer_100x100(a: Points, b: Points) -> float:
 
 def emd(a: Points, b: Points) -> float:
     """Earth mover's distance (Euclidean cost) of two single clouds; exact, cubic in N."""
-    a, b = _cloud(a), _cloud(b)
+    a, b = _pair(a, b)
     cost = cdist(a, b)
     return float((transport_plan(cost) * cost).sum())
 
 
 def sliced_w2(a: Points, b: Points, directions: int = 64) -> float:
-    """Sliced Wasserstein-2 distance in the plane, over equally spaced directions.
+    """Sliced Wasserstein-2 distance in the plane, over equally spaced directions, or on a line.
 
     The root of the mean over directions of the squared one-dimensional W2 (Bonneel et al. 2015).
     On a line the best plan pairs the points in order.
 
     Args:
-        a: (N, 2).
-        b: (M, 2).
+        a: (N, 2) or (N, 1).
+        b: (M, 2) or (M, 1).
         directions: on half a circle.
+
+    Raises:
+        ValueError: points in more dimensions.
     """
-    a, b = _cloud(a), _cloud(b)
+    a, b = _pair(a, b)
+    if a.shape[1] > 2:
+        raise ValueError(f"Points have {a.shape[1]} dimensions; sliced W2 is for 1 and 2 here.")
     angle = np.pi * (np.arange(directions) + 0.5) / directions
     projections = np.stack([np.cos(angle), np.sin(angle)])  # (2, directions)
+    if a.shape[1] == 1:
+        projections = np.ones((1, 1))
     if len(a) == len(b):  # sorting is eight times as fast as a plan, and the marks need 30 of them
         gaps = np.sort(projections.T @ a.T, axis=1) - np.sort(projections.T @ b.T, axis=1)
         return float(np.sqrt((gaps**2).mean()))
@@ -113,9 +120,9 @@ def sliced_w2(a: Points, b: Points, directions: int = 64) -> float:
 def energy_distance(a: Points, b: Points) -> float:
     """Energy distance 2 E|X-Y| - E|X-X'| - E|Y-Y'| (Szekely and Rizzo 2013), unbiased.
 
-    Uses the first 4,000 points of each cloud.
+    Uses the first 4,000 points of each cloud, which must have at least two.
     """
-    a, b = _cloud(a)[:ENERGY_SIZE], _cloud(b)[:ENERGY_SIZE]
+    a, b = (x[:ENERGY_SIZE] for x in _pair(a, b, at_least=2))
 
     def within(x):
         return cdist(x, x).sum() / (len(x) * (len(x) - 1))
@@ -188,6 +195,13 @@ def _clouds(a: Points, b: Points) -> tuple[Tensor, Tensor]:
         )
     if 0 in a.shape or 0 in b.shape:
         raise ValueError(f"Clouds of shape {tuple(a.shape)} and {tuple(b.shape)} have no points.")
+    return a, b
+
+
+def _pair(a: Points, b: Points, at_least: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    a, b = _cloud(a, at_least), _cloud(b, at_least)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"Clouds have {a.shape[1]} and {b.shape[1]} dimensions; use one number.")
     return a, b
 
 

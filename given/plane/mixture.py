@@ -93,6 +93,13 @@ def demo_mixture() -> GaussianMixture:
 
 
 def matched_gaussian(points: Tensor) -> GaussianMixture:
-    """The Gaussian with mean and covariance of points (n, D): all that a linear score can see."""
+    """The Gaussian with mean and covariance of points (n, D): all that a linear score can see.
+
+    Raises:
+        ValueError: fewer than two points.
+    """
+    n, D = points.shape
+    if n < 2:
+        raise ValueError(f"{n} points have no covariance; use at least 2.")
     points = points.double()
-    return GaussianMixture(points.mean(0)[None], points.T.cov()[None])
+    return GaussianMixture(points.mean(0)[None], points.T.cov().reshape(1, D, D))

@@ -1,4 +1,4 @@
-"""The point sets of Task 1, made in memory from a seed.
+"""The point sets of Task 1, made in memory from a seed, each point independent of the others.
 
 Every set is standardised by one mean and one deviation (of all its coordinates together, so that
 its shape is kept) and multiplied by 2, as in the course that this grew from. The two constants
@@ -25,7 +25,10 @@ def swiss_roll(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def moons(n: int, rng: np.random.Generator) -> np.ndarray:
     """Two interleaved half circles."""
-    return sk.make_moons(n, noise=0.05, random_state=_state(rng))[0]
+    lower, angle = rng.integers(0, 2, n), np.pi * rng.uniform(size=n)
+    x, y = np.cos(angle), np.sin(angle)
+    points = np.stack([np.where(lower, 1 - x, x), np.where(lower, 0.5 - y, y)], 1)
+    return points + 0.05 * rng.normal(size=(n, 2))
 
 
 def scurve(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -35,7 +38,9 @@ def scurve(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def circles(n: int, rng: np.random.Generator) -> np.ndarray:
     """Two concentric circles."""
-    return sk.make_circles(n, noise=0.03, factor=0.5, random_state=_state(rng))[0]
+    radius, angle = rng.choice([0.5, 1.0], n), 2 * np.pi * rng.uniform(size=n)
+    points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return points + 0.03 * rng.normal(size=(n, 2))
 
 
 def checkerboard(n: int, rng: np.random.Generator, cells: int = 4) -> np.ndarray:

@@ -34,7 +34,8 @@ def own_prior(sde):
         return getattr(type(sde), name) is not getattr(SDE, name)
 
     none = torch.zeros(0, D)
-    draws = sde.prior_sampling(torch.zeros(20_000, D)) if own("prior_sampling") else none
+    like = torch.full((20_000, D), 100.0)
+    draws = sde.prior_sampling(like) if own("prior_sampling") else none
     logp = sde.prior_logp(torch.ones(2, D)) if own("prior_logp") else none
     return {"prior draws": draws, "prior logp": logp}
 
@@ -45,7 +46,8 @@ def check_own_prior(got, std):
         message = "standard deviation of its own prior_sampling; that of SDE would do"
         named = {"it is 1; the prior has prior_std()": 1.0, "this is the variance": std**2}
         expect(got["prior draws"].std(), std, message, named, rtol=0.02)
-        expect_mean(got["prior draws"], np.zeros(D), "mean of its own prior_sampling")
+        moved = {"it moves with x; only the shape of x counts": 100.0}
+        expect_mean(got["prior draws"], np.zeros(D), "mean of its own prior_sampling", moved)
     if len(got["prior logp"]):
         want = np.full(2, -D / 2 * (1 / std**2 + np.log(2 * np.pi * std**2)))
         expect(got["prior logp"], want, "its own prior_logp at (1, ..., 1); that of SDE would do")

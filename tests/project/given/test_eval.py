@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
 from given.plane import metrics as metrics
+from given.plane.mixture import matched_gaussian
 from given.plane.point_sets import make_points
 
 
@@ -81,6 +82,25 @@ def test_clouds_of_unequal_number_are_fine_where_they_can_be():
     assert metrics.CD(a, b).shape == metrics.EMD(a, b).shape == (2,)
 
 
+def test_sliced_w2_on_a_line_is_w2():
+    """Truth: points of a line are paired in order."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(200, 1)), rng.normal(size=(200, 1)) + 1
+    want = np.sqrt(((np.sort(a, 0) - np.sort(b, 0)) ** 2).mean())
+    assert metrics.sliced_w2(a, b) == pytest.approx(want)
+    assert metrics.sliced_w2(a, np.repeat(b, 2, 0)) == pytest.approx(want)
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_the_matched_gaussian_has_the_moments_in_any_dimension(D):
+    """Truth: the mean and covariance of 50,000 draws."""
+    points = torch.randn(500, D) @ torch.randn(D, D) + 1
+    drawn = matched_gaussian(points).sample(50_000)
+    assert torch.allclose(drawn.mean(0), points.mean(0), atol=0.1)
+    want = points.T.cov().reshape(D, D)
+    assert torch.allclose(drawn.T.cov().reshape(D, D), want, atol=0.05 * want.abs().max())
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -93,6 +113,10 @@ def test_clouds_of_unequal_number_are_fine_where_they_can_be():
             lambda: metrics.score(torch.full((10_000, 2), torch.nan)),
             "10000 of 10000 points are NaN",
         ),
+        (lambda: metrics.sliced_w2(torch.ones(5, 3), torch.ones(5, 3)), "have 3 dimensions"),
+        (lambda: metrics.emd(torch.ones(5, 3), torch.ones(5, 2)), "have 3 and 2 dimensions"),
+        (lambda: metrics.energy_distance(torch.ones(1, 2), torch.ones(5, 2)), "at least 2"),
+        (lambda: matched_gaussian(torch.ones(1, 2)), "1 points have no covariance"),
     ],
 )
 def test_bad_clouds_are_one_clear_sentence(call, message):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
+from sklearn import datasets
 
 from given.plane.mixture import GaussianMixture, demo_mixture
 from given.plane.point_sets import DATASETS, Batches, make_points
@@ -27,6 +28,25 @@ def test_swiss_roll_is_that_of_scikit_learn():
     ours = make_points("swiss_roll", 20_000).numpy()
     ratio = ours.std(0) / roll.std(0)
     assert ratio[0] == pytest.approx(ratio[1], rel=0.01), "one deviation for both coordinates"
+
+
+@pytest.mark.parametrize("name", ["moons", "circles"])
+def test_points_are_drawn_one_by_one(name):
+    """Truth: the number of points in a half-plane is binomial, of variance n p (1 - p)."""
+    n, counts = 400, [(make_points(name, 400, seed)[:, 0] > 0).sum().item() for seed in range(200)]
+    p = np.mean(counts) / n
+    assert np.var(counts) == pytest.approx(n * p * (1 - p), rel=0.35)
+
+
+@pytest.mark.parametrize("name", ["moons", "circles"])
+def test_moons_and_circles_are_those_of_scikit_learn(name):
+    """Truth: their sets of 20,000, up to the scale and what two sets differ by."""
+    from given.plane.metrics import sliced_w2
+
+    options = {"moons": {"noise": 0.05}, "circles": {"noise": 0.03, "factor": 0.5}}
+    theirs, _ = getattr(datasets, f"make_{name}")(20_000, **options[name], random_state=0)
+    theirs = 2 * (theirs - theirs.mean()) / theirs.std()
+    assert sliced_w2(make_points(name, 20_000), theirs) < 0.07
 
 
 def test_checkerboard_has_no_point_on_a_light_cell():

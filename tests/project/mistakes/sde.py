@@ -1,9 +1,9 @@
 """Plausible mistakes in sde_todo/sde.py: name -> (task, file, old, new, part of what is said)."""
 
+VE_PRIOR = "        return self.sigma_max\n        # END SOLUTION\n"
 LANGEVIN_EPS = "eps = 2 * (snr * root_D / score_norm) ** 2"
 SCORE_NORM = "score_norm = score.flatten(1).norm(dim=1).mean().clamp(min=least)"
 
-VE_PRIOR = "        return self.sigma_max\n        # END SOLUTION\n"
 MISTAKES = {
     "ou mean decays too fast": ("1.1a", "sde", "torch.exp(-t / 2) * x0, torch.sqrt(-torch.expm1(-t))", "torch.exp(-t) * x0, torch.sqrt(-torch.expm1(-t))", "decays too fast"),
     "ou std without root": ("1.1a", "sde", "torch.sqrt(-torch.expm1(-t))", "-torch.expm1(-t)", "square root"),
@@ -55,7 +55,7 @@ MISTAKES = {
     "reverse step ignores the dt passed": ("1.1g", "sde", "return x + drift * dt + diffusion * self.dw(x, dt)", "return x + drift * self.dt + diffusion * self.dw(x, dt)", "although a dt was passed"),
     "ve prior drawn with deviation 1": ("1.1c", "sde", VE_PRIOR, VE_PRIOR + "\n    def prior_sampling(self, x):\n        return torch.randn_like(x)\n", "it is 1"),
     "ve prior drawn with its variance": ("1.1c", "sde", VE_PRIOR, VE_PRIOR + "\n    def prior_sampling(self, x):\n        return self.sigma_max**2 * torch.randn_like(x)\n", "this is the variance"),
-    "ve prior drawn around x": ("1.1c", "sde", VE_PRIOR, VE_PRIOR + "\n    def prior_sampling(self, x):\n        return x + self.sigma_min * torch.randn_like(x)\n", "own prior_sampling"),
+    "ve prior drawn around x": ("1.1c", "sde", VE_PRIOR, VE_PRIOR + "\n    def prior_sampling(self, x):\n        return x + self.sigma_max * torch.randn_like(x)\n", "moves with x"),
     "ve density of its own": ("1.1c", "sde", VE_PRIOR, VE_PRIOR + "\n    def prior_logp(self, x):\n        return -x.pow(2).flatten(1).sum(1) / 2\n", "own prior_logp"),
     "langevin noise sqrt(eps)": ("1.3c", "sde", "torch.sqrt(2 * eps) * z", "torch.sqrt(eps) * z", "settles at 1/2"),
     "langevin noise without root": ("1.3c", "sde", "torch.sqrt(2 * eps) * z", "2 * eps * z", "root is missing"),
