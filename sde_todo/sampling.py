@@ -302,7 +302,9 @@ def choose_step(
         raise ValueError(f"corrections = {corrections}: take at least 1, or corrector='none'.")
     if method == "predictor_corrector":
         step = functools.partial(predictor_corrector_step, snr=snr)
-    return step if correct is None else with_corrector(step, correct, corrections, snr)
+    if step is None or correct is None:
+        return step
+    return with_corrector(step, correct, corrections, snr)
 
 
 def _name(method):

@@ -123,6 +123,8 @@ def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Calla
     from image_diffusion import scheduler
 
     sampler, options = SAMPLERS[args.scheduler], own_options(args)
+    if args.scheduler == "rk45" and args.steps is not None:
+        raise ValueError("--scheduler rk45 chooses its steps by --tol; leave --steps out.")
     steps, device = args.steps, pick_device(args.device)
     scheduler_class = getattr(scheduler, sampler.scheduler)
     if sampler.draw is not by_scheduler:

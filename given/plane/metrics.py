@@ -23,10 +23,12 @@ ENERGY_SIZE = 4000
 MARK_SIZE = CLOUDS * CLOUD_SIZE
 
 # A sample passes where every metric of `score` is at most its mark, each a mean over `SETS` real
-# sets. tests/project/autograder/test_marks.py shows what passes and what does not.
+# sets. Of 200 sets of real points sliced W2 is .043, with a standard deviation of .006, and .064 at
+# most; tests/project/autograder/test_marks.py shows what passes and what does not.
 MARKS = {"CD 100x100": 0.10, "sliced W2": 0.08, "CD": 0.02}
 SEED_MARK = {"CD 100x100": 0.1975}  # of the course that this grew from, reported beside ours
 SETS = 10
+FLOOR_PAIRS = 40  # single pairs of real sets spread by a quarter
 
 
 def CD(a: Points, b: Points) -> Tensor:
@@ -170,7 +172,7 @@ def score(
 def floor(
     dataset: str = "swiss_roll",
     metrics: tuple[str, ...] = tuple(MARKS),
-    sets: int = SETS,
+    sets: int = FLOOR_PAIRS,
     seed: int = 20_000,
 ) -> dict[str, float]:
     """What `score` gives for real points: the mean over pairs of real sets."""

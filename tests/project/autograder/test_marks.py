@@ -55,6 +55,20 @@ def test_marks_pass_the_real_and_refuse_every_fake():
         assert ours == deserves, (name, values)
 
 
+@pytest.mark.slow
+def test_marks_are_far_above_the_spread_of_real_points():
+    """Truth: what is marked is a mean over three draws; its standard deviation is measured here."""
+    metric, draws = "sliced W2", marks.DRAWS
+    values = [
+        metrics.score(make_points("swiss_roll", N, 300 + i), metrics=(metric,), seed=900 + 10 * i)
+        for i in range(24)
+    ]
+    values = np.array([value[metric] for value in values])
+    mean, deviation = values.mean(), values.std(ddof=1) / draws**0.5
+    assert mean + 6 * deviation < metrics.MARKS[metric], (mean, deviation)
+    assert mean + 3 * deviation < marks.FLOOR_MARKS[metric], (mean, deviation)
+
+
 REAL = make_points("swiss_roll", N, 6).numpy()
 
 

@@ -216,7 +216,8 @@ def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, ca
     from given.images.data.sources import ASSETS
 
     words = ["--ckpt_path", str(ASSETS / "fashion_ddpm.ckpt"), "--save_dir", str(tmp_path / "out")]
-    words += ["--num_samples", "2", "--steps", "3", "--scheduler", name]
+    words += ["--num_samples", "2", "--scheduler", name]
+    words += [] if name == "rk45" else ["--steps", "3"]
     own = {"rk45": ["--tol", ".1"], "stochastic": ["--eta", ".5"], "edm": ["--churn", "1"]}
     own["reverse_diffusion"] = ["--corrector", "langevin", "--process", "VESDE"]
     words += own.get(name, [])
@@ -234,6 +235,8 @@ def test_the_command_of_sampling_knows_the_samplers_of_task_1(name, tmp_path, ca
         ),
         (["--scheduler", "edm", "--corrector", "langevin"], "edm takes no --corrector"),
         (["--scheduler", "rk45", "--corrector", "langevin"], "rk45 takes no corrector"),
+        (["--scheduler", "rk45", "--steps", "20"], "chooses its steps by --tol"),
+        (["--scheduler", "ancestral", "--snr", ".1"], "snr = 0.1 is of a corrector, and ancestral"),
         (["--scheduler", "ddpm", "--eta", "1"], "ddpm takes no --eta; it is for ddim, stochastic"),
         (["--scheduler", "dpmpp", "--sigma_type", "large"], "it is for ddpm"),
         (["--scheduler", "ancestral", "--tol", ".1"], "it is for rk45"),
