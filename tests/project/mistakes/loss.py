@@ -13,7 +13,7 @@ MISTAKES = {
     "divergence sums the jacobian": ("1.2f", "loss", "return sum(grad.flatten(1)[:, i] for i, grad in enumerate(grads))", "return torch.autograd.grad(y.sum(), x, create_graph=True)[0].flatten(1).sum(1)", "trace"),
     "divergence of the whole batch": ("1.2f", "loss", "return sum(grad.flatten(1)[:, i] for i, grad in enumerate(grads))", "return sum(grad.flatten(1)[:, i] for i, grad in enumerate(grads)).sum()", "shape"),
     "divergence without graph": ("1.2f", "loss", "grads = [torch.autograd.grad(c.sum(), x, create_graph=True)[0] for c in columns]", "grads = [torch.autograd.grad(c.sum(), x, retain_graph=True)[0] for c in columns]", "does not require grad"),
-    "hutchinson without the second v": ("1.2f", "loss", "vjp = torch.autograd.grad(y, x, v, create_graph=True)[0]\n        return (vjp * v).flatten(1).sum(1)", "vjp = torch.autograd.grad(y, x, v, create_graph=True)[0]\n        return vjp.flatten(1).sum(1)", "again"),
+    "hutchinson without the second v": ("1.2f", "loss", "vjp = torch.autograd.grad(y, x, v, create_graph=True)[0]\n    return (vjp * v).flatten(1).sum(1)", "vjp = torch.autograd.grad(y, x, v, create_graph=True)[0]\n    return vjp.flatten(1).sum(1)", "again"),
     "hutchinson ignores the noise": ("1.2f", "loss", "v = random_probe(x, noise)\n", "v = random_probe(x)\n", "other kind"),
     "ism norm over the batch": ("1.2g", "loss", "per_sample = 0.5 * s.pow(2).flatten(1).sum(1) + get_div(", "per_sample = 0.5 * torch.norm(s) ** 2 + get_div(", "shrinks with B"),
     "ism without half": ("1.2g", "loss", "per_sample = 0.5 * s.pow(2).flatten(1).sum(1) + get_div(", "per_sample = s.pow(2).flatten(1).sum(1) + get_div(", "1/2"),
