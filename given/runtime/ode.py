@@ -11,14 +11,14 @@ from torch import Tensor
 MAX_EVALUATIONS = 100_000  # a usual solution takes some hundreds
 
 
-def solve_ivp(slope: Callable[[float, np.ndarray], np.ndarray], *args: Any, **options: Any) -> Any:
+def solve_ivp(fun: Callable[[float, np.ndarray], np.ndarray], *args: Any, **options: Any) -> Any:
     """`scipy.integrate.solve_ivp`, but the whole way or an error, and never without end.
 
     SciPy's own loops for ever where the first slope is NaN; where it gives up, it returns the way
     so far with `success` unset.
 
     Args:
-        slope: (time, state) -> d state/dt, flat float64 arrays.
+        fun: (time, state) -> d state/dt, flat float64 arrays.
         args: of SciPy's function: the ends of time, the state at the start, and more.
         options: of SciPy's function.
 
@@ -29,7 +29,7 @@ def solve_ivp(slope: Callable[[float, np.ndarray], np.ndarray], *args: Any, **op
         ValueError: the slope is not finite at the start, the solver gave up on the way, or it took
             more than MAX_EVALUATIONS.
     """
-    watched = _Watched(slope)
+    watched = _Watched(fun)
     solution = integrate.solve_ivp(watched, *args, **options)
     if not solution.success:
         raise ValueError(

@@ -76,6 +76,8 @@ ALTERNATIVES = {
     ],
     "coupling by products, along the columns": [
         answer("flow", "ot_coupling", """
+            import ot
+
             a, b = (v.reshape(len(v), -1).double().cpu().numpy() for v in (x0, x1))
             # |a - b|^2 up to what every pairing shares
             plan = ot.emd(ot.unif(len(a)), ot.unif(len(b)), -(a @ b.T) + abs(a @ b.T).max())
@@ -86,6 +88,7 @@ ALTERNATIVES = {
     ],
     "coupling by scipy and ot.dist": [
         answer("flow", "ot_coupling", """
+            import ot
             from scipy.optimize import linear_sum_assignment
 
             cost = ot.dist(x0.flatten(1).numpy(), x1.flatten(1).numpy(), metric="sqeuclidean")

@@ -75,7 +75,7 @@ ALTERNATIVES = {
             for k in range(N + 1):
                 root = first + (last - first) * k / N
                 clock.append(T - root**rho)
-            return torch.tensor(clock)"""),
+            return torch.tensor(clock, dtype=torch.float64)"""),
     ],
     "grid by lerp, from the end": [
         answer("sampling", "time_grid", """
@@ -83,7 +83,7 @@ ALTERNATIVES = {
             ends = torch.tensor([eps, T], dtype=torch.float64).pow(1 / rho)
             t = torch.lerp(ends[0], ends[1], u) ** rho
             s: Tensor = T - t
-            return s.to(torch.float32)"""),
+            return s"""),
     ],
     "steps with keywords, the walk into a tensor": [
         answer("sampling", "euler_maruyama_step", "return (sde.predict_fn(s, x, dt=ds, ode=False), 1)"),

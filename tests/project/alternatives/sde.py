@@ -315,16 +315,17 @@ class SDE(abc.ABC):'''),
                 v = v.flatten(1).double()
                 return torch.einsum("bi,bi->b", v, v).sqrt().mean()
 
-            eps = (2 * (snr * mean_length(noise) / mean_length(score)) ** 2).to(x)
+            length = max(mean_length(score), least.double())
+            eps = (2 * x[0].numel() * (snr / length) ** 2).to(x)
             return x + eps * score + noise * (2 * eps) ** 0.5"""),
     ],
     "langevin by python numbers and torch.normal": [
         answer("sde", "SDE.correct_fn", """
             score = score_fn(t, x)
             z = torch.normal(torch.zeros_like(x), 1.0)
-            lengths = [torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim))) for v in (z, score)]
-            z_norm, score_norm = (length.mean().item() for length in lengths)
-            deviation = 2 * snr * z_norm / score_norm  # sqrt(2 eps)
+            lengths = torch.linalg.vector_norm(score, dim=tuple(range(1, x.ndim)))
+            score_norm = max(lengths.mean().item(), least.item())
+            deviation = 2 * snr * root_D / score_norm  # sqrt(2 eps)
             out = x.clone()
             out.add_(score, alpha=deviation**2 / 2)
             return out.add_(z, alpha=deviation)"""),
