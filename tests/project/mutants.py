@@ -5,6 +5,7 @@ region, by its syntax tree. `benchmarks/mutants.py` runs the graded tests on the
 """
 
 import ast
+import collections
 import copy
 import dataclasses
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ class Mutant:
         old: the text that was replaced.
         new: the text there now.
         source: the whole changed module.
+        number: of this change in this function, where it can be made in several places.
     """
 
     task: str
@@ -38,11 +40,13 @@ class Mutant:
     old: str
     new: str
     source: str = dataclasses.field(repr=False)
+    number: int = 1
 
     @property
     def key(self) -> str:
         """A name that line numbers do not change."""
-        return f"{self.file}:{self.owner}: {self.old} -> {self.new}"
+        number = f" (#{self.number})" if self.number > 1 else ""
+        return f"{self.file}:{self.owner}: {self.old} -> {self.new}{number}"
 
 
 def mutants(task: str = "") -> list[Mutant]:
@@ -63,7 +67,17 @@ def mutants(task: str = "") -> list[Mutant]:
                     made = replaced(file, source, region, node, kind, new)
                     if made:
                         found.setdefault(made.source, made)
-    return list(found.values())
+    return numbered(list(found.values()))
+
+
+def numbered(made: list[Mutant]) -> list[Mutant]:
+    """The same mutants, told apart where a function has the same text in several places."""
+    counts: collections.Counter = collections.Counter()
+    out = []
+    for mutant in made:
+        counts[mutant.key] += 1
+        out.append(dataclasses.replace(mutant, number=counts[mutant.key]))
+    return out
 
 
 def is_code(node: ast.AST, parents: dict) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 
 from autograder import standins
 from autograder import standins_images as toy
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 from tests.task2.test_scheduler import MANY, check_own_noise, check_spread, check_unchanged
 
 B, SHAPE = 7, (3, 4, 5)
@@ -325,7 +325,8 @@ class MisfitGradient:
         with torch.no_grad():  # as in `mcg`
             noise, gradient = measured.mcg_gradient(x, t)
         graph = noise.requires_grad or gradient.requires_grad
-        return {"noise": noise, "gradient": gradient, "graph": graph}
+        touched = x.requires_grad
+        return {"noise": noise, "gradient": gradient, "graph": graph, "touched": touched}
 
     def check(got, A, W, x, y, label, scale, t):
         a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
@@ -373,6 +374,7 @@ class MisfitGradient:
         }
         expect(got["gradient"], true, "gradient", mistakes)
         expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
+        expect_untouched(got["touched"], "x")
 
 
 STEP, CORRECT, PROJECT, EULER = range(4)
@@ -612,13 +614,15 @@ class ClassGradient:
             gradient = guided.class_gradient(x, t, label)
             single = guided.class_gradient(x, int(t[0]), label)
         graph = gradient.requires_grad
-        return {"gradient": gradient, "single": single, "graph": graph}
+        touched = x.requires_grad
+        return {"gradient": gradient, "single": single, "graph": graph, "touched": touched}
 
     def check(got, x, w, c, t, label):
         labels = {"gradient": t, "single": np.full(len(x), t[0])}
         for name, times in labels.items():
             check_class_gradient(got[name], x, w, c, times, label)
         expect_that(not got["graph"], "the gradient still carries a graph.")
+        expect_untouched(got["touched"], "x")
 
 
 def check_class_gradient(got, x, w, c, t, label):

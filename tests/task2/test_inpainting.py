@@ -3,7 +3,7 @@
 import numpy as np
 
 from autograder import standins_images as toy
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 from tests.task2.test_scheduler import check_own_noise, check_spread, repeated
 
 B, SHAPE = 3, (2, 4, 5)
@@ -211,7 +211,10 @@ class RePaint:
     """Every step several times, up again between two tries, the step to the data once."""
 
     def inputs(rng):
-        return images(rng) | {"timesteps": np.array([30, 19, 8]), "tries": int(rng.integers(2, 5))}
+        return images(rng) | {
+            "timesteps": np.array([30, 19, 8, 0]),
+            "tries": int(rng.integers(2, 5)),
+        }
 
     def probe(x0, mask, x, timesteps, tries):
         methods = {"paste_known": paste, "renoise": up, "start": start(x)}
@@ -297,7 +300,8 @@ class MCGGradient:
         with torch.no_grad():  # as in `mcg`
             noise, gradient = inpainter.mcg_gradient(x, t)
         graph = noise.requires_grad or gradient.requires_grad
-        return {"noise": noise, "gradient": gradient, "graph": graph}
+        touched = x.requires_grad
+        return {"noise": noise, "gradient": gradient, "graph": graph, "touched": touched}
 
     def check(got, x0, mask, x, t):
         a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
@@ -328,6 +332,7 @@ class MCGGradient:
         }
         expect(got["gradient"], true, "gradient", mistakes)
         expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
+        expect_untouched(got["touched"], "x")
 
 
 def misfit_gradient(misfit, a, b):

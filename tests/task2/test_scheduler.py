@@ -3,7 +3,7 @@
 import numpy as np
 
 from autograder import standins_images as toy
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
 
 B, SHAPE, MANY = 5, (2, 3, 3), 4000
 
@@ -295,6 +295,7 @@ class DDPMStep:
             with toy.toy_scheduler("DDPMScheduler", all_steps(), sigma_type=size) as scheduler:
                 out[f"{size} single"] = scheduler.step(many[0].clone(), single, many[1])
                 out[f"{size} last"] = scheduler.step(x, 0, noise).clone()
+                out[f"{size} first"] = scheduler.step(many[0].clone(), 1, many[1])
                 scheduler.timesteps = timesteps
                 out[f"{size} long"] = scheduler.step(many[0].clone(), middle, many[1])
         return out
@@ -304,6 +305,7 @@ class DDPMStep:
         for size in ("small", "large"):
             check_last_ddpm(got[f"{size} last"], x, noise)
             check_ddpm(got[f"{size} single"], x, noise, single, single - 1, size)
+            check_ddpm(got[f"{size} first"], x, noise, 1, 0, size)  # timestep 0 is not the data
             s = toy.previous(middle, timesteps)
             check_ddpm(got[f"{size} long"], x, noise, middle, s, size)
 
@@ -390,6 +392,7 @@ def check_own_noise(draws, means, name):
 
 def check_spread(draws, variance, name, mistakes):
     """Check the variance of independent draws (MANY, ...), which is the same in every pixel."""
+    expect_gaussian(draws, name)
     squares = ((draws - draws.mean(0)) ** 2).mean(tuple(range(1, draws.ndim)))
     expect_mean(
         squares / max(variance, 1e-12),
@@ -522,13 +525,13 @@ def check_noisy_ddim(draws, x, noise, t, s, eta):
 
 @graded("2.1h", points=6)
 class MultistepSolver:
-    """Four steps of DPM-Solver++ 2M: the first of order 1, then 2, and the last to the data."""
+    """Five steps of DPM-Solver++ 2M: the first of order 1, then 2, and the last to the data."""
 
     def inputs(rng):
         return {
             "x": rng.normal(size=(B, *SHAPE)),
-            "noises": rng.normal(size=(4, B, *SHAPE)),
-            "timesteps": np.array([31, 26, 17, int(rng.integers(6, 10))]),
+            "noises": rng.normal(size=(5, B, *SHAPE)),
+            "timesteps": np.array([31, 26, 17, int(rng.integers(6, 10)), 0]),
         }
 
     def probe(x, noises, timesteps):
