@@ -521,7 +521,7 @@ class DrawBetween:
 
         draw, calls = given_noise(noise)
         given = (to_state.double(), to_end.double(), var.double())
-        with standins.patched(bridge, bridge_weights=lambda chain: given):
+        with standins.patched(bridge, bridge_weights=lambda chain: chain.a is not None and given):
             states = bridge.draw_between(chain_of(**chain), start, end, noise=draw)
         return {"states": states, "draws": len(calls)}
 
@@ -577,12 +577,12 @@ class MapsAtNext:
     def probe(states):
         from sde_todo.bridge import maps_at_next
 
-        return {"maps": maps_at_next(lambda k, x: (1 + 0.5 * k) * x + k, states)}
+        return {"maps": maps_at_next(lambda k, x: (1 + 0.5 * k) * x + 2 * k, states)}
 
     def check(got, states):
         def maps(number, at):
             number = np.asarray(number)[:, None, None]
-            return (1 + 0.5 * number) * at + number
+            return (1 + 0.5 * number) * at + 2 * number
 
         k = np.arange(N)
         expect_that(

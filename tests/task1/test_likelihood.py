@@ -3,7 +3,7 @@
 import numpy as np
 
 from autograder import standins
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 
 B, D, T = 5, 6, 3.0
 IMAGE = (B, 2, 1, 3)  # the same D numbers a sample
@@ -99,7 +99,8 @@ class Trace:
             pairs = both_shapes(lambda x, v: trace(field, x, v), x, v)
         y, divergence = pairs["points"]
         graph = y.requires_grad or divergence.requires_grad
-        return {"y": y, "points": divergence, "images": pairs["images"][1], "graph": graph}
+        out = {"y": y, "points": divergence, "images": pairs["images"][1], "graph": graph}
+        return out | {"touched": x.requires_grad}
 
     def check(got, A, x, v):
         expect_that(got["y"].shape != (B,), "y is the divergence: the field comes first.")
@@ -128,6 +129,7 @@ class Trace:
             not np.any(got["graph"]),
             "y or its divergence still carries the graph; detach both, or memory grows.",
         )
+        expect_untouched(got["touched"], "x")
 
 
 @graded("1.5b", points=2)
@@ -178,10 +180,17 @@ def spread(t, variances, c=1.5):
     return np.sqrt(variances + (c * t) ** 2) / (1 + t)
 
 
+def check_passed(sde, score_fn, name):
+    """Refuse arguments of a stand-in that are not the process and the score."""
+    if not isinstance(sde, Process) or not callable(score_fn):
+        raise ValueError(f"{name} starts with the arguments sde and score_fn, in this order.")
+
+
 def gaussian_flow(axes, variances, c=1.5):
     """A stand-in for flow: it carries Gaussian data to their law at each time, in closed form."""
 
     def flow(sde, score_fn, t, x):
+        check_passed(sde, score_fn, "flow(sde, score_fn, t, x)")
         t = t[:, None]
         rate = c**2 * t / (variances + (c * t) ** 2) - 1 / (1 + t)  # of log spread
         return (rate * (x.flatten(1) @ axes) @ axes.T).reshape(x.shape)
@@ -342,7 +351,7 @@ class Interpolation:
 
         out = both_shapes(lambda a, b: interpolate(a, b, weight), a, b)
         ends = {f"end {w}": interpolate(a, b, w) for w in (0, 1)}
-        return out | ends
+        return out | ends | {"same": interpolate(a, a.clone(), weight)}
 
     def check(got, a, b, weight):
         lengths = np.linalg.norm(a, axis=1, keepdims=True), np.linalg.norm(b, axis=1, keepdims=True)
@@ -375,6 +384,12 @@ class Interpolation:
         expect_both(got, arc(angle), "interpolate", mistakes, IMAGE)
         for w, end in ((0, a), (1, b)):
             expect(got[f"end {w}"], end, f"interpolate with weight {w}")
+        expect_that(
+            np.isfinite(got["same"]).all(),
+            "interpolate between equal noises is not finite: sin(angle) is 0 there, or rounding "
+            "brings the cosine above 1. Keep the cosine a little below 1.",
+        )
+        expect(got["same"], a, "interpolate between equal noises")
 
 
 def states(rng):
@@ -474,17 +489,23 @@ class Elbo:
             return torch.randn(probes + 2 * (method == "gaussian"), *x.shape)
 
         def elbo_rate(sde, score_fn, t, x, probes):
+            check_passed(sde, score_fn, "elbo_rate(sde, score_fn, t, x, probes)")
             seen.append(probes[0])
             return 0.7 * t * x.sum(1) + 0.5 * len(probes)
+
+        def first_step(sde, score_fn, x, eps):
+            check_passed(sde, score_fn, "first_step(sde, score_fn, x, eps)")
+            return 3 * eps * x[:, 0]
 
         given = {
             "time_slices": lambda sde, x, eps, slices, density="uniform": (t, weight),
             "make_probes": make_probes,
             "elbo_rate": elbo_rate,
-            "first_step": lambda sde, score_fn, x, eps: 3 * eps * x[:, 0],
+            "first_step": first_step,
         }
+        score_fn = affine_score(torch.eye(D))
         with standins.patched(likelihood, **given):
-            bound = likelihood.elbo(without_noise(), None, x, eps, 3, "uniform", "gaussian", 2)
+            bound = likelihood.elbo(without_noise(), score_fn, x, eps, 3, "uniform", "gaussian", 2)
         return {"bound": bound, "probes": torch.cat(seen)}
 
     def check(got, x, t, weight, eps):
@@ -779,7 +800,7 @@ class BitsPerDim:
         from sde_todo.likelihood import bits_per_dim
 
         out = both_shapes(lambda x: bits_per_dim(logp, x, step), x)
-        return out | {"default": bits_per_dim(logp, x)}
+        return out | {"default": bits_per_dim(logp, x), "one": bits_per_dim(logp[:1], x[:1], step)}
 
     def check(got, logp, x, step):
         def bits(step, D=D, sign=1.0):
@@ -803,6 +824,7 @@ class BitsPerDim:
             "it is multiplied by log 2": bits(step) * np.log(2) ** 2,
         }
         expect_both(got, bits(step), "bits", mistakes)
+        expect(got["one"], bits(step)[:1], "bits of a batch of one")
         expect(
             got["default"], bits(1 / 127.5), "bits of 256 levels", {"step is not used": bits(1.0)}
         )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from autograder import standins
-from autograder.harness import expect, expect_that, graded
+from autograder.harness import expect, expect_that, expect_untouched, graded
 
 B, D, N = 5, 3, 4
 
@@ -225,9 +225,11 @@ class AlternatingStep:
 
     def probe(s, q, sigma, A, b, C, c, x, dt, time, z_other):
         policy = standins.LinearNet(A, b)
-        return one_step(s, q, sigma, policy, (dt, time, x, z_other))
+        out = one_step(s, q, sigma, policy, (dt, time, x, z_other))
+        return out | {"touched": x.requires_grad}
 
     def check(got, s, q, sigma, A, b, C, c, x, dt, time, z_other):
+        expect_untouched(got["touched"], "x")
         z = x @ A.T + time[:, None] * b
         expect(got["x"], x, "x of the loss")
         expect(
