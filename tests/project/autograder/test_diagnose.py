@@ -14,10 +14,17 @@ SQUARE = RNG.normal(size=(4, 4))
 IMAGES = RNG.normal(size=(5, 2, 3, 4))
 T = np.array([0.3, 0.9, 0.1, 0.5, 0.7, 0.2, 0.6])
 INPUTS = {"t": T, "x": RNG.normal(size=(B, D)), "dt": 0.037, "seed": 3, "name": "ou"}
+NOISE, X = RNG.normal(size=(2, B, 5))
+MEAN = (1 + T[:, None]) * X
 
 
 def said(got, want, inputs=INPUTS, rtol=RTOL, atol=ATOL):
     return diagnose(np.asarray(got), np.asarray(want), rtol, atol, inputs)
+
+
+def inputs_of(want):
+    """The inputs, and for values that are sums of two, these two."""
+    return INPUTS | ({"x": X, "z": NOISE} if np.shape(want) == X.shape else {})
 
 
 def changed(want, at, by=1.7):
@@ -62,6 +69,18 @@ CASES = {
     "from an index": (changed(WANT, slice(4, 7)), WANT, "right up to index 3 along axis 0, off"),
     "a column": (changed(WANT, (slice(None), 1)), WANT, "off only at index 1 along axis 1;"),
     "a channel": (changed(IMAGES, (slice(None), 0)), IMAGES, "off only at index 0 along axis 1;"),
+    "a term missing": (WANT - 0.5 * INPUTS["x"], WANT, "a term: there is 0.5 x too little."),
+    "a term too much": (WANT + T[:, None] * INPUTS["x"], WANT, "there is 1 t x too much."),
+    "a part": (MEAN + T[:, None] ** 0.3 * NOISE, MEAN + NOISE, "x is right; the factor of z is"),
+    "two parts": (MEAN / 3 - T[:, None] * NOISE, MEAN + T[:, None] * NOISE, "z has the wrong sign"),
+    "no part": (
+        1.1 * MEAN,
+        2 * MEAN + (1 + T[:, None]) ** 4 * NOISE,
+        "z is missing, its factor is",
+    ),
+    "growth": (WANT + T[:, None] ** 3, WANT, "the difference grows where t is large; expected"),
+    "size": (POSITIVE**1.5 + 4 * POSITIVE, POSITIVE, "its size is too large everywhere, 4."),
+    "not 0": (WANT, 0 * WANT, "it should be 0 everywhere, and is up to 2"),
     "one number": (2.0, 1.0, "expected 1, got 2."),
     "one sign": (-2.0, 2.0, "the sign is wrong everywhere."),
     "one place": (changed(WANT, (3, slice(1, 2))), WANT, "(1 of 21 values are off)."),
@@ -71,7 +90,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_rule_finds_what_it_is_for(name):
     got, want, phrase = CASES[name]
-    message = said(got, want)
+    message = said(got, want, inputs_of(want))
     assert phrase in message and len(message) < 160 and message.endswith("."), message
 
 
@@ -122,13 +141,14 @@ def test_one_value_that_is_not_0_shows_no_factor():
 def test_every_rule_is_tried_by_a_case():
     fired = set()
     for got, want, _ in CASES.values():
-        message = said(got, want)
+        message = said(got, want, inputs_of(want))
         fired |= {rule for rule in RULES if said_by(rule, got, want) == message}
     assert fired == set(RULES)
 
 
 def said_by(rule, got, want):
-    from autograder.diagnose import Case
+    from autograder.case import Case
 
     with np.errstate(all="ignore"):
-        return rule(Case(np.asarray(got, float), np.asarray(want, float), RTOL, ATOL, INPUTS))
+        case = Case(np.asarray(got, float), np.asarray(want, float), RTOL, ATOL, inputs_of(want))
+        return rule(case)
