@@ -98,4 +98,6 @@ MISTAKES = {
     "rounds with batch 0 alone": ("1.6n", "bridge", FIT, "yield step, run.fit(trained, cache.batch(0))", "batch 0 every time"),
     "rounds with batches of the half-round": ("1.6n", "bridge", FIT, "yield step, run.fit(trained, cache.batch(i))", "start of the half-round"),
     "rounds that collect where they went on": ("1.6n", "bridge", COLLECT, "cache = run.collect(simulated, half, i)", "cache began before"),
+    "weights of the start as chain": ("1.6j", "bridge", "zip(*bridge_weights(chain), strict=True)", "zip(*bridge_weights(start), strict=True)", "has no attribute"),
+    "map of swapped arguments": ("1.6k", "bridge", "F(k, x) for k, x in enumerate(states[1:])", "F(x, k) for k, x in enumerate(states[1:])", "F(k, x_{k+1})"),
 }  # fmt: skip

@@ -67,4 +67,6 @@ MISTAKES = {
     "mcg pulls after pasting": ("2.3f", "inpainting", PULLED, PULLED.replace(" - step_size * gradient", "") + "\n            x = x - step_size * gradient", "after what is known"),
     "mcg pastes at t": ("2.3f", "inpainting", PULLED, PULLED.replace("self.scheduler.previous(t)", "t"), "level of t"),
     "mcg never pastes": ("2.3f", "inpainting", PULLED, PULLED.splitlines()[0], "nothing is pasted"),
+    "repaint takes timestep 0 for the data": ("2.3d", "inpainting", "resamplings if s >= 0 else 1", "resamplings if s > 0 else 1", "steps per timestep"),
+    "mcg makes its argument require gradients": ("2.3e", "inpainting", "x = x.detach().requires_grad_()", "x = x.requires_grad_()", "belongs to the caller"),
 }  # fmt: skip

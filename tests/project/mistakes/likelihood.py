@@ -127,4 +127,7 @@ MISTAKES = {
     "bits of a sample": ("1.5h", "likelihood", BITS, BITS.replace("(D * math.log(2))", "math.log(2)"), "not divided by D"),
     "bits per channel": ("1.5h", "likelihood", "    D = x[0].numel()\n    return -(logp", "    D = x.shape[1]\n    return -(logp", "channels"),
     "bits with the wrong sign": ("1.5h", "likelihood", BITS, BITS.replace("-(logp", "(logp"), "sign is wrong"),
+    "velocity of swapped arguments": ("1.5d", "likelihood", "slope = velocity(sde, score_fn)\n    return solve(slope, eps, sde.T", "slope = velocity(score_fn, sde)\n    return solve(slope, eps, sde.T", "sde and score_fn, in this order"),
+    "arc of equal noises is 0/0": ("1.5d", "likelihood", ".clamp(-1 + 1e-6, 1 - 1e-6)", "", "equal noises"),
+    "bits of a batch of two at least": ("1.5h", "likelihood", "    D = x[0].numel()\n    return -(logp", "    D = x[1].numel()\n    return -(logp", "index 1 is out of bounds"),
 }  # fmt: skip

@@ -116,4 +116,6 @@ MISTAKES = {
     "multistep h doubled": ("2.1h", "scheduler", "h = (torch.logit(abar_s) - torch.logit(abar_t)) / 2", "h = torch.logit(abar_s) - torch.logit(abar_t)", "twice as large"),
     "multistep h reversed": ("2.1h", "scheduler", "h = (torch.logit(abar_s) - torch.logit(abar_t)) / 2", "h = (torch.logit(abar_t) - torch.logit(abar_s)) / 2", "h has the wrong sign"),
     "multistep scales by a": ("2.1h", "scheduler", MOVE, MOVE.replace("sigma_s / sigma_t", "a_s / a_t"), "by sigma_s / sigma_t"),
+    "ddpm divides by the noise": ("2.1d", "scheduler", "variance.sqrt() * noise_like(sample)", "variance.sqrt() / noise_like(sample)", "not Gaussian"),
+    "ddim divides by the noise": ("2.1g", "scheduler", "sigma * noise_like(sample)", "sigma / noise_like(sample)", "not Gaussian"),
 }  # fmt: skip
