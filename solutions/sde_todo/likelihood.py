@@ -172,8 +172,8 @@ def interpolate(a: Tensor, b: Tensor, weight: float) -> Tensor:
         sin((1 - w) angle)/sin(angle) a + sin(w angle)/sin(angle) b
 
     with the angle between a and b as vectors (Shoemake 1985). A straight line would come near 0,
-    where high-dimensional noise never is. Noises that point the same way, or opposite ways, give
-    no arc; keep the angle away from both.
+    where high-dimensional noise never is. Noises that point the same way, or opposite ways, have
+    no arc: keep the cosine a little inside of (-1, 1), and equal noises give themselves.
 
     Args:
         a: (B, ...) noise.

@@ -66,7 +66,7 @@ ALTERNATIVES = {
         ("likelihood", INTERPOLATE,
          "    u, v = a.flatten(1).double(), b.flatten(1).double()\n"
          "    cosine = (u * v).sum(1) / (u.norm(dim=1) * v.norm(dim=1))\n"
-         "    angle = torch.acos(cosine)[:, None]\n"
+         "    angle = torch.acos(cosine.clamp(-1 + 1e-7, 1 - 1e-7))[:, None]\n"
          "    first = torch.sin(angle - weight * angle) / torch.sin(angle)\n"
          "    second = torch.sin(weight * angle) / torch.sin(angle)\n"
          "    return (first * u + second * v).reshape(a.shape).to(a)"),
@@ -235,7 +235,7 @@ def encode('''),
             v = torch.nn.functional.normalize(b.flatten(1).double(), dim=1)
             along = (u * v).sum(1)
             across = (v - along[:, None] * u).norm(dim=1)
-            angle = torch.atan2(across, along)
+            angle = torch.atan2(across, along).clamp(1e-6, math.pi - 1e-6)
             weights = [torch.sin(w * angle) / torch.sin(angle) for w in (1 - weight, weight)]
             first, second = (w.reshape(shape).to(a) for w in weights)
             return first * a + second * b"""),
@@ -245,7 +245,7 @@ def encode('''),
             out = []
             for p, q in zip(a, b):
                 cosine = (torch.sum(p * q) / (p.norm() * q.norm())).item()
-                angle = math.acos(max(-1.0, min(1.0, cosine)))
+                angle = math.acos(max(-0.999999, min(0.999999, cosine)))
                 # sin((1 - w) angle)/sin(angle) = cos(w angle) - sin(w angle) cot(angle)
                 second = math.sin(weight * angle) / math.sin(angle)
                 first = math.cos(weight * angle) - second * math.cos(angle)
