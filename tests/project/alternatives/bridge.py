@@ -276,4 +276,16 @@ ALTERNATIVES = {
             loss = run.fit(name=learner, batch=cache.batch(i=number))
             yield (step, loss)"""),
     ],
+    "walks with noise drawn beforehand": [
+        answer("bridge", "draw_between", """
+            weights = torch.stack(bridge_weights(chain), 1)
+            z = [noise(end) for _ in range(chain.N)]
+            path = [start]
+            for (keep, pull, var), step in zip(weights, z):
+                mean = torch.add(keep.item() * path[-1], end, alpha=pull.item())
+                path.append(mean + torch.sqrt(var).to(step) * step)
+            return torch.stack(path)"""),
+        answer("bridge", "maps_at_next", """
+            return torch.cat([F(k, after).unsqueeze(0) for k, after in zip(range(len(states) - 1), states[1:])])"""),
+    ],
 }  # fmt: skip

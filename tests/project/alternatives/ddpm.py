@@ -181,4 +181,26 @@ ALTERNATIVES = {
             out += w * (e_c - e_u)
             return out"""),
     ],
+    "guidance with the labels of both in one call, null first": [
+        answer("ddpm", "DiffusionModule.guided_noise", """
+            B = len(x)
+            both = torch.cat([x, x], dim=0)
+            labels = torch.cat([torch.zeros_like(class_label), class_label], dim=0)
+            if torch.is_tensor(timestep) and timestep.ndim:
+                timestep = timestep.repeat(2)
+            out = self.network(both, timestep, class_label=labels)
+            return out[:B] + guidance_scale * (out[B:] - out[:B])"""),
+    ],
+    "score with levels as numbers of each image": [
+        answer("ddpm", "DiffusionModule.score_fn.score", """
+            rows = []
+            for i in range(len(x)):
+                alpha, std = a[i].item(), b[i].item()
+                size = (alpha**2 + std**2) ** 0.5
+                time = self.var_scheduler.timestep_of(a.new_tensor([alpha**2 / size**2]))
+                label = None if class_label is None else class_label[i : i + 1]
+                noise = self.predict_noise(x[i : i + 1] / size, time, label, guidance_scale)
+                rows.append(-noise / std)
+            return torch.cat(rows)"""),
+    ],
 }  # fmt: skip

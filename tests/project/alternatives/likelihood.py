@@ -374,4 +374,27 @@ def encode('''),
             per_number = logp.double() / D
             return -(per_number * math.log2(math.e) + math.log2(step)).to(logp)"""),
     ],
+    "trace with x marked for a while": [
+        answer("likelihood", "trace", """
+            total = 0
+            for v in probes:
+                with torch.enable_grad():
+                    x.requires_grad_(True)
+                    y = field(x)
+                    product = torch.sum(y * v)
+                    grad = torch.autograd.grad(product, x)[0]
+                x.requires_grad_(False)
+                total = total + torch.sum(grad * v, dim=tuple(range(1, len(x.shape))))
+            return y.detach(), total.detach()"""),
+    ],
+    "trace by a row for each direction, in float64": [
+        answer("likelihood", "trace", """
+            with torch.enable_grad():
+                leaf = x.detach().clone().requires_grad_()
+                y = field(leaf)
+                dots = torch.einsum("kb...,b...->k", probes, y)
+                rows = [torch.autograd.grad(d, leaf, retain_graph=True)[0] for d in dots]
+            products = torch.stack(rows).double() * probes
+            return y.detach(), products.flatten(2).sum((0, 2)).to(x)"""),
+    ],
 }  # fmt: skip

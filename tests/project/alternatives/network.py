@@ -176,4 +176,14 @@ class SimpleNet(nn.Module):'''),
                 sigma * weight.sqrt() * self.layers(inputs)
             )"""),
     ],
+    "score by way of x0": [
+        answer("network", "get_score_fn.score_fn", """
+            if predicts == "noise":
+                x0 = (x - std * prediction) / alpha
+            elif predicts == "v":
+                x0 = alpha * x - std * prediction
+            else:
+                x0 = prediction
+            return (alpha * x0 - x) / std.square()"""),
+    ],
 }  # fmt: skip

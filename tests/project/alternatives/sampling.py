@@ -360,4 +360,14 @@ ALTERNATIVES = {
 
             return both"""),
     ],
+    "walk in inference mode": [
+        answer("sampling", "walk", """
+            out, ntot = [x], 0
+            with torch.inference_mode():
+                for s, ds in zip(timesteps, timesteps.diff()):
+                    state, asked = step(sde, s * torch.ones_like(x.flatten(1)[:, 0]), ds.item(), out[-1])
+                    out.append(state)
+                    ntot += asked
+            return torch.stack(out), ntot"""),
+    ],
 }  # fmt: skip

@@ -326,4 +326,59 @@ ALTERNATIVES = {
             ratio = sigma_s / sigma_t  # exp(-h)
             return math.sqrt(abar_s.item()) * torch.lerp(D, y, ratio)"""),
     ],
+    "add_noise by a helper that extracts": [
+        ("scheduler", "class BaseScheduler(nn.Module):", '''def extract(values: Tensor, t: Tensor, x: Tensor) -> Tensor:
+    """values[t] (B,) in the shape (B, 1, ..., 1), to go with x."""
+    out = torch.gather(values, 0, t)
+    return out.reshape(t.shape[0], *((1,) * (x.dim() - 1))).to(x)
+
+
+class BaseScheduler(nn.Module):'''),
+        answer("scheduler", "BaseScheduler.add_noise", """
+            eps = torch.randn(original_sample.shape) if noise is None else noise
+            eps = eps.to(original_sample)
+            abar = extract(self.alphas_cumprod, timesteps, original_sample)
+            return torch.sqrt(abar) * original_sample + torch.sqrt(1.0 - abar) * eps, eps"""),
+    ],
+    "ddpm step by the float32 table": [
+        answer("scheduler", "DDPMScheduler.step", """
+            abar_t = self.alphas_cumprod[timestep]
+            abar_s = self.alphas_cumprod[s] if s >= 0 else torch.ones_like(abar_t)
+            alpha = abar_t / abar_s
+            factor = (1 - alpha) / torch.sqrt(1 - abar_t)
+            mean = (sample - factor * noise_pred) / torch.sqrt(alpha)
+            variance = 1 - alpha
+            if self.sigma_type == "small":
+                variance = variance * (1 - abar_s) / (1 - abar_t)
+            noise = torch.randn_like(sample) if s >= 0 else torch.zeros_like(sample)
+            return mean + torch.sqrt(variance) * noise"""),
+    ],
+    "ddim step by the float32 table": [
+        answer("scheduler", "DDIMScheduler.step", """
+            s = self.previous(timestep)
+            abar_t = self.alphas_cumprod[int(timestep)]
+            abar_s = self.alphas_cumprod[s] if s >= 0 else torch.tensor(1.0, device=sample.device)
+            x0 = (sample - torch.sqrt(1 - abar_t) * noise_pred) / torch.sqrt(abar_t)
+            variance = (1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s)
+            sigma = eta * torch.sqrt(variance)
+            direction = torch.sqrt(torch.clamp(1 - abar_s - sigma**2, min=0.0)) * noise_pred
+            return torch.sqrt(abar_s) * x0 + direction + sigma * torch.randn_like(sample)"""),
+    ],
+    "multistep by the float32 table, its memory in a dictionary": [
+        answer("scheduler", "DPMSolverScheduler.step", """
+            abar_t = self.alphas_cumprod[int(timestep)]
+            a_t, sigma_t = abar_t.sqrt(), (1 - abar_t).sqrt()
+            x0 = torch.clamp((sample - sigma_t * noise_pred) / a_t, -1, 1)
+            if s < 0:
+                return x0
+            abar_s = self.alphas_cumprod[s]
+            a_s, sigma_s = abar_s.sqrt(), (1 - abar_s).sqrt()
+            h = torch.log(a_s * sigma_t / (a_t * sigma_s))
+            memory, self.before = self.before, {"x0": x0, "h": h}
+            if memory is None:
+                return sigma_s / sigma_t * sample - a_s * (torch.exp(-h) - 1) * x0
+            share = h / memory["h"] / 2
+            D = (1 + share) * x0 - share * memory["x0"]
+            return sigma_s / sigma_t * sample - a_s * (torch.exp(-h) - 1) * D"""),
+    ],
 }  # fmt: skip

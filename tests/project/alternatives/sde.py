@@ -330,4 +330,17 @@ class SDE(abc.ABC):'''),
             out.add_(score, alpha=deviation**2 / 2)
             return out.add_(z, alpha=deviation)"""),
     ],
+    "ve by numpy's numbers": [
+        answer("sde", "VESDE.sde_coeff", """
+            import numpy as np
+
+            sigma = self.sigma_min * (self.sigma_max / self.sigma_min) ** (t / self.T)
+            rate = (np.log(self.sigma_max) - np.log(self.sigma_min)) / self.T
+            diffusion = sigma * torch.sqrt(torch.tensor(2 * rate, dtype=x.dtype, device=x.device))
+            return torch.zeros_like(x), diffusion"""),
+        answer("sde", "VESDE.marginal_prob", """
+            std = self.sigma_min * (self.sigma_max / self.sigma_min) ** (t / self.T)
+            mean = x0
+            return mean, std"""),
+    ],
 }  # fmt: skip

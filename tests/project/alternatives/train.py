@@ -156,4 +156,37 @@ def get_sde_step_fn('''),
             end = prior_logp(states[N])
             return loss_fn(lengths, flat, z, z_other, chain.sigma, log_q=end)"""),
     ],
+    "step with states by diffuse": [
+        answer("train", "get_sde_step_fn.step_fn", """
+            from given.levels import diffuse
+
+            x_t, z = diffuse(sde, t, batch)
+            alpha, std = alpha_std(sde, t, batch)
+            y = dsm_target(z, std)
+            if stable_target is not None:
+                x0 = stable_target(x_t, batch, alpha, std)
+                y = (x0 - x_t / alpha) * alpha / std**2
+            _, g = sde.sde_coeff(t, batch)
+            g = (g * torch.ones_like(batch))[:, 0]
+            alpha, std = alpha.squeeze(1), std.squeeze(1)
+            loss = loss_fn(t, x_t, score_fn, y, weight_fn(alpha, std, g) * time_weight)
+            opt.zero_grad(set_to_none=False)
+            loss.backward()
+            opt.step()
+            if schedule is not None:
+                schedule.step()
+            if ema is not None:
+                ema.update()
+            return loss.detach().item()"""),
+    ],
+    "ema by differences": [
+        answer("train", "EMA.update", """
+            decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+            self.updates += 1
+            with torch.no_grad():
+                for (_, kept), (_, new) in zip(
+                    self.model.named_parameters(), self.source.named_parameters()
+                ):
+                    kept.sub_((1.0 - decay) * (kept - new))"""),
+    ],
 }  # fmt: skip
