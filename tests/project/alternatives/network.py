@@ -176,7 +176,7 @@ class SimpleNet(nn.Module):'''),
                 sigma * weight.sqrt() * self.layers(inputs)
             )"""),
     ],
-    "score by way of x0": [
+    "score from every prediction by way of x0": [
         answer("network", "get_score_fn.score_fn", """
             if predicts == "noise":
                 x0 = (x - std * prediction) / alpha
