@@ -194,6 +194,8 @@ def _to_array(value, name):
 
     if value is None:
         raise Wrong(f"{name} is None: is a `return` missing?")
+    if isinstance(value, np.ndarray):
+        raise Wrong(f"{name} is a NumPy array; it must be a torch tensor.")
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     try:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autograder.harness import Wrong
+
 
 def alpha(t: Any) -> Any:
     """alpha of the toy process, for tensors and arrays."""
@@ -28,6 +30,50 @@ def std(t: Any, c: float = 1.5) -> Any:
 def g(t: Any, c: float = 1.5) -> Any:
     """Diffusion of the toy process."""
     return c * (2 * t) ** 0.5 / (1 + t)
+
+
+def check_times(t: Any, x: Any, called: str) -> None:
+    """Refuse a call f(t, x) whose times are not (B,), as every process of the course does.
+
+    Raises:
+        Wrong: with what came, for the student.
+    """
+    if torch.is_tensor(t) and torch.is_tensor(x) and t.shape == x.shape[:1]:
+        return
+    got = ", ".join(
+        f"a tensor {tuple(v.shape)}" if torch.is_tensor(v) else f"a {type(v).__name__}"
+        for v in (t, x)
+    )
+    raise Wrong(f"{called} was called with {got}; it takes times (B,), then states (B, ...).")
+
+
+def check_step(sde: Any, s: Any, ds: Any, x: Any, called: str) -> None:
+    """Refuse a call step(sde, s, ds, x) without a reverse process, times (B,) and one length.
+
+    Raises:
+        Wrong: with what came, for the student.
+    """
+    if not isinstance(sde, ToyReverse):
+        raise Wrong(f"{called} was called with a {type(sde).__name__} as sde; pass the process on.")
+    check_times(s, x, called)
+    if torch.as_tensor(ds).numel() != 1:
+        shape = tuple(torch.as_tensor(ds).shape)
+        raise Wrong(f"{called} was called with ds of shape {shape}; it is one number.")
+
+
+def check_columns(x: Any, x0: Any, alpha: Any, std: Any, called: str) -> None:
+    """Refuse a call with states that are not (B, D), or alpha and std that are not (B, 1).
+
+    Raises:
+        Wrong: with what came, for the student.
+    """
+    column = (len(x), 1)
+    if x.shape == x0.shape and alpha.shape == column and std.shape == column:
+        return
+    shapes = ", ".join(str(tuple(v.shape)) for v in (x, x0, alpha, std))
+    raise Wrong(
+        f"{called} was called with shapes {shapes}; states are (B, D), alpha and std (B, 1)."
+    )
 
 
 class ToyProcess:
@@ -83,6 +129,7 @@ class ToyReverse(ToyProcess):
         return x - 0.7 * (1 + s.reshape(-1, *[1] * (x.ndim - 1))) * x * dt + noise
 
     def correct_fn(self, s: Tensor, x: Tensor, snr: float = 0.16) -> Tensor:
+        check_times(s, x, "correct_fn")
         self.calls.append(("correct", float(s[0]), float(snr)))
         return x + 10 + s.reshape(-1, *[1] * (x.ndim - 1))
 

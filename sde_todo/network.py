@@ -98,7 +98,8 @@ class Denoiser(nn.Module):
         D = c_skip x/alpha + c_out F(c_in x/alpha, log sigma),
         c_in = 1/sqrt(sigma^2 + s^2), c_skip = s^2 c_in^2, c_out = sigma s c_in
 
-    (their table 1). F sees Fourier features of the plane, which draw sharp edges sooner.
+    (their table 1). F sees 3 y, 2 log sigma, and sines and cosines of y @ directions, where
+    y = c_in x/alpha: Fourier features of the plane draw sharp edges sooner.
 
     Args:
         sde: the process that says which noise level belongs to a time.

@@ -107,7 +107,10 @@ class ISMLoss(DivergenceLoss):
         y: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> Tensor:
-        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
+        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at.
+
+        The caller's x does not require gradients afterwards.
+        """
         check_gradients(enables=False)
         # BEGIN SOLUTION 1.2g
         # Hint: x must require gradients before the model sees it: x.detach().requires_grad_().
@@ -138,7 +141,10 @@ class SSMLoss:
         y: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> Tensor:
-        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at."""
+        """One number. t (B,), x (B, ...), weight (B,) or None for 1; y is not looked at.
+
+        The caller's x does not require gradients afterwards.
+        """
         check_gradients(enables=False)
         # BEGIN SOLUTION 1.2h
         # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x.
@@ -294,7 +300,10 @@ class StableTarget:
         self.above = above
 
     def __call__(self, x: Tensor, x0: Tensor, alpha: Tensor, std: Tensor) -> Tensor:
-        """Target of x_0, (B, D). x (B, D) noisy, x0 (B, D) drawn; alpha, std (B, 1)."""
+        """Target of x_0, (B, D). x (B, D) noisy, x0 (B, D) drawn; alpha, std (B, 1).
+
+        A new tensor: x0 is not changed.
+        """
         # BEGIN SOLUTION 1.2l
         # Hint: the posterior over centres c is a softmax of (y.c - |c|^2/2)/sigma^2 + log weight,
         #   with y = x/alpha and sigma = std/alpha.

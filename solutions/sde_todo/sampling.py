@@ -397,7 +397,8 @@ def walk(step: Callable, sde: ReverseProcess, timesteps: Tensor, x: Tensor) -> t
 def solve_rk45(sde: ReverseProcess, timesteps: Tensor, x: Tensor, tol: float) -> tuple[Tensor, int]:
     """The probability-flow ODE by scipy's adaptive Runge-Kutta 4(5), as in Song et al. 2021.
 
-    Args and returns as for `walk`, with tol the relative and absolute tolerance.
+    Args and returns as for `walk`, with tol the relative and absolute tolerance; x_traj has the
+    dtype of x.
     """
 
     # BEGIN SOLUTION 1.3f

@@ -13,7 +13,7 @@ RULES = [
     ("dtype", r"float\(", "a tensor without axes is as good as a number"),
     ("", r"tqdm\(", "how the progress bar looks"),
     ("", r"strict=True|^True -> False$", "both have the same length"),
-    ("in place", r"", "the tensor is the function's own"),
+    ("in place", r"^(?!x0\.clone)", "the tensor is the function's own"),
     ("function", r"clamp\(min=0\)", "it is negative by rounding only"),
     ("dropped argument", r"dtype=torch.float64", "the same to rounding"),
     ("swapped arguments", r"mse_loss|cosine_similarity|^min\(|zip\(", "symmetric"),
@@ -30,7 +30,43 @@ def reason(mutant: Mutant) -> str:
     return EQUIVALENT.get(mutant.key, "")
 
 
+LOOKUP = "sde_todo/loss.py:sample_time: "
+SIZE = "how fine the table of times is, is free"
+INSIDE = "every u lies in (0, 1), so no index and no time is clamped, but for rounding"
+NEXT = "the straight line of the next cell of the table, 4000 of them, is the same to 1e-6"
+NETWORK = "sde_todo/network.py:SimpleNet."
+LEARNED = "the sign of what a linear layer gives is learned"
+
+# By `Mutant.key`.
 EQUIVALENT: dict[str, str] = {
+    "sde_todo/sde.py:OU.sde_coeff: t -> x": "g = 1 in the shape of x",
+    "sde_todo/sampling.py:walk: False -> True": "how the progress bar looks",
+    f"{LOOKUP}torch.searchsorted(value, target).clamp(1, len(grid) - 1) -> "
+    "torch.searchsorted(value, target)": INSIDE,
+    f"{LOOKUP}(grid[i - 1] + (target - value[i - 1]) / slope).clamp(eps, sde.T) -> "
+    "(grid[i - 1] + (target - value[i - 1]) / slope)": INSIDE,
+    f"{LOOKUP}len(grid) - 1 -> (len(grid) + 1)": INSIDE,
+    f"{LOOKUP}len(grid) - 1 -> len(grid)": INSIDE,
+    f"{LOOKUP}1 -> 0": INSIDE,  # of len(grid) - 1
+    f"{LOOKUP}1 -> 0 (#2)": INSIDE,  # of clamp(1, ...)
+    f"{LOOKUP}1 -> 2": NEXT,  # of len(grid) - 1
+    f"{LOOKUP}1 -> 2 (#2)": NEXT,  # of clamp(1, ...)
+    f"{LOOKUP}4001 -> 4002": SIZE,
+    f"{LOOKUP}4001 -> 8002": SIZE,
+    f"{LOOKUP}0 -> 1 (#2)": "q is divided by a range shorter by one of 4000 cells",
+    f"{LOOKUP}1 -> 2 (#5)": "q is divided by a range shorter by one of 4000 cells",
+    f"{LOOKUP}u.double() -> u": "the same to rounding",
+    "sde_todo/loss.py:StableTarget.__call__: std > self.above * alpha -> "
+    "(std >= self.above * alpha)": "no draw lies on the border, for which nothing is said",
+    f"{NETWORK}forward: self.encoder(x) + self.time(t) -> (self.encoder(x) - self.time(t))": (
+        LEARNED
+    ),
+    f"{NETWORK}forward: z + block(nn.functional.silu(z)) -> (z - block(nn.functional.silu(z)))": (
+        LEARNED
+    ),
+    f"{NETWORK}__init__: z_dim -> in_dim (#5)": (
+        "how wide the hidden layer of the time's network is, is free"
+    ),
     "image_diffusion/ddpm.py:DiffusionModule.sample: return_traj -> batch_size": "all states are kept where only the last is returned",
     "image_diffusion/ddpm.py:DiffusionModule.sample: False -> True": "how the progress bar looks",
     "image_diffusion/ddpm.py:DiffusionModule.drop_labels: torch.rand(len(class_label), device=class_label.device) -> torch.rand(len(class_label))": "the same on a CPU, where the tests run",

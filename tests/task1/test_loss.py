@@ -64,8 +64,19 @@ class DSM:
         return {"plain": loss(t, x, net, y), "weighted": value, "grad": net.A.grad}
 
     def check(got, t, x, y, weight, A, b):
-        error = score_of(t, x, A, b) - y
+        score = score_of(t, x, A, b)
+        error = score - y
         per_sample = 0.5 * (error**2).sum(1)
+        bound = {
+            "only y is squared; square the difference": score - y**2,
+            "only the model's output is squared; square the difference": score**2 - y,
+            "it is a difference of squares; square the difference": score**2 - y**2,
+            "it is not squared": error,
+            "the absolute value is taken; square it": np.abs(error),
+            "y is added; subtract it": (score + y) ** 2,
+            "y is missing": score**2,
+            "the model's output is missing": y**2,
+        }
         for name, w in (("plain", np.ones(B)), ("weighted", weight)):
             expect(
                 got[name],
@@ -85,9 +96,22 @@ class DSM:
                     "the weight is not used": per_sample.mean(),
                     "the weight is squared": (w**2 * per_sample).mean(),
                     "it is the norm, not its square": (w * np.sqrt(2 * per_sample)).mean(),
-                },
+                }
+                | losses_of_terms(bound, w),
             )
         expect(got["grad"], (weight[:, None] * error).T @ x / B, "gradient of the loss")
+
+
+def losses_of_terms(terms, weight):
+    """The losses that terms (B, D) give, with and without 1/2, as sums and means over D."""
+    losses = {}
+    for said, term in terms.items():
+        loss = (weight * term.sum(1)).mean()
+        losses[said] = loss / 2
+        losses[f"{said}, and the factor 1/2 is missing"] = loss
+        losses[f"{said}, and it is a mean over the coordinates"] = loss / 2 / D
+        losses[f"{said}, a mean over the coordinates, and the factor 1/2 is missing"] = loss / D
+    return losses
 
 
 @graded("1.2f", points=3)
@@ -213,9 +237,11 @@ class ISM:
         with standins.patched(loss, get_div=given_div):
             value = loss.ISMLoss()(t, x, net, None, weight)
             value.backward()
-            return {"plain": loss.ISMLoss()(t, x, net), "weighted": value, "grad": net.A.grad}
+            got = {"plain": loss.ISMLoss()(t, x, net), "weighted": value, "grad": net.A.grad}
+        return got | {"marked": x.requires_grad}
 
     def check(got, t, x, y, weight, A, b):
+        expect_that(not got["marked"], MARKED)
         s = score_of(t, x, A, b)
         square = (s**2).sum(1)
         trace = np.trace(A)
@@ -244,6 +270,12 @@ class ISM:
         expect(got["grad"], grad, "gradient of the loss")
 
 
+MARKED = (
+    "The caller's x requires gradients after the call: mark a new tensor, x.detach()."
+    "requires_grad_()."
+)
+
+
 def given_div(y, x, method="exact", noise="rademacher"):
     """A stand-in for get_div: the trace of the whole Jacobian."""
     import torch
@@ -257,7 +289,7 @@ class SSM:
     """Sliced score matching: its mean over v is the implicit loss."""
 
     def inputs(rng):
-        A = rng.normal(size=(D, D)) + 2 * np.eye(D)
+        A = 0.5 * rng.normal(size=(D, D)) + 1.5 + 2 * np.eye(D)  # its sum is far from its trace
         return {"A": A, "b": rng.normal(size=D), "x": rng.normal(size=D), "n": 20_000}
 
     def probe(A, b, x, n):
@@ -270,22 +302,55 @@ class SSM:
         plain = SSMLoss("gaussian")(t, many, net)
         weighted = SSMLoss("rademacher")(t, many, net, None, torch.full((n,), 2.0))
         plain.backward()
-        return {"plain": plain, "weighted": weighted, "grad": net.A.grad}
+        marked = many.requires_grad
+        return {"plain": plain, "weighted": weighted, "grad": net.A.grad, "marked": marked}
 
     def check(got, A, b, x, n):
+        expect_that(not got["marked"], MARKED)
         s = x @ A.T + 0.5 * b
-        square, trace = (s**2).sum(), np.trace(A)
+        square, trace, total = (s**2).sum(), np.trace(A), A.sum()
+        signs = np.array([[1, i, j] for i in (-1, 1) for j in (-1, 1)])
+        shared = np.einsum("vi,ij,vj->v", signs, A, signs)  # v^T A v of every v of signs
+        laws = {
+            "v is uniform on [0, 1]": trace / 12 + total / 4,
+            "v is uniform on [-1, 1]": trace / 3,
+            "v is 0 or 1": trace / 4 + total / 4,
+            "v has the variance 2": 2 * trace,
+            "v has the variance 4": 4 * trace,
+        }
         spread = 5 * np.sqrt(2 * (A**2).sum() / n)  # five standard errors of v^T A v
-        for name, w in (("plain", 1.0), ("weighted", 2.0)):
+        for name, w in (("weighted", 2.0), ("plain", 1.0)):
+            nearest = shared[np.argmin(np.abs(w * (square / 2 + shared) - got[name]))]
             mistakes = {
                 "the weight is not used": square / 2 + trace,
                 "the part with v is missing: v must be on both sides of ds/dx": w * square / 2,
                 "the factor 1/2 of the squared score is missing": w * (square + trace),
                 "the part with v has the wrong sign": w * (square / 2 - trace),
-                "this sums all entries of the Jacobian": w * (square / 2 + A.sum()),
+                "this sums all entries of the Jacobian": w * (square / 2 + total),
                 "the squared score is that of the whole batch": w * (n * square / 2 + trace),
                 "it is a sum over the batch": w * n * (square / 2 + trace),
+                "it is divided by D; both parts are sums over the coordinates": (
+                    w * (square / 2 + trace) / D
+                ),
+                "the squared score is divided by D; it is a sum over the coordinates": (
+                    w * (square / 2 / D + trace)
+                ),
+                "the part with v is divided by D, or v has length 1 and not E[v v^T] = I": (
+                    w * (square / 2 + trace / D)
+                ),
+                "the part with v is halved too, or E[v v^T] is I/2, not I": (
+                    w * (square + trace) / 2
+                ),
+                "the squared score is missing": w * trace,
+                "the norm is not squared": w * (np.sqrt(square) / 2 + trace),
+            } | {
+                f"{law}; use random_probe, with E[v v^T] = I": w * (square / 2 + value)
+                for law, value in laws.items()
             }
+            if name == "weighted":  # where v is made of signs
+                same = "all samples have the same v, or v is all ones; each has its own"
+                mistakes |= {same: w * (square / 2 + nearest)}
+                del mistakes["this sums all entries of the Jacobian"]
             want = w * (square / 2 + trace)
             expect(got[name], want, f"{name} loss", mistakes, rtol=0, atol=w * spread)
         want = np.outer(s, x) + np.eye(D)
@@ -302,8 +367,9 @@ class UniformTimes:
     def probe(eps):
         from sde_todo.loss import sample_time
 
-        t, weight = sample_time(20_000, standins.ToyProcess(), eps)
-        return {"t": t, "weight": weight}
+        sde = standins.ToyProcess()
+        t, weight = sample_time(20_000, sde, eps)
+        return {"t": t, "weight": weight} | generator_and_device(sample_time, sde, eps)
 
     def check(got, eps):
         t = got["t"]
@@ -326,6 +392,35 @@ class UniformTimes:
         )
         expect(t.var(), (3 - eps) ** 2 / 12, "variance of the times", rtol=0.03)
         expect(got["weight"], np.ones(len(t)), "weight")
+        check_generator_and_device(got)
+
+
+def generator_and_device(sample_time, sde, eps, **options):
+    """Times from generators of one seed, and whether both results are on the device asked for."""
+    import torch
+
+    times = [
+        sample_time(1000, sde, eps, generator=torch.Generator().manual_seed(3), **options)[0]
+        for _ in range(2)
+    ]
+    try:  # a device on every machine; it holds shapes, but no numbers
+        there = [
+            v.device.type == "meta" for v in sample_time(5, sde, eps, device="meta", **options)
+        ]
+    except RuntimeError:  # as of .item(), which it lacks
+        there = [True, True]
+    return {"seeded": times[0], "seeded again": times[1], "on device": torch.tensor(there)}
+
+
+def check_generator_and_device(got):
+    expect(got["seeded"] * 0, np.zeros(1000), "t")
+    expect_that(
+        np.array_equal(got["seeded"], got["seeded again"]),
+        "Two generators of the same seed give different times: take the random numbers u, which "
+        "are drawn from it above.",
+    )
+    for name, right in zip(("t", "The weight"), got["on device"], strict=True):
+        expect_that(right, f"{name} is not on the device that is passed.")
 
 
 @graded("1.2j", points=4)
@@ -333,13 +428,14 @@ class DebiasedTimes:
     """Times with density g^2/std^2, and the weights that undo it."""
 
     def inputs(rng):
-        return {"eps": float(rng.uniform(0.02, 0.05))}
+        return {"eps": float(rng.uniform(0.2, 0.4))}
 
     def probe(eps):
         from sde_todo.loss import sample_time
 
-        t, weight = sample_time(20_000, standins.ToyProcess(), eps, density="debiased")
-        return {"t": t, "weight": weight}
+        sde, density = standins.ToyProcess(), {"density": "debiased"}
+        t, weight = sample_time(20_000, sde, eps, **density)
+        return {"t": t, "weight": weight} | generator_and_device(sample_time, sde, eps, **density)
 
     def check(got, eps):
         t, weight = got["t"].astype(float), got["weight"]
@@ -358,6 +454,7 @@ class DebiasedTimes:
             rtol=0.01,
         )
         expect(u.var(), 1 / 12, "its variance", rtol=0.05)
+        check_interpolation(t, eps)
         q = 1 / (t * np.log(3 / eps))
         want = 1 / ((3 - eps) * q)
         expect(
@@ -368,9 +465,43 @@ class DebiasedTimes:
                 "this is q itself; the weight is the uniform density divided by q": q,
                 "the uniform density 1/(T - eps) is missing": 1 / q,
                 "it is 1: the loss would be biased": np.ones_like(t),
+                "the uniform density is 1/(T - eps), not 1/T": want * (3 - eps) / 3,
+                "the uniform density is 1/(T - eps), not 1/(T + eps)": want * (3 - eps) / (3 + eps),
+                "the uniform density is divided by q; this is q times it": q / (3 - eps),
+                "1/q is divided by T - eps, not multiplied": (3 - eps) / q,
+                "this is q (T - eps), its inverse": 1 / want,
+                "q is not normalised: divide the slope of log(std^2/alpha^2) by its range": (
+                    want / np.log((3 / eps) ** 2)
+                ),
+                "the range of log(std^2/alpha^2) multiplies its slope; divide": (
+                    want / np.log((3 / eps) ** 2) ** 2
+                ),
             },
             rtol=0.02,
         )
+        check_generator_and_device(got)
+
+
+def check_interpolation(t, eps):
+    """Check times that were looked up for the rising numbers u; others are left alone."""
+    if np.abs(t - np.sort(t)).max() > 0.05:
+        return
+    distinct = len(np.unique(t))
+    expect_that(
+        distinct > 0.99 * len(t),
+        f"There are {distinct} different times among {len(t)}: interpolate between the points of "
+        f"the grid.",
+    )
+    expect_that(
+        (np.diff(t) <= 0).sum() < 3,
+        "The times do not grow with u: between two points of the grid the interpolation is wrong.",
+    )
+    # The outermost of the stratified draws are nearer to the ends than this.
+    ends = f"expected {eps:.5g} to 3 nearly, got {t.min():.5g} to {t.max():.5g}"
+    expect_that(
+        t.min() < eps * (1 + 3e-4) and t.max() > 3 * (1 - 3e-4),
+        f"The times do not reach both ends of [eps, T]: {ends}. Is an index off by one?",
+    )
 
 
 @graded("1.2l", points=3)
@@ -383,7 +514,7 @@ class PosteriorMean:
             "points": np.concatenate([points, points[:2]]),
             "x": rng.normal(size=(7, 2)),
             "x0": rng.normal(size=(7, 2)),
-            "t": np.array([0.1, 0.15, 0.5, 0.8, 1.0, 1.5, 2.0]),
+            "t": np.array([0.1, 0.15, 0.22, 0.8, 1.0, 1.5, 2.0]),
         }
 
     def probe(points, x, x0, t):
@@ -391,29 +522,60 @@ class PosteriorMean:
 
         target = StableTarget(points, cell=1e-3, above=0.3)
         alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
-        return {"target": target(x, x0, alpha, std)}
+        return {"target": target(x, x0, alpha, std), "x0": x0}
 
     def check(got, points, x, x0, t):
         alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
         c, weight = points[:6], np.array([2, 2, 1, 1, 1, 1])
 
-        def mean(alpha, std, weight=weight, square=0.5):
-            logits = (x / alpha @ c.T - square * (c**2).sum(1)) / (std / alpha) ** 2 + np.log(
-                weight
-            )
-            p = np.exp(logits - logits.max(1, keepdims=True))
-            return np.where(std / alpha > 0.3, p / p.sum(1, keepdims=True) @ c, x0)
+        def mean(alpha, std, weight=weight, square=0.5, power=2, sign=1.0, axis=1, y=x / alpha):
+            energy = y @ c.T - square * (c**2).sum(1)
+            logits = sign * energy / (std / alpha) ** power + np.log(weight)
+            logits = logits if axis else np.where(far, logits, -np.inf)
+            p = np.exp(logits - logits.max(axis, keepdims=True))
+            return p / p.sum(axis, keepdims=True) @ c
 
-        want = mean(alpha, std)
-        expect(
-            got["target"],
-            want,
-            "target",
-            {
-                "the weights of the centres are not used": mean(alpha, std, np.ones(6)),
-                "the term |c|^2/2 is missing": mean(alpha, std, square=0.0),
-                "|c|^2 lacks its factor 1/2": mean(alpha, std, square=1.0),
-                "alpha is not used": mean(np.ones_like(alpha), std),
-                "x_0 is kept everywhere; that is the plain target": x0,
-            },
-        )
+        far = std / alpha > 0.3
+        right = mean(alpha, std)
+        named = {
+            "the weights of the centres are not used": mean(alpha, std, np.ones(6)),
+            "the logarithm of the weights is subtracted; add it": mean(alpha, std, 1 / weight),
+            "the term |c|^2/2 is missing": mean(alpha, std, square=0.0),
+            "|c|^2 lacks its factor 1/2": mean(alpha, std, square=1.0),
+            "the term |c|^2/2 has the wrong sign": mean(alpha, std, square=-0.5),
+            "|c|^2 has the factor 1/4, not 1/2": mean(alpha, std, square=0.25),
+            "|c|^2 has the factor 2, not 1/2": mean(alpha, std, square=2.0),
+            "alpha is not used": mean(1, std, y=x),
+            "sigma is std/alpha, not std": mean(1, std),
+            "sigma is std/alpha, not alpha std": mean(1 / alpha, std),
+            "sigma is std/alpha, not alpha/std": mean(std, alpha),
+            "y is x/alpha, not x": mean(alpha, std, y=x),
+            "y is x/alpha, not alpha x": mean(alpha, std, y=alpha * x),
+            "sigma is not squared": mean(alpha, std, power=1),
+            "sigma is missing": mean(alpha, std, power=0),
+            "it is multiplied by sigma^2; divide": mean(alpha, std, power=-2),
+            "sigma has the power 3, not 2": mean(alpha, std, power=3),
+            "sigma has the power 4, not 2": mean(alpha, std, power=4),
+            "the logits have the wrong sign": mean(alpha, std, sign=-1.0),
+            "the softmax runs over the batch; it runs over the centres": mean(alpha, std, axis=0),
+            "the nearest centre is taken, not the mean": mean(alpha, std / 1e3),
+        }
+        mistakes = {said: np.where(far, value, x0) for said, value in named.items()} | {
+            "x_0 is kept everywhere; that is the plain target": x0,
+            "x_0 is never kept; it is where std/alpha is below `above`": right,
+            "x_0 is kept where std/alpha is above `above`; it is kept below": np.where(
+                far, x0, right
+            ),
+            "std, not std/alpha, is compared with `above`": np.where(std > 0.3, right, x0),
+            "alpha std, not std/alpha, is compared with `above`": np.where(
+                alpha * std > 0.3, right, x0
+            ),
+            "std is compared with above/alpha; std/alpha is with `above`": np.where(
+                std > 0.3 / alpha, right, x0
+            ),
+            "where the noise is small it is 0, not x_0": np.where(far, right, 0),
+        }
+        want = np.where(far, right, x0)
+        expect(got["target"], want, "target", mistakes)
+        changed = {"it is overwritten by the target: fill a copy of it": want}
+        expect(got["x0"], x0, "the caller's x_0 after the call", changed)

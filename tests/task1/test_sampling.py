@@ -119,12 +119,12 @@ class Walk:
 
         from sde_todo.sampling import walk
 
-        seen = {"s": [], "ds": [], "shape": []}
+        seen = {"s": [], "ds": []}
 
         def step(sde, s, ds, x):
-            seen["s"].append(float(s.flatten()[0]))
+            standins.check_step(sde, s, ds, x, "step")
+            seen["s"].append(float(s[0]))
             seen["ds"].append(float(ds))
-            seen["shape"].append(torch.tensor(s.shape + (0,))[:1])
             return x + 1.0, 3
 
         x_traj, ntot = walk(step, standins.ToyReverse(), timesteps, x)
@@ -133,7 +133,6 @@ class Walk:
             "ntot": ntot,
             "s": torch.tensor(seen["s"]),
             "ds": torch.tensor(seen["ds"]),
-            "s length": torch.cat(seen["shape"]) if seen["shape"] else torch.zeros(0),
         }
 
     def check(got, x, timesteps):
@@ -177,41 +176,82 @@ class Walk:
                 "it is sde.dt; the grid need not be uniform": T / 20,
             },
         )
-        expect(got["s length"], np.full(4, B), "length of s in each step")
 
 
 @graded("1.3c", points=2)
 class PredictorCorrector:
-    """A predictor step, then the corrector at the new time, two evaluations."""
+    """A predictor step, then the corrector at the new time, and the evaluations of both."""
 
     def inputs(rng):
         return step_inputs(rng)
 
     def probe(x, s, ds):
+        import torch
+
         from sde_todo import sampling
 
         def predictor(sde, s, ds, x):
-            return x * 2, 1
+            standins.check_step(sde, s, ds, x, "reverse_diffusion_step")
+            return 2 * x + 3 * s[:, None] + 5 * ds, 3
 
         sde = standins.ToyReverse()
         with standins.patched(sampling, reverse_diffusion_step=predictor):
-            return call_step("predictor_corrector_step", sde, s, ds, x)
+            got = call_step("predictor_corrector_step", sde, s, ds, x)
+            sampling.predictor_corrector_step(sde, s, ds, x, 0.31)
+        snrs = [snr for name, _, snr in sde.calls if name == "correct"]
+        return got | {"snrs": torch.tensor(snrs)}
 
     def check(got, x, s, ds):
         s = s[0]
+
+        def predicted(x, s=s, ds=ds):
+            return 2 * x + 3 * s + 5 * ds
+
         expect(
             got["out"],
-            2 * x + 10 + s + ds,
+            predicted(x) + 10 + s + ds,
             "state after both",
             {
-                "the corrector works at s; after the predictor the time is s + ds": 2 * x + 10 + s,
-                "the corrector comes first": 2 * (x + 10 + s),
-                "the corrector comes first, at s + ds": 2 * (x + 10 + s + ds),
-                "the corrector is missing": 2 * x,
+                "the corrector works at s; after the predictor the time is s + ds": predicted(x)
+                + 10
+                + s,
+                "the corrector comes first": predicted(x + 10 + s),
+                "the corrector comes first, at s + ds": predicted(x + 10 + s + ds),
+                "the corrector is missing": predicted(x),
+                "the predictor is missing": x + 10 + s + ds,
                 "the corrector starts from the old state": x + 10 + s + ds,
+                "the predictor works at s + ds; a step starts at s": predicted(x, s + ds)
+                + 10
+                + s
+                + ds,
+                "the corrector works at ds; after the predictor the time is s + ds": predicted(x)
+                + 10
+                + ds,
+                "the corrector works at s - ds; after the predictor the time is s + ds": predicted(
+                    x
+                )
+                + 10
+                + s
+                - ds,
+                "the predictor was called with ds as its time": predicted(x, ds) + 10 + s + ds,
             },
         )
-        expect(got["evaluations"], 2, "evaluations", {"the corrector's is not counted": 1})
+        expect(
+            got["evaluations"],
+            4,
+            "evaluations of a predictor that asks three times, and the corrector",
+            {
+                "the corrector's is not counted": 3,
+                "the predictor's are not counted; it returns how often it asks": 1,
+                "the predictor is counted once; it returns how often it asks": 2,
+            },
+        )
+        expect(
+            got["snrs"],
+            np.array([0.16, 0.31]),
+            "snr of the corrector",
+            {"snr is not handed on": np.array([0.16, 0.16])},
+        )
 
 
 @graded("1.3d", points=1)
@@ -331,9 +371,13 @@ class RK45:
 
         sde = standins.ToyReverse()
         x_traj, ntot = solve_rk45(sde, timesteps, x, 1e-6)
-        image = torch.stack([x, x]).reshape(B, 2, D)
+        calls = len(sde.calls)
+        image = torch.stack([x, 2 * x], 1)
         images, _ = solve_rk45(sde, timesteps, image, 1e-6)
-        return {"traj": x_traj, "ntot": ntot, "images": images, "calls": len(sde.calls)}
+        _, tight = solve_rk45(sde, timesteps, x, 1e-7)
+        _, small = solve_rk45(sde, timesteps, 1e-4 * x, 1e-9)
+        got = {"traj": x_traj, "ntot": ntot, "images": images, "calls": calls}
+        return got | {"tight": tight, "small": small, "like x": x_traj.dtype == x.dtype}
 
     def check(got, x, timesteps):
         want = standins.solution(timesteps)[:, None, None] * x
@@ -351,11 +395,22 @@ class RK45:
             rtol=1e-3,
             atol=1e-4,
         )
-        expect(got["images"].shape[1:], np.array([B, 2, D]), "shape of (B, 2, D) states")
+        expect(
+            got["images"],
+            np.stack([want, 2 * want], 2),
+            "states of shape (B, 2, D)",
+            rtol=1e-3,
+            atol=1e-4,
+        )
         expect_that(
             12 <= got["ntot"] <= got["calls"],
-            f"ntot is {got['ntot']}, but the slope was evaluated at least 12 times: solution.nfev.",
+            f"ntot is {got['ntot']}, but the slope was evaluated {got['calls']} times: "
+            f"solution.nfev.",
         )
+        expect_that(got["like x"], "x_traj does not have the dtype of x: .to(x).")
+        ignored = "the solver does no more for a smaller tol"
+        expect_that(got["tight"] > 50, f"tol is not used as rtol: {ignored}.")  # 68 to 80; else 26
+        expect_that(got["small"] > 32, f"tol is not used as atol or rtol: {ignored}.")  # 38 to 44
 
 
 @graded("1.3g", points=3)
@@ -425,7 +480,9 @@ class Multistep:
             for order in (1, 3):
                 x_traj, ntot = sampling.multistep(sde, timesteps, x, order)
                 out[f"order {order}"] = x_traj
-        return out | {"ntot": ntot, "timesteps": timesteps}
+            box = (torch.tensor([-0.4, -0.2, -0.3]), torch.tensor([0.1, 0.3, 0.2]))
+            out["boxed"], _ = sampling.multistep(sde, timesteps, x, 1, box)
+        return out | {"ntot": ntot, "timesteps": timesteps, "box": torch.stack(box)}
 
     def check(got, x, variance):
         def deviation(t):
@@ -466,6 +523,35 @@ class Multistep:
             f"Order 3 errs by {errors[1]:.2g}, order 1 by {errors[0]:.2g}: the older values of D "
             f"do not help.",
         )
+        low, high = got["box"].astype(float)
+        times = t[:, 0, 0]
+        unclipped = one_step_each(times, x, variance, lambda D: D)
+        expect(
+            got["boxed"],
+            one_step_each(times, x, variance, lambda D: np.clip(D, low, high)),
+            "x_traj of order 1 with D in a box",
+            {
+                "the box is not used: clamp D to it": unclipped,
+                "only the last D is in the box; clamp every D": np.concatenate(
+                    [unclipped[:-1], np.clip(unclipped[-1:], low, high)]
+                ),
+                "the states are in the box; clamp D": np.clip(unclipped, low, high),
+            },
+            rtol=2e-3,
+            atol=2e-3,
+        )
+
+
+def one_step_each(times, x, variance, clip):
+    """The states of order 1, which is DDIM, on Gaussian data; the last is D at the last time."""
+    states = [x]
+    for k, t in enumerate(times):
+        x, alpha, std = states[-1], standins.alpha(t), standins.std(t)
+        D = clip((x - std**2 * x / (alpha**2 * variance + std**2)) / alpha)
+        if k == len(times) - 1:
+            return np.stack([*states[:-1], D])
+        after = standins.std(times[k + 1]) / std
+        states.append(standins.alpha(times[k + 1]) * D + after * (x - alpha * D))
 
 
 @graded("1.3h", points=3)
@@ -622,9 +708,11 @@ class WithCorrector:
         from sde_todo.sampling import with_corrector
 
         def step(sde, s, ds, x):
-            return 2 * x + ds, 4
+            standins.check_step(sde, s, ds, x, "step")
+            return 2 * x + ds + 5 * s[:, None], 4
 
         def corrector(sde, s, x, snr=0.16):
+            standins.check_step(sde, s, 0.0, x, "corrector")
             return 3 * x + s.reshape(-1, *[1] * (x.ndim - 1)) + snr
 
         out = {}
@@ -635,15 +723,16 @@ class WithCorrector:
 
     def check(got, x, s, ds, snr):
         s = s[:, None]
+        stepped = 2 * x + ds + 5 * s
 
-        def after(k, at=s + ds, snr=snr, start=2 * x + ds, moving=0.0):
+        def after(k, at=s + ds, snr=snr, start=stepped, moving=0.0):
             for i in range(k):
                 start = 3 * start + at + i * moving + snr
             return start
 
         for name, k, size in (("once", 1, snr), ("twice", 2, snr), ("default", 1, 0.16)):
-            moved = 2 * after(k, snr=size, start=x) + ds
-            early = 2 * after(k, at=s, snr=size, start=x) + ds
+            moved = 2 * after(k, snr=size, start=x) + ds + 5 * s
+            early = 2 * after(k, at=s, snr=size, start=x) + ds + 5 * s
             mistakes = {
                 "the corrector works at s; after the step the time is s + ds": after(k, s, size),
                 "the clock goes on with each correction; it stays at s + ds": after(
@@ -657,6 +746,15 @@ class WithCorrector:
                 "the corrector starts from the old state": after(k, snr=size, start=x),
                 "every correction starts from the state after the step": after(1, snr=size),
                 "snr is not handed on": after(k, snr=0.16),
+                "the step is made at s + ds; it starts at s": after(
+                    k, snr=size, start=stepped + 5 * ds
+                ),
+                "the step is made at ds; it starts at s": after(k, snr=size, start=2 * x + 6 * ds),
+                "the corrector works at ds; after the step the time is s + ds": after(k, ds, size),
+                "the corrector works at s - ds; after the step the time is s + ds": after(
+                    k, s - ds, size
+                ),
+                "the step is missing": after(k, snr=size, start=x),
             }
             expect(got[name], after(k, snr=size), f"state, {name} corrected", mistakes)
             expect(

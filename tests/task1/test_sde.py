@@ -1,5 +1,7 @@
 """Task 1.1: the processes, forward and in reverse."""
 
+import math
+
 import numpy as np
 
 from autograder import standins
@@ -131,30 +133,65 @@ def check_std(got, variance, x, variances):
 
 @graded("1.1b", points=4)
 class VP:
-    """Coefficients and marginals of the VP process, with beta_min and beta_max of its own."""
+    """Coefficients and marginals of the VP process, with beta_min, beta_max and T of its own."""
 
     def inputs(rng):
-        betas = {"beta_min": float(rng.uniform(0.2, 1)), "beta_max": float(rng.uniform(8, 15))}
-        return times_and_points(rng) | betas
+        T = float(rng.uniform(1.6, 2.4))
+        betas = {"beta_min": float(rng.uniform(0.2, 1)), "beta_max": float(rng.uniform(4, 7))}
+        return times_and_points(rng, T) | betas | {"T": T}
 
-    def probe(t, x, image, beta_min, beta_max):
+    def probe(t, x, image, beta_min, beta_max, T):
         from sde_todo.sde import VPSDE
 
-        sde = VPSDE(beta_min=beta_min, beta_max=beta_max)
+        sde = VPSDE(beta_min=beta_min, beta_max=beta_max, T=T)
         return evaluate(sde, t, x, image) | own_prior(sde)
 
-    def check(got, t, x, image, beta_min, beta_max):
+    def check(got, t, x, image, beta_min, beta_max, T):
         t = t[:, None]
-        beta = beta_min + (beta_max - beta_min) * t
-        integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
-        default = {
-            "this has beta_max = 20; use self.beta_max": -(beta_min + (20 - beta_min) * t) * x / 2,
-            "this has beta_min = .1; use self.beta_min": -(0.1 + (beta_max - 0.1) * t) * x / 2,
+        beta, integral = vp_rates(t, beta_min, beta_max, T)
+        rates = {
+            TAKEN_FOR_1: vp_rates(t, beta_min, beta_max, 1.0)[0],
+            "t is multiplied by T; divide, so that beta_max is reached at t = T": vp_rates(
+                t, beta_min, beta_max, 1 / T
+            )[0],
+            "this has beta_max = 20; use self.beta_max": vp_rates(t, beta_min, 20.0, T)[0],
+            "this has beta_min = .1; use self.beta_min": vp_rates(t, 0.1, beta_max, T)[0],
+            "beta_min is missing: beta(0) is beta_min": beta - beta_min,
+            "this is beta_min + beta_max t/T, which ends above beta_max": beta + beta_min * t / T,
+            "the slope is (beta_max - beta_min)/T; their sum ends above beta_max": (
+                beta + 2 * beta_min * t / T
+            ),
+            "beta falls: it is beta_min at t = 0 and beta_max at t = T": (
+                beta_max - (beta_max - beta_min) * t / T
+            ),
+            "beta goes from beta_min down: the slope has the wrong sign": 2 * beta_min - beta,
+            "this has the integral of beta instead of beta": integral,
         }
+        default = {said: -value * x / 2 for said, value in rates.items()}
         check_vp_drift(got["f"], beta, x, default)
         roots = {"this is beta; g is its square root": beta * np.ones_like(x)}
         expect(got["g"], np.sqrt(beta) * np.ones_like(x), "diffusion g", roots, broadcast=True)
-        check_vp_mean(got["mean"], integral, beta * t, x)
+        integrals = {
+            TAKEN_FOR_1: vp_rates(t, beta_min, beta_max, 1.0)[1],
+            "the integral of t/T is t^2/(2 T): the T has moved": vp_rates(
+                t, beta_min, beta_max, 1 / T
+            )[1],
+            "beta_min t is missing in the integral": integral - beta_min * t,
+            "the integral of beta_min is beta_min t, and there is beta_min": (
+                integral - beta_min * t + beta_min
+            ),
+            "the part of the integral with t^2 is missing": beta_min * t,
+            "the part of the integral with t^2 has the wrong sign": 2 * beta_min * t - integral,
+            "t^2 is t in the integral: that of t/T is t^2/(2 T)": (
+                beta_min * t + (beta_max - beta_min) * t / (2 * T)
+            ),
+            "the integral has beta_max t^2, not (beta_max - beta_min) t^2": (
+                integral + beta_min * t**2 / (2 * T)
+            ),
+            "this has beta instead of its integral": beta,
+        }
+        means = {said: np.exp(-value / 2) * x for said, value in integrals.items()}
+        check_vp_mean(got["mean"], integral, beta * t, x, means)
         check_std(
             got["std"],
             1 - np.exp(-integral),
@@ -170,6 +207,15 @@ class VP:
         check_own_prior(got, 1.0)
 
 
+TAKEN_FOR_1 = "T is taken for 1: beta reaches beta_max at t = T, so it grows with t/T"
+
+
+def vp_rates(t, beta_min, beta_max, T):
+    """beta and its integral from 0 to t."""
+    slope = (beta_max - beta_min) / T
+    return beta_min + slope * t, beta_min * t + slope * t**2 / 2
+
+
 def check_vp_drift(got, beta, x, mistakes=None):
     mistakes = (mistakes or {}) | {
         "this is -beta x; the drift is -beta x / 2, or the variance settles at 1/2": -beta * x,
@@ -178,8 +224,8 @@ def check_vp_drift(got, beta, x, mistakes=None):
     expect(got, -beta * x / 2, "drift f", mistakes)
 
 
-def check_vp_mean(got, integral, product, x):
-    mistakes = {
+def check_vp_mean(got, integral, product, x, mistakes=None):
+    mistakes = (mistakes or {}) | {
         "it decays too fast: this is exp(-B) x0, the mean is exp(-B/2) x0": np.exp(-integral) * x,
         "beta(t) t is used instead of the integral of beta: that of t is t^2/2": np.exp(
             -product / 2
@@ -199,36 +245,57 @@ class VE:
             "sigma_min": float(rng.uniform(0.02, 0.1)),
             "sigma_max": float(rng.uniform(5, 20)),
         }
-        return times_and_points(rng) | sigmas
+        T = float(rng.uniform(1.6, 2.4))
+        return times_and_points(rng, T) | sigmas | {"T": T}
 
-    def probe(t, x, image, sigma_min, sigma_max):
+    def probe(t, x, image, sigma_min, sigma_max, T):
         from sde_todo.sde import VESDE
 
-        sde = VESDE(sigma_min=sigma_min, sigma_max=sigma_max)
+        sde = VESDE(sigma_min=sigma_min, sigma_max=sigma_max, T=T)
         return evaluate(sde, t, x, image) | {"prior_std": sde.prior_std()} | own_prior(sde)
 
-    def check(got, t, x, image, sigma_min, sigma_max):
+    def check(got, t, x, image, sigma_min, sigma_max, T):
         t = t[:, None]
         one = np.ones_like(x)
-        log_ratio = np.log(sigma_max / sigma_min)
-        sigma = sigma_min * (sigma_max / sigma_min) ** t
-        linear = sigma_min + (sigma_max - sigma_min) * t
-        expect(got["f"], 0 * x, "drift f")
+        ratio = sigma_max / sigma_min
+        rate = np.log(ratio) / T
+        sigma = sigma_min * ratio ** (t / T)
+        linear = sigma_min + (sigma_max - sigma_min) * t / T
+        expect(got["f"], 0 * x, "drift f", {"VE has no drift; this is that of OU": -x / 2})
+        levels = {
+            "T is taken for 1 in sigma(t): it reaches sigma_max at t = T": sigma_min * ratio**t,
+            "t is multiplied by T in sigma(t); divide": sigma_min * ratio ** (t * T),
+            "sigma grows in a straight line; it is its logarithm that does": linear,
+            "sigma_min is missing in front: this is (sigma_max/sigma_min)^(t/T)": ratio ** (t / T),
+            "sigma falls: the ratio is upside down": sigma_min * ratio ** (-t / T),
+            "sigma(0) is sigma_max: the ends are exchanged": sigma_max * ratio ** (-t / T),
+        }
+        factors = {
+            "T is missing: the derivative of t/T is 1/T": np.log(ratio),
+            "log(sigma_max/sigma_min) is multiplied by T; the derivative of t/T is 1/T": (
+                np.log(ratio) * T
+            ),
+            "the logarithm is missing: log(sigma_max/sigma_min)/T": ratio / T,
+        }
         expect(
             got["g"],
-            sigma * np.sqrt(2 * log_ratio) * one,
+            sigma * np.sqrt(2 * rate) * one,
             "diffusion g",
             {
                 "a factor of 2 is missing under the root: g^2 is the derivative of sigma^2, "
-                "not sigma times that of sigma": sigma * np.sqrt(log_ratio) * one,
+                "not sigma times that of sigma": sigma * np.sqrt(rate) * one,
                 "this is sigma(t), the marginal's deviation; g is the rate at which it grows": sigma
                 * one,
-                "the root of 2 log(sigma_max/sigma_min) is missing": sigma * 2 * log_ratio * one,
-                "this is g^2": sigma**2 * 2 * log_ratio * one,
-                "sigma grows in a straight line; it is its logarithm that does": linear
-                * np.sqrt(2 * log_ratio)
-                * one,
-            },
+                "the root of 2 log(sigma_max/sigma_min) is missing": sigma * 2 * rate * one,
+                "this is g^2": sigma**2 * 2 * rate * one,
+            }
+            | {said: level * np.sqrt(2 * rate) * one for said, level in levels.items()}
+            | {said: sigma * np.sqrt(2 * factor) * one for said, factor in factors.items()}
+            | {
+                f"{said}, and T is missing under the root": level * np.sqrt(2 * np.log(ratio)) * one
+                for said, level in levels.items()
+            }
+            | {said: g * one for said, g, _ in other_ve(t, T, sigma_max, sigma_min)},
             broadcast=True,
         )
         expect(
@@ -244,10 +311,11 @@ class VE:
             sigma**2,
             x,
             {
-                "sigma grows in a straight line; it is its logarithm that does": linear**2,
                 "here X_0 already carries the noise sigma_min: std is sigma(t) itself": sigma**2
                 - sigma_min**2,
-            },
+            }
+            | {said: level**2 for said, level in levels.items()}
+            | {said: variance for said, _, variance in other_ve(t, T, sigma_max, sigma_min)},
         )
         expect(
             got["prior_std"],
@@ -256,10 +324,22 @@ class VE:
             {
                 "the prior is the law at T, N(0, sigma_max^2 I), not a standard normal": 1.0,
                 "this is the variance": sigma_max**2,
+                "this is sigma_min, the level at 0; at T it is sigma_max": sigma_min,
             },
         )
         check_images(got, t, image, np.ones_like(t), sigma)
         check_own_prior(got, sigma_max)
+
+
+def other_ve(t, T, sigma_max, sigma_min):
+    """g and variance of the popular process dX = sigma^t dW, for what may be its sigma and t."""
+    for base, symbol in ((sigma_max, "sigma_max"), (sigma_max / sigma_min, "sigma_max/sigma_min")):
+        for time, power in ((t, "sigma^t"), (t / T, "sigma^(t/T)")):
+            said = (
+                f"this is another process, dX = {power} dW with sigma = {symbol}; here the std is "
+                f"sigma(t) = sigma_min (sigma_max/sigma_min)^(t/T) and g^2 = d sigma(t)^2/dt"
+            )
+            yield said, base**time, (base ** (2 * time) - 1) / (2 * np.log(base))
 
 
 @graded("1.1d", points=3)
@@ -268,21 +348,19 @@ class SubVP:
 
     inputs = VP.inputs
 
-    def probe(t, x, image, beta_min, beta_max):
-        import torch
-
+    def probe(t, x, image, beta_min, beta_max, T):
         from sde_todo.sde import SubVPSDE
 
-        sde = SubVPSDE(beta_min=beta_min, beta_max=beta_max)
-        sde.beta = lambda t: beta_min + (beta_max - beta_min) * t
-        sde.beta_integral = lambda t: beta_min * t + (beta_max - beta_min) * torch.square(t) / 2
+        sde = SubVPSDE(beta_min=beta_min, beta_max=beta_max, T=T)
+        sde.beta = lambda t: vp_rates(t, beta_min, beta_max, T)[0]
+        sde.beta_integral = lambda t: vp_rates(t, beta_min, beta_max, T)[1]
         return evaluate(sde, t, x, image) | own_prior(sde)
 
-    def check(got, t, x, image, beta_min, beta_max):
+    def check(got, t, x, image, beta_min, beta_max, T):
         t, one = t[:, None], np.ones_like(x)
-        beta = beta_min + (beta_max - beta_min) * t
-        integral = beta_min * t + (beta_max - beta_min) * t**2 / 2
-        variance_rate, vp = beta * (1 - np.exp(-2 * integral)), np.sqrt(beta)
+        beta, integral = vp_rates(t, beta_min, beta_max, T)
+        decay = np.exp(-2 * integral)
+        variance_rate, vp = beta * (1 - decay), np.sqrt(beta)
         check_vp_drift(got["f"], beta, x)
         expect(
             got["g"],
@@ -292,6 +370,32 @@ class SubVP:
                 "this is g^2; take its root": variance_rate * one,
                 "this is VP; sub-VP has the factor 1 - exp(-2 B) under the root": vp * one,
                 "the exponent is -2 B, not -B": np.sqrt(beta * (1 - np.exp(-integral))) * one,
+                "the exponent is -2 B, not -4 B": np.sqrt(beta * (1 - decay**2)) * one,
+                "1 - exp(-2 B) belongs under the root too": vp * (1 - decay) * one,
+                "this is sqrt(beta) (1 - exp(-B)); under the root is beta (1 - exp(-2 B))": (
+                    vp * (1 - np.exp(-integral)) * one
+                ),
+                "beta belongs under the root too": beta * np.sqrt(1 - decay) * one,
+                "beta is missing under the root": np.sqrt(1 - decay) * one,
+                "1 - is missing under the root: beta (1 - exp(-2 B))": vp * np.sqrt(decay) * one,
+                "it is a sum under the root: 1 - exp(-2 B), not 1 + exp(-2 B)": (
+                    np.sqrt(beta * (1 + decay)) * one
+                ),
+                "this is the std; g^2 is the rate beta (1 - exp(-2 B))": (
+                    (1 - np.exp(-integral)) * one
+                ),
+                "B is taken for beta(t) t; use self.beta_integral": (
+                    np.sqrt(beta * (1 - np.exp(-2 * beta * t))) * one
+                ),
+                "beta and its integral B are exchanged": (
+                    np.sqrt(integral * (1 - np.exp(-2 * beta))) * one
+                ),
+                "beta in the exponent is the rate; B is its integral, self.beta_integral": (
+                    np.sqrt(beta * (1 - np.exp(-2 * beta))) * one
+                ),
+                "B in front is the integral; the rate is self.beta": (
+                    np.sqrt(integral * (1 - decay)) * one
+                ),
             },
             broadcast=True,
         )
@@ -302,6 +406,12 @@ class SubVP:
             x,
             {
                 "this is the VP process; sub-VP has var = (1 - exp(-B))^2": 1 - np.exp(-integral),
+                "the exponent is twice what it should be": (1 - decay) ** 2,
+                "the exponent is half of what it should be": (1 - np.exp(-integral / 2)) ** 2,
+                "the variance is squared twice: std is 1 - exp(-B)": (1 - np.exp(-integral)) ** 4,
+                "beta(t) t is used instead of the integral of beta": (1 - np.exp(-beta * t)) ** 2,
+                "beta is used instead of its integral B": (1 - np.exp(-beta)) ** 2,
+                "1 - is missing: std is 1 - exp(-B)": np.exp(-2 * integral),
             },
         )
         check_images(got, t, image, np.exp(-integral / 2), 1 - np.exp(-integral))
@@ -347,6 +457,31 @@ class PriorSampling:
                 "it is s^4, so the noise was multiplied by the variance": s**4,
             },
         )
+        check_normal(got["draws"] / s, "the prior")
+
+
+def check_normal(z, name, unit=1.0):
+    """Check that noise of the right mean and variance is normal: 1/z has neither.
+
+    Args:
+        z: (n, D) draws that should be standard normal.
+        name: what they are of.
+        unit: z with z in the denominator is 1/(unit z).
+    """
+
+    def within(deviations):
+        return math.erf(deviations / math.sqrt(2))
+
+    expect_mean(
+        np.abs(z) < 1,
+        np.full(z.shape[1], within(1)),
+        f"share of draws within one deviation ({name})",
+        {
+            "the noise is in the denominator; multiply by it": 1 - within(1 / unit),
+            "the noise is uniform; it is normal, as by torch.randn_like": 1 / math.sqrt(3),
+            "the noise is a sign; it is normal, as by torch.randn_like": 0.0,
+        },
+    )
 
 
 @graded("1.1e", points=2)
@@ -427,6 +562,7 @@ class BrownianIncrement:
                     "it is sqrt(dt): the noise was multiplied by dt^(1/4)": step**0.5,
                 },
             )
+            check_normal(got[name] / step**0.5, f"dw, {name} dt")
 
 
 @graded("1.1f", points=2)
@@ -434,7 +570,7 @@ class ForwardStep:
     """One Euler-Maruyama step of a toy process: mean x + f dt, variance g^2 dt."""
 
     def inputs(rng):
-        return {"x": rng.normal(size=D), "t": 0.8, "dt": float(rng.uniform(0.02, 0.06))}
+        return {"x": rng.normal(size=D), "t": 0.15, "dt": float(rng.uniform(0.02, 0.06))}
 
     def probe(x, t, dt):
         from sde_todo.sde import SDE
@@ -474,6 +610,7 @@ def check_step(got, x, f, g, dt, name):
             "self.dt is used for the drift although a dt was passed": x + f * 0.6,
             "x itself is missing: a step is x plus the change": f * dt,
             "the drift has the wrong sign": x - f * dt,
+            "the drift is divided by dt; multiply": x + f / dt,
             "the drift is missing": x,
         },
     )
@@ -492,6 +629,7 @@ def check_step(got, x, f, g, dt, name):
             * dt**3,
         },
     )
+    check_normal((got - (x + f * dt)) / (g * dt**0.5), f"noise of {name}", unit=dt)
 
 
 def toy_score(t, x):
@@ -596,13 +734,14 @@ class ReverseStep:
         from sde_todo.sde import SDE
 
         reverse = standins.toy_forward(SDE, N=5, T=3.0).reverse(toy_score)
-        g = standins.g(torch.tensor(1.9))
 
         def sde_coeff(s, x):
-            return -x - 0.5, g.expand_as(x)
+            standins.check_times(s, x, "sde_coeff")
+            return -x - 0.5 * s[:, None], torch.full_like(x, 1.7)
 
         def ode_coeff(s, x):
-            return 0.7 * x + 1.0, 0.0 * x
+            standins.check_times(s, x, "ode_coeff")
+            return 0.7 * x + s[:, None], 0.0 * x
 
         reverse.sde_coeff, reverse.ode_coeff = sde_coeff, ode_coeff
         out = step_many(reverse, s, x, dt)
@@ -610,9 +749,9 @@ class ReverseStep:
         return out | {"ode": ode["passed"][:2], "ode default": ode["default"][:2]}
 
     def check(got, x, s, dt):
-        g = standins.g(1.9)
-        check_step(got["passed"], x, -x - 0.5, g, dt, "a reverse SDE step of the dt that is passed")
-        check_step(got["default"], x, -x - 0.5, g, 0.6, "a reverse SDE step of self.dt")
+        drift, ode = -x - 0.5 * s, 0.7 * x + s
+        check_step(got["passed"], x, drift, 1.7, dt, "a reverse SDE step of the dt that is passed")
+        check_step(got["default"], x, drift, 1.7, 0.6, "a reverse SDE step of self.dt")
         for name, step in (("ode", dt), ("ode default", 0.6)):
             expect_that(
                 np.allclose(got[name][0], got[name][1]),
@@ -620,11 +759,16 @@ class ReverseStep:
             )
             expect(
                 got[name][0],
-                x + (0.7 * x + 1.0) * step,
+                x + ode * step,
                 f"an ODE step of dt = {step:.3g}",
                 {
-                    "it uses the drift of the SDE": x + (-x - 0.5) * step,
-                    "self.dt is used although a dt was passed": x + (0.7 * x + 1.0) * 0.6,
+                    "it uses the drift of the SDE": x + drift * step,
+                    "self.dt is used although a dt was passed": x + ode * 0.6,
+                    "the drift is not multiplied by dt": x + ode,
+                    "the drift is divided by dt; multiply": x + ode / step,
+                    "the drift is missing": x,
+                    "x itself is missing: a step is x plus the change": ode * step,
+                    "the drift has the wrong sign": x - ode * step,
                 },
             )
 
@@ -646,8 +790,13 @@ class Langevin:
         # Half of the samples have a score twice as long: a mean over the batch is 1.5 |score|.
         scores = score * (1 + (torch.arange(n) % 2)[:, None])
         x = torch.full((n, D), 0.5)
+
+        def score_fn(t, x):
+            standins.check_times(t, x, "score_fn")
+            return scores + 0 * x
+
         t = torch.full((n,), 0.7)
-        out = sde.correct_fn(t, x, lambda t, x: scores + 0 * x, snr)
+        out = sde.correct_fn(t, x, score_fn, snr)
         return {"out": out, "still": sde.correct_fn(t, x, lambda t, x: 0 * x, snr)}
 
     def check(got, score, snr):

@@ -1,5 +1,7 @@
 """Task 1.2, third part: the moving average and one training step."""
 
+from functools import partial
+
 import numpy as np
 
 from autograder import standins
@@ -28,7 +30,8 @@ class MovingAverage:
                 model.weight.copy_(w[None])
             ema.update()
             averages.append(ema.model.weight.detach().clone()[0])
-        return {"averages": torch.stack(averages), "model": model.weight}
+        graph = any(p.requires_grad or p.grad_fn for p in ema.model.parameters())
+        return {"averages": torch.stack(averages), "model": model.weight, "graph": graph}
 
     def check(got, weights, decay):
         warm = [min(decay, (1 + k) / (10 + k)) for k in range(30)]
@@ -64,7 +67,15 @@ class MovingAverage:
                 "the count of updates stays 0": average(weights, [0.1] * 30),
                 "it never moves": 0 * want,
                 "it is a copy of the weights": weights,
+                "there is no decay: d = min(decay, (1 + k)/(10 + k))": average(
+                    weights, [(1 + k) / (10 + k) for k in range(30)]
+                ),
             },
+        )
+        expect_that(
+            not got["graph"],
+            "The average requires gradients after an update, and so holds on to every graph before "
+            "it: update it under torch.no_grad().",
         )
 
 
@@ -87,21 +98,27 @@ class NoisyBatch:
     def probe(batch):
         import torch
 
+        def target(x, x0, alpha, std):
+            standins.check_columns(x, x0, alpha, std, "stable_target(x, x0, alpha, std)")
+            return 0.5 * x - 0.3 * x0 + alpha - 2 * std
+
         out = {}
-        for weight in ("denoising", "likelihood"):
+        for weight in ("denoising", "likelihood", "edm"):
             seen = {}
 
             def loss(t, x, model, y=None, weight=None, seen=seen):
                 seen.update(t=t, x=x.detach(), y=y, weight=weight)
                 return (model(t, x) ** 2).mean()
 
-            _, step = make_step(torch, loss, len(batch), weight=weight)
+            options = {"weight": weight} | ({"stable_target": target} if weight == "edm" else {})
+            _, step = make_step(torch, loss, len(batch), **options)
             returned = step(batch)
             out |= {f"{weight} {name}": value for name, value in seen.items()}
-        return out | {"returned": returned}
+        _, step = make_step(torch, loss, len(batch), D=1)  # data on a line
+        return out | {"returned": returned, "line": step(batch[:, :1])}
 
     def check(got, batch):
-        for kind in ("denoising", "likelihood"):
+        for kind in ("denoising", "likelihood", "edm"):
             t, x, y, w = (got[f"{kind} {name}"] for name in ("t", "x", "y", "weight"))
             alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
             expect(x * 0, np.zeros_like(batch), "x_t")
@@ -116,34 +133,94 @@ class NoisyBatch:
                     "the noise is multiplied by std^2": (std**2).mean(),
                 },
             )
-            unrelated = y.shape == z.shape and abs((y * std * z).mean()) < 0.1
-            fresh = y if unrelated else np.nan
-            expect(
-                y,
-                -z / std,
-                "target y",
-                {
-                    "it is the noise; the target is dsm_target(z, std)": z,
-                    "it belongs to noise that is not in x_t: use the same z": fresh,
-                    "the sign is wrong": z / std,
-                },
-                rtol=0.02,
-                atol=0.02,
-            )
-            time_weight = 1 + t
-            right = std[:, 0] ** 2 if kind == "denoising" else standins.g(t) ** 2
-            expect(
-                w,
-                time_weight * right,
-                f"weight ({kind})",
-                {
-                    "time_weight is missing": right,
-                    "it is one column too many: (B, 1) instead of (B,)": np.nan,
-                    "std is not squared": time_weight * std[:, 0],
-                    "g is not squared": time_weight * standins.g(t),
-                },
-            )
+            if kind == "edm":
+                check_stable_target(y, x, batch, alpha, std)
+            else:
+                check_target(y, z, std)
+            check_weight(w, kind, t, alpha[:, 0], std[:, 0])
         expect_that(got["returned"].ndim == 0, "step_fn must return the loss as one number.")
+
+
+def check_target(y, z, std):
+    """Check the target of denoising score matching."""
+    unrelated = y.shape == z.shape and abs((y * std * z).mean()) < 0.1
+    fresh = y if unrelated else np.nan
+    expect(
+        y,
+        -z / std,
+        "target y",
+        {
+            "it is the noise; the target is dsm_target(z, std)": z,
+            "it belongs to noise that is not in x_t: use the same z": fresh,
+            "the sign is wrong": z / std,
+        },
+        rtol=0.02,
+        atol=0.02,
+    )
+
+
+def check_stable_target(y, x, batch, alpha, std):
+    """Check the score at x that belongs to the stable target's x_0."""
+    x0 = 0.5 * x - 0.3 * batch + alpha - 2 * std
+    expect(
+        y,
+        (alpha * x0 - x) / std**2,
+        "target y with a stable_target",
+        {
+            "stable_target is not used": (alpha * batch - x) / std**2,
+            "it is not divided by std^2": alpha * x0 - x,
+            "it is divided by std; the score is (alpha x_0 - x)/std^2": (alpha * x0 - x) / std,
+            "it is divided by std^3; the score is (alpha x_0 - x)/std^2": (alpha * x0 - x) / std**3,
+            "it is divided by std^4; the score is (alpha x_0 - x)/std^2": (alpha * x0 - x) / std**4,
+            "it is multiplied by std^2; divide": (alpha * x0 - x) * std**2,
+            "the mean is alpha x_0, not x_0": (x0 - x) / std**2,
+            "the mean is alpha x_0, not x_0/alpha": (alpha / x0 - x) / std**2,
+            "x is added; subtract it": (alpha * x0 + x) / std**2,
+            "x_t is missing: the score is (alpha x_0 - x_t)/std^2": alpha * x0 / std**2,
+            "alpha x_0 is missing: the score is (alpha x_0 - x_t)/std^2": -x / std**2,
+            "stable_target is missing: the score is (alpha x_0 - x_t)/std^2": (alpha - x) / std**2,
+            "it is upside down": std**2 / (alpha * x0 - x),
+            "the sign is wrong": (x - alpha * x0) / std**2,
+            "this is x_0, not the score": x0,
+            "x and x_0 are exchanged in the call stable_target(x_t, batch, alpha, std)": (
+                alpha * (0.5 * batch - 0.3 * x + alpha - 2 * std) - x
+            )
+            / std**2,
+            "alpha and std are exchanged in the call stable_target(x_t, batch, alpha, std)": (
+                alpha * (0.5 * x - 0.3 * batch + std - 2 * alpha) - x
+            )
+            / std**2,
+        },
+        atol=1e-4,
+    )
+
+
+def check_weight(w, kind, t, alpha, std):
+    """Check weight (B,): time_weight times the function of alpha, std and g of that name."""
+    g, time_weight = standins.g(t), 1 + t
+
+    def edm(alpha, std):
+        return std**2 * ((std / alpha) ** 2 + 4) / 4
+
+    right = {"denoising": std**2, "likelihood": g**2, "edm": edm(alpha, std)}[kind]
+    expect(
+        w,
+        time_weight * right,
+        f"weight ({kind})",
+        {
+            "time_weight is missing": right,
+            "time_weight divides; multiply": right / time_weight,
+            "time_weight is added; multiply": right + time_weight,
+            "this is time_weight alone": time_weight,
+            "it is one column too many: (B, 1) instead of (B,)": np.nan,
+            "std is not squared": time_weight * std,
+            "g is not squared": time_weight * g,
+            "alpha and std are exchanged in the call weight_fn(alpha, std, g)": time_weight
+            * {"denoising": alpha**2, "likelihood": g**2, "edm": edm(std, alpha)}[kind],
+            "std and g are exchanged in the call weight_fn(alpha, std, g)": time_weight
+            * {"denoising": g**2, "likelihood": std**2, "edm": edm(alpha, g)}[kind],
+        },
+    )
 
 
 def make_step(torch, loss, n, **options):
@@ -155,9 +232,11 @@ def make_step(torch, loss, n, **options):
         return t, 1 + t
 
     torch.manual_seed(1)
-    model = standins.LinearNet(torch.eye(3), torch.ones(3))
+    D = options.pop("D", 3)
+    model = standins.LinearNet(torch.eye(D), torch.ones(D))
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
     ema = options.pop("ema", lambda model: None)(model)
+    options["schedule"] = options.pop("schedule", lambda opt: None)(opt)
     with standins.patched(train, sample_time=times, dsm_target=lambda z, std: -z / std):
         inner = train.get_sde_step_fn(model, ema, opt, loss, standins.ToyProcess(), **options)
 
@@ -204,7 +283,15 @@ class Update:
             losses.append(step(batch))
             weights.append(model.b.detach().clone())
         seen = emas[0].seen
+        halving = partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+        other, step = make_step(torch, loss, len(batch), schedule=halving)
+        models[:] = [other]
+        scheduled = []
+        for _ in range(3):
+            step(batch)
+            scheduled.append(other.b.detach().clone())
         return {
+            "scheduled": torch.stack(scheduled),
             "losses": torch.tensor(losses),
             "weights": torch.stack(weights),
             "updates": len(seen),
@@ -227,6 +314,17 @@ class Update:
             },
         )
         expect(got["losses"], 1.5 * (2 - b[:3]) ** 2, "returned losses")
+        left = {  # of the way from 1 to 2, after 1, 2, 3 steps
+            "right": np.cumprod([0.9, 0.95, 0.975]),
+            "schedule.step() is never called": np.cumprod([0.9, 0.9, 0.9]),
+            "the schedule steps before the optimizer; it comes after": np.cumprod(
+                [0.95, 0.975, 0.9875]
+            ),
+            "the schedule steps twice in every step": np.cumprod([0.9, 0.975, 0.99375]),
+        }
+        values = {said: np.repeat(2 - way[:, None], 3, 1) for said, way in left.items()}
+        want = values.pop("right")
+        expect(got["scheduled"], want, "weights after 1, 2, 3 steps with a schedule", values)
         expect(
             got["updates"],
             3,

@@ -54,8 +54,8 @@ class SimpleLoss:
         drawn = toy_model()
         many = [drawn.get_loss(x0.repeat(60, 1, 1, 1)) for _ in range(20)]
         out["many"] = [value.detach().mean() for value in many] if out["graph"] else []
-        seen = [t.flatten().numpy() for t in drawn.network.timesteps]
-        return out | {"timesteps": np.concatenate(seen)}
+        seen = [t.flatten() for t in drawn.network.timesteps]
+        return out | {"timesteps": torch.cat(seen)}
 
     def check(got, x0, noise, timestep, labels, weight):
         expect_that(
@@ -412,12 +412,14 @@ class NullClass:
         return {"labels": rng.permutation(6)[:B] + 1, "scale": float(rng.uniform(1.5, 4))}
 
     def probe(labels, scale):
+        import torch
+
         model = toy_model().eval()
         out = model.guided_noise(
             0 * labels.reshape(-1, 1, 1, 1).float().expand(-1, *SHAPE), 7, labels, scale
         )
         seen = [sorted(set(row.tolist())) for row in model.network.labels]
-        asked = np.unique(np.concatenate([row.numpy() for row in model.network.labels]))
+        asked = torch.cat(model.network.labels).unique()
         return {"out": out, "asked": asked, "calls": len(seen)}
 
     def check(got, labels, scale):

@@ -10,7 +10,7 @@ ALTERNATIVES = {
          "self.linears = nn.ModuleList(layers[::2])"),
         ("network", "        return self.layers(x)\n",
          "        for linear in self.linears[:-1]:\n"
-         "            x = torch.tanh(linear(x))\n"
+         "            x = linear(x) * torch.sigmoid(linear(x))\n"
          "        return self.linears[-1](x)\n"),
     ],
     "another network": [

@@ -35,7 +35,7 @@ ALTERNATIVES = {
          "        return torch.exp(-t / 2) * x0, torch.sqrt(1 - torch.exp(-t))"),
     ],
     "log mean coefficient": [
-        ("sde", VP_MARGINAL, "log_mean = -0.25 * t**2 * (self.beta_max - self.beta_min)"
+        ("sde", VP_MARGINAL, "log_mean = -0.25 * t**2 / self.T * (self.beta_max - self.beta_min)"
          " - 0.5 * t * self.beta_min\n"
          "        return torch.exp(log_mean) * x0, torch.sqrt(1 - torch.exp(2 * log_mean))"),
     ],

@@ -16,4 +16,10 @@ MISTAKES = {
     "joint step at the states before": ("1.6q", "train", "x = states[1:].flatten(0, 1)", "x = states[:-1].flatten(0, 1)", "before the steps"),
     "joint step with detached paths": ("1.6q", "train", "x = states[1:].flatten(0, 1)", "x = states[1:].flatten(0, 1).detach().requires_grad_()", "detached"),
     "joint step with the density of the start": ("1.6q", "train", "prior_logp(states[-1])", "prior_logp(states[0])", "paths begin"),
+    "average keeps graphs": ("1.2m", "train", "with torch.no_grad():\n            for average, p in pairs:", "if True:\n            for average, p in pairs:", "torch.no_grad()"),
+    "schedule forgotten": ("1.2n", "train", "schedule.step()", "pass", "schedule.step() is never called"),
+    "schedule before the optimizer": ("1.2n", "train", "        opt.step()\n        if ema is not None:\n            ema.update()\n        if schedule is not None:\n            schedule.step()\n        return loss.item()\n        # END", "        if schedule is not None:\n            schedule.step()\n        opt.step()\n        if ema is not None:\n            ema.update()\n        return loss.item()\n        # END", "before the optimizer"),
+    "stable target not used": ("1.2n", "train", "if stable_target is None:", "if True:", "stable_target is not used"),
+    "stable target by std": ("1.2n", "train", "alpha, std) - x_t) / std**2", "alpha, std) - x_t) / std", "divided by std;"),
+    "stable target of exchanged arguments": ("1.2n", "train", "stable_target(x_t, batch, alpha, std)", "stable_target(batch, x_t, alpha, std)", "x and x_0 are exchanged"),
 }  # fmt: skip
