@@ -48,7 +48,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--num_steps", type=int, help="N, even")
     parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
     parser.add_argument("--reference", choices=("brownian", "ou", "flow"), default="brownian")
-    parser.add_argument("--theta", type=float, default=1.0, help="pull of the OU reference")
+    parser.add_argument("--theta", type=float, help="pull of the OU reference (default 1)")
     parser.add_argument(
         "--variance", choices=("reference", "bridge"), help="of a step: bridge suits thin targets"
     )
@@ -61,7 +61,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--lr", type=float)
     parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     pairing = "pair the ends of straight lines by transport: --method flow, --reference flow"
-    parser.add_argument("--ot", action=flag, default=True, help=pairing)
+    parser.add_argument("--ot", action=flag, help=f"{pairing} (default)")
     parser.add_argument(
         "--reinit", action="store_true", help="networks start from scratch in every round"
     )
@@ -96,12 +96,14 @@ def make_config(args: Namespace, defaults: dict) -> dict:
     numbers = {k: v for k, v in defaults.items() if getattr(args, k, None) is None}
     numbers |= {k: getattr(args, k) for k in defaults if getattr(args, k, None) is not None}
     check_numbers(numbers | {"num_samples": args.num_samples}, args)
+    check_used(args)
+    theta = 1.0 if args.theta is None else args.theta
     config = numbers | {
         "method": args.method,
         "reference": args.reference,
-        "theta": args.theta if args.reference == "ou" else 0.0,
+        "theta": theta if args.reference == "ou" else 0.0,
         "published": args.published,
-        "ot": args.ot,
+        "ot": args.ot is not False,
         "reinit": args.reinit,
         "init_from": str(args.init_from) if args.init_from else "",
         "skip_rounds": args.skip_rounds,
@@ -126,8 +128,23 @@ def check_numbers(numbers: dict, args: Namespace) -> None:
             raise ValueError(f"--{name} must be at least 0 and at most {most}.")
     if not 0 <= numbers["ema"] < 1:
         raise ValueError(f"--ema {numbers['ema']}: choose it in [0, 1).")
-    if not 0 <= args.theta < math.inf:
+    if args.theta is not None and not 0 <= args.theta < math.inf:
         raise ValueError(f"--theta {args.theta}: the pull of the OU reference is at least 0.")
+
+
+def check_used(args: Namespace) -> None:
+    """Refuse an option that the method or its reference would ignore, in one sentence."""
+    method, rounds = args.method, ", ".join(ITERATIVE)
+    if args.theta is not None and args.reference != "ou":
+        raise ValueError(f"--theta {args.theta} is of --reference ou, not of {args.reference}.")
+    if args.published and method not in ("tr", "fr"):
+        raise ValueError(f"--published is for tr and fr, not for {method}.")
+    if args.reinit and method not in ITERATIVE:
+        raise ValueError(f"--reinit is for {rounds}, not for {method}, which has no rounds.")
+    if args.reference == "flow" and method not in ITERATIVE:
+        raise ValueError(f"--reference flow is for {rounds}, not for {method}.")
+    if args.ot is not None and method != "flow" and args.reference != "flow":
+        raise ValueError("--ot and --no-ot are for --method flow and --reference flow.")
 
 
 def check_rounds(config: dict) -> None:

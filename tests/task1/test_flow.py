@@ -146,6 +146,9 @@ class FlowLoss:
                     "it is a sum over the batch": want * n,
                     "there is a factor 1/2 that does not belong here": want / 2,
                     "it is the norm, not its square": np.sqrt((found[""] ** 2).sum(1)).mean(),
+                    "errors are averaged over the batch before the square; the mean comes last": (
+                        found[""].mean(0) ** 2
+                    ).sum(),
                 },
             )
         s = column(t, x0)

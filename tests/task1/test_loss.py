@@ -96,6 +96,9 @@ class DSM:
                     "the weight is not used": per_sample.mean(),
                     "the weight is squared": (w**2 * per_sample).mean(),
                     "it is the norm, not its square": (w * np.sqrt(2 * per_sample)).mean(),
+                    "errors are averaged over the batch before the square; the mean comes last": (
+                        0.5 * w.mean() * (error.mean(0) ** 2).sum()
+                    ),
                 }
                 | losses_of_terms(bound, w),
             )

@@ -13,6 +13,7 @@ MISTAKES = {
     "line is a diffusion": ("1.6a", "flow", LINE, "return (1 - t**2).sqrt() * x0 + t * x1, x1 - x0", "diffusion"),
     "flow loss against the target": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x_t) - x1).pow(2).flatten(1).sum(1).mean()", "target is x1"),
     "flow loss mean over coordinates": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x_t) - velocity).pow(2).mean()", "mean over the coordinates"),
+    "flow loss of mean velocities": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x_t).mean(0) - velocity.mean(0)).pow(2).sum()", "the mean comes last"),
     "flow loss with half": ("1.6b", "flow", FLOW_LOSS, "return 0.5 * (model(t, x_t) - velocity).pow(2).flatten(1).sum(1).mean()", "factor 1/2"),
     "flow loss with ends exchanged": ("1.6b", "flow", "x_t, velocity = flow_path(x0, x1, t)", "x_t, velocity = flow_path(x1, x0, t)", "wrong way"),
     "flow loss evaluates at x1": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x1) - velocity).pow(2).flatten(1).sum(1).mean()", "evaluated at x1"),

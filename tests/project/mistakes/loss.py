@@ -5,6 +5,7 @@ SBJ_DIV = "per_state = per_state + get_div(g * z_other, x, self.method, self.noi
 SBJ = "return (dt * per_state).sum() / len(log_q) - log_q.mean()"
 
 MISTAKES = {
+    "dsm of mean scores": ("1.2e", "loss", "per_sample = 0.5 * (model(t, x) - y).pow(2).flatten(1).sum(1)  # (B,)", "per_sample = 0.5 * (model(t, x) - y).mean(0).pow(2).sum().expand(len(x))", "the mean comes last"),
     "dsm target with std squared": ("1.2e", "loss", "return -z / std\n", "return -z / std**2\n", "one std"),
     "dsm target with wrong sign": ("1.2e", "loss", "return -z / std\n", "return z / std\n", "sign"),
     "dsm without half": ("1.2e", "loss", "per_sample = 0.5 * (model(t, x) - y)", "per_sample = (model(t, x) - y)", "1/2"),
