@@ -231,11 +231,15 @@ def langevin(name, t, r):
         return process.correct_fn(times(t), torch.tensor(X), torch_score, r).numpy()
 
 
-def paper_langevin(t, r, alpha=1.0):
-    """Algorithms 4 (alpha = 1) and 5; norms as means over the batch, one sample's in the paper."""
-    g = score(t, X)
-    norms = np.linalg.norm(Z, axis=1).mean() / np.linalg.norm(g, axis=1).mean()
-    eps = 2 * alpha * (r * norms) ** 2
+def paper_langevin(name, t, r, alpha=1.0):
+    """Algorithms 4 (alpha = 1) and 5, but for what the course does otherwise.
+
+    Both have one sample's norms. Here |z| is sqrt(D), and |g| a mean over the batch, which is no
+    less than sqrt(D)/(2 std).
+    """
+    g, root_D = score(t, X), np.sqrt(X.shape[1])
+    norm = max(np.linalg.norm(g, axis=1).mean(), root_D / (2 * kernel(name, t)[1]))
+    eps = 2 * alpha * (r * root_D / norm) ** 2
     return X + eps * g + np.sqrt(2 * eps) * Z
 
 
@@ -243,7 +247,7 @@ def paper_langevin(t, r, alpha=1.0):
 def test_langevin_is_algorithm_4_for_every_process(t):
     """Truth: eps = 2 (r |z|/|g|)^2, x + eps g + sqrt(2 eps) z."""
     for name in NAMES:
-        assert_same(langevin(name, t, 0.16), paper_langevin(t, 0.16))
+        assert_same(langevin(name, t, 0.16), paper_langevin(name, t, 0.16))
 
 
 def test_langevin_of_vp_is_algorithm_5_up_to_alpha():
@@ -252,7 +256,8 @@ def test_langevin_of_vp_is_algorithm_5_up_to_alpha():
     The course has no alpha_i: it is algorithm 5 with r/sqrt(alpha_i), at most 1 % more at N = 1000.
     """
     alpha = 1 - beta(0.9) / 1000
-    assert_same(langevin("VPSDE", 0.9, 0.16 * np.sqrt(alpha)), paper_langevin(0.9, 0.16, alpha))
+    got = langevin("VPSDE", 0.9, 0.16 * np.sqrt(alpha))
+    assert_same(got, paper_langevin("VPSDE", 0.9, 0.16, alpha))
     assert np.sqrt(1 - BETA_MAX / 1000) > 0.989
 
 
