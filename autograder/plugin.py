@@ -2,9 +2,13 @@
 
 A pytest plugin (an entry point of the installed course), not a conftest.py: the options must be
 known before pytest looks for tests, or it takes the folder after --submission for one of them.
+pytest loads it in every project of the same installation; outside the course it does nothing.
 """
 
+import base64
 import os
+import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +18,22 @@ import pytest
 from autograder import board, harness, report
 from autograder.harness import Graded
 from autograder.tasks import all_sections, section
+from given.runtime.cli import NO_DOCSTRINGS
 from given.runtime.submission import PACKAGES, ROOT
 
 MISSED = pytest.StashKey()  # the first task that was not done
 ALL_KNOWN = pytest.StashKey()  # whether --next found nothing to run
+RUNNING = pytest.StashKey()  # the test that runs now
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def in_course(config: pytest.Config) -> bool:
+    """Whether pytest runs on this course, and not on another project of the installation."""
+    return config.inipath is not None and config.inipath.parent == ROOT
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if not in_course(pluginmanager.get_plugin("pytestconfig")):
+        return  # the project may have a --seed of its own
     group = parser.getgroup("course")
     group.addoption(
         "--submission",
@@ -58,21 +71,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Refuse `--samples PATH` with PATH outside the course: pytest would look for tests there."""
-    settings = ROOT / "pyproject.toml"
+    """Refuse `--samples PATH` with PATH outside the course: pytest would look for tests there.
+
+    Refuse a copy of the course, too: its tests would run on the modules that are installed.
+    """
+    if in_course(early_config):
+        return
     here = early_config.invocation_params.dir
-    if here.is_relative_to(ROOT) and early_config.inipath != settings:
+    if here.is_relative_to(ROOT):
         for name in ("--submission", "--samples", "--results"):
             if name in args:
                 raise pytest.UsageError(f"Write {name}=PATH, with = and no space.")
+    project = early_config.inipath and early_config.inipath.parent
+    if project and (project / "autograder" / "plugin.py").is_file():
+        raise pytest.UsageError(
+            f"The course that is installed is in {ROOT}. For this copy: python -m pytest, or "
+            f"install it by `pip install -e .`, in {project}."
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not in_course(config):
+        return
     set_course(config)
+    run_all_from_any_folder(config)
     for number, title in all_sections().items():
         config.addinivalue_line("markers", f"{marker(number)}: Task {number}, {title}")
     if config.getoption("--next"):
         config.option.verbose = min(config.option.verbose, -1)  # no list of files not run
+        config.option.dist = "no"  # of pytest-xdist: a task waits for the one before it
+
+
+def run_all_from_any_folder(config: pytest.Config) -> None:
+    """Without paths, run the graded tests, in whichever folder of the course pytest starts."""
+    here = config.invocation_params.dir
+    inside = here.is_relative_to(ROOT / "tests")  # there a folder means its own tests
+    if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR and not inside:
+        config.args[:] = [str(ROOT / path) for path in config.getini("testpaths")]
 
 
 def marker(number: str) -> str:
@@ -82,8 +117,9 @@ def marker(number: str) -> str:
 
 def set_course(config: pytest.Config) -> None:
     """Take the folders of the command line over into the environment."""
-    if config.inipath != ROOT / "pyproject.toml":
-        return
+    if sys.flags.optimize > 1:
+        raise pytest.UsageError(NO_DOCSTRINGS)
+    os.environ["MPLBACKEND"] = "Agg"  # a plt.show() of the student's would wait for its window
     submission = config.getoption("--submission") or os.environ.get("COURSE")
     if config.getoption("--solutions"):
         submission = config.rootpath / "solutions"
@@ -106,6 +142,8 @@ def set_course(config: pytest.Config) -> None:
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if not in_course(config):
+        return None
     wanted = config.getoption("--hints")
     if wanted and wanted != "next":
         print(board.hints(wanted))
@@ -125,7 +163,8 @@ def results_folder(config: pytest.Config) -> Path:
 
 
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
-    if isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj):
+    graded = isinstance(obj, type) and "task" in vars(obj) and "probe" in vars(obj)
+    if graded and in_course(collector.config):
         return GradedItem.from_parent(collector, name=name, test=obj)
     return None
 
@@ -133,7 +172,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Any:
 @pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     """With --next, begin at the first task that is not known as done."""
-    if not config.getoption("--next") or config.getoption("--collect-only"):
+    if not config.getoption("--next", False) or config.getoption("--collect-only"):
         return
     chosen = {item.test: item for item in items if isinstance(item, GradedItem)}
     path = results_folder(config) / "grade.json"
@@ -150,7 +189,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """With --next, leave out what comes after the first task that is not done."""
-    if not item.config.getoption("--next"):  # graded tests alone are left, then
+    if not item.config.getoption("--next", False):  # graded tests alone are left, then
         return None
     return item.config.stash.get(MISSED, item.test.task) != item.test.task or None
 
@@ -162,9 +201,14 @@ class GradedItem(pytest.Item):
         super().__init__(**kwargs)
         self.test = test
         self.add_marker(marker(section(test.task)))
+        # Other plugins take every item for a function of a test file.
+        self.module, self.cls = self.getparent(pytest.Module).obj, None
+        self.fixturenames: list[str] = []
 
     def runtest(self) -> None:
+        self.config.stash[RUNNING] = self.test
         self.result = harness.run(self.test, self.config.getoption("--seed"))
+        del self.config.stash[RUNNING]
         if self.result.verdict != "done":
             self.config.stash.setdefault(MISSED, self.test.task)
             raise harness.Wrong(self.result.message)
@@ -186,6 +230,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
         report.graded = (item.test, getattr(item, "result", None))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_report_to_serializable(report: Any) -> Any:
+    """Send a graded test and its result on as text: pytest-xdist takes no objects."""
+    outcome = yield
+    data = outcome.get_result()
+    if data and "graded" in data:
+        data["graded"] = base64.b64encode(pickle.dumps(data["graded"])).decode()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_from_serializable(data: dict[str, Any]) -> None:
+    """Read them back in the process that shows the board; pytest makes the report."""
+    if "graded" in data:
+        data["graded"] = pickle.loads(base64.b64decode(data["graded"]))
+
+
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     test, result = getattr(report, "graded", (None, None))
     if test is None or result is None:
@@ -197,12 +257,15 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
-    runs = [
+    reports = [
         run
         for group in terminalreporter.stats.values()
         for run in group
         if getattr(run, "graded", (None, None))[1]
     ]
+    # Of a test that a plugin has repeated, the last run counts.
+    last = {run.graded[0]: run for run in sorted(reports, key=lambda run: run.stop)}
+    runs = list(last.values())
     graded = [run.graded for run in runs]
     if graded:
         # After Ctrl-C nothing of the student's code runs any more.
@@ -211,7 +274,10 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
         for text in finish(config, graded, drawn, seconds):
             terminalreporter.write_line(text)
             terminalreporter.flush()
-    elif config.stash.get(ALL_KNOWN, False):
+    if RUNNING in config.stash:
+        test = config.stash[RUNNING]
+        terminalreporter.write_line(f"Stopped in {test.task} {test.__name__}.")
+    elif not graded and config.stash.get(ALL_KNOWN, False):
         terminalreporter.write_line("Every task is known as done. To run them again: pytest")
 
 

@@ -22,6 +22,7 @@ os.environ.setdefault("COURSE", "solutions")
 
 import torch
 
+from given.runtime.cli import require_docstrings
 from given.runtime.files import write
 from given.runtime.page import build_page
 
@@ -92,6 +93,7 @@ def section(name):
 
 def main():
     """Run the parts that are asked for, all of them where none is, and write the page."""
+    require_docstrings()
     lengths = ", ".join(f"{name} {minutes}" for name, (*_, minutes) in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="benchmarks", description=__doc__.split("\n")[0], epilog=f"Minutes: {lengths}."

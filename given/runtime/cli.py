@@ -24,6 +24,9 @@ from given.runtime.todo import short_path, todo_line
 # Packages whose own errors are sentences.
 COURSE = (*PACKAGES, "given", "experiments", "autograder", "grading")
 STOPPED = "Stopped before the end."
+NO_DOCSTRINGS = (
+    "The course shows its docstrings: start Python without -OO, and without PYTHONOPTIMIZE=2."
+)
 OLD_SPELLINGS = {  # each goes on working for one release
     "sde_todo.demo": "sde_todo demo",
     "sde_todo.check": "sde_todo check",
@@ -76,11 +79,18 @@ def run_command(module: str, stopped: str = STOPPED) -> None:
         os.write(2, f"{stopped}\n".encode())
         os._exit(1)  # an exception could be swallowed or wrapped by a library on its way up
 
+    require_docstrings()
     signal.signal(signal.SIGINT, end)
     with one_line_errors(stopped):
         main = importlib.import_module(module).main
         signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
+
+
+def require_docstrings() -> None:
+    """End a command of a Python that has dropped the docstrings, which --help and messages show."""
+    if sys.flags.optimize > 1:
+        sys.exit(NO_DOCSTRINGS)
 
 
 def run_old_spelling() -> None:

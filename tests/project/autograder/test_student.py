@@ -113,7 +113,7 @@ def test_ctrl_c_keeps_what_ran(tmp_path):
     )
     submission = tree(tmp_path / "mine", ["sde"], stop)
     output = run_course(submission, tmp_path, "-k", "OUCoefficients or OUMarginal or VP")
-    assert tasks_in(output) == {"1.1a": "done"}
+    assert tasks_in(output) == {"1.1a": "done"} and "Stopped in 1.1b VP." in output
     assert by_task(tmp_path) == {"1.1a": {"passed"}} and (tmp_path / "grade.html").exists()
 
 
