@@ -15,10 +15,14 @@ of its own (`python -m grading`). In a `check`, `expect` compares and says what 
 like.
 """
 
+import contextlib
 import dataclasses
 import importlib
+import signal
+import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -26,6 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograder.diagnose import diagnose
+from autograder.handed_in import Unreadable, imports_as_graded
 from given.runtime.submission import ROOT, TODO_MODULES
 
 
@@ -95,6 +100,8 @@ def course_files(kind: str) -> list[Path]:
 
 def course_modules(kind: str) -> list[ModuleType]:
     """The modules of `course_files`, imported."""
+    if sys.path[0] != str(ROOT):  # other packages are called `tests`, too
+        sys.path.insert(0, str(ROOT))
     names = [f"tests.{path.parent.name}.{path.stem}" for path in course_files(kind)]
     return [importlib.import_module(name) for name in names]
 
@@ -132,15 +139,61 @@ def classes(module: ModuleType, method: str) -> list:
 
 
 def run(test: Any, seed: int = 0) -> Result:
-    """Run inputs, probe and check of a graded test; return a `Result`."""
+    """Run inputs, probe and check of a graded test; return a `Result`.
+
+    What the grader would refuse is wrong here too: a file that it cannot read, and an endless loop.
+    """
+    from autograder import settings
+
     inputs = test.inputs(np.random.default_rng(seed))
+    seconds = settings.LIMITS["TRAINED_SECONDS" if is_trained(test) else "SECONDS"]
     try:
-        got = run_probe(test, inputs, seed)
+        with time_limit(seconds):
+            got = run_probe(test, inputs, seed)
     except Open as error:
         return Result("todo", str(error))
     except Wrong as error:
         return Result("wrong", str(error))
+    except TooLong:
+        return Result("wrong", too_long(seconds))
     return run_check(test, got, inputs)
+
+
+def is_trained(test: Any) -> bool:
+    """Whether a test trains a model or draws many images."""
+    return test.__module__.endswith("test_marks")
+
+
+class TooLong(BaseException):
+    """A probe worked for too long; no Exception, which a student's code might catch."""
+
+
+def too_long(seconds: int) -> str:
+    """What a student reads of a probe that worked for more than some seconds."""
+    return f"It worked for more than {seconds} seconds: is there an endless loop?"
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise `TooLong` in code that works for longer, where the system counts processor time.
+
+    A debugger that waits for its user does no work.
+    """
+
+    def stop(*_: Any) -> None:
+        raise TooLong
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "ITIMER_PROF"):  # Windows
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)  # again each second, where it was caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def run_check(test: Any, got: dict[str, np.ndarray], inputs: dict[str, Any]) -> Result:
@@ -166,13 +219,20 @@ def run_probe(test: Any, inputs: dict[str, Any], seed: int = 0) -> dict[str, np.
     torch.default_generator.manual_seed(seed)
     tensors = {name: _to_tensor(value) for name, value in inputs.items()}
     try:
-        raw = test.probe(**tensors)
+        with imports_as_graded():
+            raw = test.probe(**tensors)
     except (Open, Wrong):  # said by the test itself, of a folder that it was given
         raise
+    except Unreadable as error:
+        raise Wrong(str(error)) from None
     except NotImplementedError as error:
         if str(error).startswith("TODO "):
             raise Open(f"{error}  ({_place(error)})") from None
         raise Wrong(_crash(error)) from error
+    except SystemExit as error:
+        raise Wrong(
+            f"The code ends Python: exit({'' if error.code is None else error.code})."
+        ) from None
     except Exception as error:
         raise Wrong(_crash(error)) from error
     return {name: _to_array(value, name) for name, value in raw.items()}

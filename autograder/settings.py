@@ -12,6 +12,17 @@ POINTS: dict[str, float] = {}
 # and tests/task2/test_marks.py: {"1.4a": {"sliced W2": 0.09}, "2.4a": {"plain": 8.0}}.
 MARKS: dict[str, dict[str, float]] = {}
 
+# What the code of a submission may use: seconds of work in one test, in one that trains or draws
+# images, and for all tests together; memory of a process; what it prints; what it writes.
+LIMITS = {
+    "SECONDS": 20,
+    "TRAINED_SECONDS": 300,
+    "TOTAL_SECONDS": 1800,
+    "MEMORY_MB": 2000,
+    "OUTPUT_MB": 4,
+    "FILES_MB": 64,
+}
+
 # BEGIN HIDDEN
 # Who sees a test in the report: visible, hidden, after_due_date or after_published. By name of a
 # test, by task, or by part ("2.4"); "all" is for the others.
@@ -25,17 +36,6 @@ ATTEMPTS = None
 
 # Whether the tests that train or draw images (1.4 and 2.4) are run: three to four minutes.
 TRAINED = True
-
-# What the code of a submission may use: seconds of work in one test, in one that trains or draws
-# images, and for all tests together; memory of a process; what it prints; what it writes.
-LIMITS = {
-    "SECONDS": 20,
-    "TRAINED_SECONDS": 300,
-    "TOTAL_SECONDS": 1800,
-    "MEMORY_MB": 2000,
-    "OUTPUT_MB": 4,
-    "FILES_MB": 64,
-}
 
 # Where the images of 2.4 come from: "code" draws them by the submission's code with the network of
 # the course; "checkpoint" by the course's code with CHECKPOINT from the submission; "samples" takes

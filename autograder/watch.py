@@ -76,7 +76,7 @@ def answer(name: str, tests: list, folder: Path, seed: int) -> None:
     """Run the tests of a saved file and print their board; Ctrl-C stops only this."""
     tasks = all_tasks()
     own = [test for test in board.in_order(tests) if tasks[test.task].file == name]
-    quick = [test for test in own if not test.__module__.endswith("test_marks")]
+    quick = [test for test in own if not harness.is_trained(test)]
     clear()
     say(f"{name}, saved {time.strftime('%H:%M:%S')}")
     began = time.perf_counter()
@@ -117,8 +117,6 @@ def run_all(tests: list, seed: int) -> Graded:
         except KeyboardInterrupt:
             say(f"\nStopped in {test.task} {test.__name__}. Still watching.")
             return []
-        except SystemExit as error:
-            graded.append((test, harness.Result("wrong", f"The code ends Python: exit({error}).")))
     return graded
 
 

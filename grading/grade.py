@@ -21,14 +21,14 @@ from unittest import mock
 import numpy as np
 
 from autograder import harness, page, pictures, report, settings
-from autograder.harness import Open, Result, Wrong
+from autograder.handed_in import Unreadable
+from autograder.harness import Open, Result, Wrong, is_trained
 from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT
 from grading import submission
 from grading.isolation.sandbox import Sandbox
 from grading.isolation.zygote import Import
 from grading.release.stubs import stubs
-from grading.submission import Unreadable
 
 PICTURES_SECONDS = 120
 CHECK_SECONDS = 60  # a check works on what anybody sent
@@ -77,11 +77,6 @@ def grade(
         if page_file:
             page.write(page_file, built, run.pictures(graded), f"Points: {Path(path).name}")
     return built, graded, seed
-
-
-def is_trained(test: Any) -> bool:
-    """Whether a test trains a model or draws many images."""
-    return test.__module__.endswith("test_marks")
 
 
 class Run:

@@ -1,25 +1,33 @@
 """What a submission is: the named TODO files out of a folder or a zip, and nothing else of it."""
 
-import codecs
 import contextlib
+import re
 import shutil
 import stat
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from autograder.handed_in import LARGEST, Unreadable, text_of
+from given.images.data.image_files import SUFFIXES
 from given.runtime.submission import TODO_MODULES
 
 TODO_FILES = tuple(f"{package}/{m}.py" for package, names in TODO_MODULES.items() for m in names)
-LARGEST = 1 << 20  # bytes of a module
 MEMBERS = 20_000  # of an archive or a folder
 IMAGES, ALL_IMAGES = 20_000, 200 << 20  # number of images, and the bytes of all of them
 CHECKPOINT = 300 << 20
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-class Unreadable(ValueError):
-    """A submission that cannot be opened; the message is for the student."""
+def member_path(name: str) -> PurePosixPath | None:
+    """Where a member of a submission lies, or None where it does not count.
+
+    Backslashes separate folders, as in zips of PowerShell 5.1 and in what such a zip unpacks to.
+    What leads out of the submission does not count, nor what is hidden or of macOS's Finder.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    outside = PureWindowsPath(name).anchor or path.is_absolute() or ".." in path.parts
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return None if outside or hidden or not path.parts else path
 
 
 class Folder:
@@ -30,10 +38,11 @@ class Folder:
         waiting = [path]
         while waiting:
             for item, mode in _inside(waiting.pop()):
-                if stat.S_ISDIR(mode) and not item.name.startswith("."):
+                member = member_path(item.relative_to(path).as_posix())
+                if member and stat.S_ISDIR(mode):
                     waiting.append(item)
-                elif stat.S_ISREG(mode):
-                    self.members[PurePosixPath(item.relative_to(path).as_posix())] = item
+                elif member and stat.S_ISREG(mode):
+                    self.members[member] = item
                 if len(self.members) + len(waiting) > MEMBERS:
                     raise Unreadable(f"The submission holds more than {MEMBERS:,} files.")
 
@@ -68,13 +77,12 @@ class Archive:
         entries = self.zip.infolist()
         if len(entries) > MEMBERS:
             raise Unreadable(f"The zip holds {len(entries):,} entries, more than {MEMBERS:,}.")
-        self.members = {PurePosixPath(e.filename): e for e in entries if self._is_plain(e)}
+        placed = [(member_path(e.filename), e) for e in entries if self._is_plain(e)]
+        self.members = {path: entry for path, entry in placed if path}
 
     def _is_plain(self, entry):
-        path = PurePosixPath(entry.filename)
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
-        return not (outside or entry.is_dir() or kind not in (0, stat.S_IFREG))
+        return kind in (0, stat.S_IFREG) and not entry.filename.endswith(("/", "\\"))
 
     def read(self, name: PurePosixPath, most: int) -> bytes:
         """The bytes of a member, one more than `most` where it is longer, however it is packed."""
@@ -114,7 +122,7 @@ def find_root(members: Any) -> dict[str, Any]:
     """
     found: dict[tuple, dict[str, Any]] = {}
     for member in members:
-        if "__MACOSX" in member.parts or member.suffix != ".py":
+        if member.suffix != ".py":
             continue
         for file in TODO_FILES:
             for tail in (PurePosixPath(file).parts, PurePosixPath(file).parts[-1:]):
@@ -143,12 +151,14 @@ def read(path: Path | str) -> tuple[dict[str, str], dict[str, str], list[str]]:
     where = find_root(source.members)
     if not where:
         names = ", ".join(TODO_FILES)
-        raise Unreadable(f"The submission holds none of the files to hand in: {names}.")
+        inner = next((m for m in source.members if m.suffix.lower() in (".zip", ".gz")), None)
+        more = f" It holds {inner}: hand in what is in there." if inner else ""
+        raise Unreadable(f"The submission holds none of the files to hand in: {names}.{more}")
     files, problems, notes = {}, {}, []
     for file in TODO_FILES:
         try:
             if file not in where:
-                raise Unreadable(f"{file} is not in the submission.")
+                raise Unreadable(f"{file} is not in the submission{_renamed(file, source)}.")
             files[file], said = text_of(file, source.read(where[file], LARGEST))
             notes += said
         except Unreadable as error:
@@ -156,27 +166,12 @@ def read(path: Path | str) -> tuple[dict[str, str], dict[str, str], list[str]]:
     return files, problems, notes
 
 
-def text_of(file: str, data: bytes) -> tuple[str, list[str]]:
-    """The text of a module, with \\n at the ends of lines, and what had to be changed for it.
-
-    Raises:
-        Unreadable: it is too long, or no UTF-8.
-    """
-    if len(data) > LARGEST:
-        raise Unreadable(f"{file} is longer than {LARGEST >> 20} MB; a module has a few kB.")
-    notes = []
-    if data.startswith(codecs.BOM_UTF8):
-        data, notes = data[3:], [f"{file} begins with a byte order mark; it was ignored."]
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{file} is no UTF-8 text (byte {error.start}); save it so.") from None
-    if "\0" in text:
-        raise Unreadable(f"{file} holds zero bytes; it is no Python text.")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        notes += [f"{file} has the line ends of Windows; they were changed."]
-    return text, notes
+def _renamed(file, source):
+    """A remark on a member that may be a TODO file under another name, or ""."""
+    stem = PurePosixPath(file).stem
+    like = re.compile(rf"(.*[^a-z])?{stem}[^a-z]*([ _-]*(copy|final|new)\W*)?\.py(\.txt)?", re.I)
+    found = [m for m in source.members if like.fullmatch(m.name) and m.name != f"{stem}.py"]
+    return f", but {found[0]} is: it must be called {stem}.py" if found else ""
 
 
 def write_tree(files: dict[str, str], folder: Path) -> None:
@@ -249,6 +244,6 @@ def copy_checkpoint(path: Path | str, name: str, target: Path) -> None:
 def _below(member, name):
     """The path of a member under the highest folder `name`, or None."""
     parts = member.parts[:-1]
-    if "__MACOSX" in parts or name not in parts:
+    if name not in parts:
         return None
     return PurePosixPath(*member.parts[parts.index(name) + 1 :])

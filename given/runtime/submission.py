@@ -20,6 +20,12 @@ TODO_MODULES = {
     ),
     "image_diffusion": ("scheduler", "ddpm", "inpainting", "guidance"),
 }
+DOORS = {  # other modules of the two packages, which are given
+    "sde_todo": ("__main__", "dataset", "eval"),
+    "image_diffusion": (
+        *("__main__", "train", "sampling", "dataset", "network", "module", "inpaint", "fid"),
+    ),
+}
 PACKAGES = tuple(TODO_MODULES)
 
 

@@ -23,7 +23,7 @@ from grading.isolation.zygote import TODO, VALUES
 FIRST_UID, UIDS = 60600, 200  # a user for each sandbox; none of them exists on a usual system
 # A name of the user, which has no entry of its own, for libraries that ask for one.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
-ENVIRONMENT |= {"USER": "student", "LOGNAME": "student"}
+ENVIRONMENT |= {"USER": "student", "LOGNAME": "student", "MPLBACKEND": "Agg"}
 SYSTEM: tuple[str, ...] = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime")
 SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")  # which torch asks
 

@@ -23,6 +23,7 @@ import types
 from types import ModuleType
 from typing import Any, BinaryIO
 
+from autograder import harness
 from grading.isolation import arrays, confine
 
 VALUES, WRONG, TODO = b"V", b"W", b"T"  # the first byte of an answer
@@ -136,7 +137,6 @@ def give_up_rights(
 
 def outcome(request: dict[str, Any]) -> bytes:
     """Import the submission and run one probe on it: the bytes of the answer."""
-    from autograder import harness
     from given.runtime.submission import read_modules_from
 
     try:
@@ -262,7 +262,7 @@ def drain(pipe: int) -> bytes:
 def died(status: int, seconds: float, limits: dict[str, int]) -> bytes:
     """Say why a probe brought no answer, from its exit status (wait4) and its processor time."""
     if seconds >= 0.8 * limits["SECONDS"]:  # the kernel counts in ticks, and not so exactly
-        return b"It worked for more than %d seconds: is there an endless loop?" % limits["SECONDS"]
+        return harness.too_long(limits["SECONDS"]).encode()
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return f"The process died ({name}) before it gave a result.".encode()

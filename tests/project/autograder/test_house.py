@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from given.runtime import submission
 from given.runtime.submission import ROOT, TODO_MODULES
 
 # Each room may import those before it, and itself; the longest prefix of a module's name counts.
@@ -100,6 +101,8 @@ def test_a_package_of_the_student_holds_todo_modules_and_doors(package):
     files = {p.relative_to(ROOT / package) for p in (ROOT / package).rglob("*.py")}
     names = {path.with_suffix("").as_posix() for path in files}
     assert names == set(TODO_MODULES[package]) | DOORS[package]
+    importable = {name.partition("/")[0] for name in names} - {"__init__", *TODO_MODULES[package]}
+    assert importable == set(submission.DOORS[package])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from autograder.handed_in import PACKAGES_THERE
 from given.runtime.submission import ROOT
 from grading.release.gradescope import NOT_FOR_GRADING
 
@@ -49,6 +50,10 @@ def test_a_student_installs_no_tool_of_developers():
     assert [line for line in text.splitlines() if line[0] != "#"] == ["-e .[notebooks,test]"]
     assert not requirements("notebooks", "test") & DEVELOPERS
     assert requirements("dev") >= DEVELOPERS
+
+
+def test_a_submission_may_import_what_is_required():
+    assert {NAMES.get(name, name) for name in PACKAGES_THERE} == requirements()
 
 
 def test_every_pin_is_of_something_that_is_required():

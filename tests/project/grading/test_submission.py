@@ -15,6 +15,7 @@ from given.runtime.submission import ROOT
 from grading import grade, submission
 from grading.isolation import arrays
 from grading.isolation.sandbox import Sandbox
+from tests.project.trees import course_tree
 
 SDE = "sde_todo/sde.py"
 SCHEDULER = "image_diffusion/scheduler.py"
@@ -173,13 +174,64 @@ def test_zip_in_a_zip(sandbox, tmp_path):
     inner = zip_with(tmp_path / "inner.zip", both()).read_bytes()
     path = zip_with(tmp_path / "a.zip", {"inner.zip": inner})
     assert_unreadable(path, sandbox, "holds none of the files to hand in")
+    assert_unreadable(path, sandbox, "It holds inner.zip: hand in what is in there.")
 
 
-@pytest.mark.parametrize("name", ["../sde_todo/sde.py", "/sde_todo/sde.py", "x\\sde_todo\\sde.py"])
+@pytest.mark.parametrize("name", ["sde (1).py", "Sde.py", "doe_jane_17_sde-1.py", "sde.py.txt"])
+def test_renamed_module_is_named(name, tmp_path):
+    path = zip_with(
+        tmp_path / "a.zip", {f"sde_todo/{name}": "", SCHEDULER: "", "test_vesde.py": ""}
+    )
+    _, problems, _ = submission.read(path)
+    said = f"{SDE} is not in the submission, but sde_todo/{name} is: it must be called sde.py."
+    assert problems[SDE] == said
+    assert problems["sde_todo/loss.py"] == "sde_todo/loss.py is not in the submission."
+
+
+WAYS_OUT = ("../sde_todo/sde.py", "x/../../sde_todo/sde.py", "/sde_todo/sde.py", "//x/y/sde.py")
+WAYS_OUT += ("C:/sde_todo/sde.py", "c:sde_todo/sde.py")
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_no_member_leads_out(name, back, tmp_path):
+    name = name.replace("/", "\\") if back else name
+    assert submission.member_path(name) is None
+    path = zip_with(tmp_path / "a.zip", {name: "x", f"samples{name}": "x"})
+    assert not [m for m in submission.open_submission(path).members if ".." in m.parts]
+
+
+@pytest.mark.parametrize("name", WAYS_OUT[::2] + tuple(n.replace("/", "\\") for n in WAYS_OUT[::2]))
 def test_zip_with_ways_out(name, sandbox, tmp_path):
     path = zip_with(tmp_path / "a.zip", {SCHEDULER: solution(SCHEDULER), name: solution(SDE)})
     assert_only_sde_fails(path, sandbox, "sde_todo/sde.py is not in the submission")
     assert not (tmp_path.parent / "sde_todo").exists()
+
+
+def test_zip_of_powershell(sandbox, tmp_path):
+    """Its names are separated by backslashes; so are those of files that unzip leaves of it."""
+    members = {name.replace("/", "\\"): text for name, text in both("my work/").items()}
+    assert_right(zip_with(tmp_path / "a.zip", members | {"my work\\": ""}), sandbox)
+    (tmp_path / "unpacked").mkdir()
+    for name, text in members.items():
+        (tmp_path / "unpacked" / name).write_text(text, encoding="utf-8")
+    assert_right(tmp_path / "unpacked", sandbox)
+
+
+@pytest.mark.parametrize("junk", [".git", "__MACOSX", "a/.ipynb_checkpoints", ".Trash-1000\\files"])
+def test_hidden_folders_do_not_count(junk, tmp_path):
+    """Neither modules nor images of them, in a zip and in a folder."""
+    members = {f"{junk}/{SDE}": "x = 1\n", f"{junk}/samples/a.png": "x", "b/samples/._b.png": "x"}
+    archive = zip_with(
+        tmp_path / "a.zip", members | {"b/sde.py": "x = 2\n", "b/samples/b.webp": "y"}
+    )
+    place = tmp_path / "folder"
+    with zipfile.ZipFile(archive) as source:
+        source.extractall(place)
+    for path in (archive, place):
+        assert submission.read(path)[0] == {SDE: "x = 2\n"}
+        submission.copy_images(path, "samples", tmp_path / f"{path.stem}-images")
+        assert [p.name for p in (tmp_path / f"{path.stem}-images").iterdir()] == ["b.webp"]
 
 
 def test_zip_with_a_link(sandbox, tmp_path):
@@ -343,6 +395,61 @@ MODULES = {
 def test_module(name, sandbox, tmp_path):
     text, said = MODULES[name]
     assert_only_sde_fails(folder_with(tmp_path, sde=text), sandbox, said)
+
+
+NOT_THERE = "No module named {!r} is there when this is graded: "
+HELPERS = NOT_THERE.format("sde_todo.helpers") + "of sde_todo/ only the files with tasks are"
+REFUSED = {
+    **{name: MODULES[name] for name in ("UTF-16", "Latin-1", "zero bytes", "5 MB")},
+    "its own encoding": (
+        "# -*- coding: latin-1 -*-\n# na\u00efve\n".encode("latin-1"),
+        "sde_todo/sde.py is no UTF-8 text (byte 30); save it so.",
+    ),
+    "a helper module": ("from sde_todo.helpers import half\n", HELPERS),
+    "a helper module of its package": ("from . import helpers\n", HELPERS),
+    "a helper module in a function": ("def OU():\n    import sde_todo.helpers\n", HELPERS),
+    "a helper module at the top": ("import helpers\n", NOT_THERE.format("helpers")),
+    "a notebook's package": (
+        "from IPython.display import display\n",
+        NOT_THERE.format("IPython.display") + "only the files with tasks, what is given, "
+        "Python's own modules, torch, torchvision, numpy, scipy, matplotlib, PIL, sklearn, ot, ",
+    ),
+    "a notebook's bar": ("from tqdm.notebook import tqdm\n", NOT_THERE.format("tqdm.notebook")),
+    "the end of Python": ("exit()\n", "The code ends Python: exit()."),
+    "an endless loop": (
+        "while True:\n    try:\n        pass\n    except Exception:\n        pass\n",
+        "It worked for more than 2 seconds: is there an endless loop?",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * ("loop" in n)) for n in REFUSED]
+)
+def test_what_is_refused_is_refused_at_home_in_the_same_words(name, sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "LIMITS", settings.LIMITS | {"SECONDS": 2})
+    text, said = REFUSED[name]
+    path = folder_with(tmp_path, sde=text)
+    (path / "sde_todo" / "helpers.py").write_text("def half(x):\n    return x / 2\n")
+    assert_only_sde_fails(path, sandbox, said)
+    attacked, healthy = harness.graded_tests()
+    with course_tree(path):
+        results = [harness.run(test) for test in (attacked, healthy)]
+    assert [result.verdict for result in results] == ["wrong", "done"]
+    assert said in results[0].message
+
+
+def test_an_import_that_may_fail_costs_nothing(sandbox, tmp_path):
+    """What is tried, and what only a type checker reads, works at home and when graded."""
+    text = (
+        "from typing import TYPE_CHECKING\ntry:\n    from sde_todo.helpers import half\n"
+        "except ImportError:\n    half = None\nif TYPE_CHECKING:\n    import pandas\n"
+        "import sde_todo.eval, given.noise\nfrom sde_todo import network\nimport json\n"
+    )
+    path = folder_with(tmp_path, sde=solution(SDE) + text)
+    assert_right(path, sandbox)
+    with course_tree(path):
+        assert all(harness.run(test).verdict == "done" for test in harness.graded_tests())
 
 
 def test_renamed_function(sandbox, tmp_path):
