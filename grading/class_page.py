@@ -26,16 +26,18 @@ small { color: #444; }
 """
 
 
-def render(reports: dict[str, dict], pages: bool = False) -> str:
+def render(
+    reports: dict[str, dict], pages: bool = False, skipped: dict[str, str] | None = None
+) -> str:
     """The page as HTML.
 
     Args:
         reports: dict from submission to its report (see `autograder.report.build`).
         pages: whether each submission has a page of its own beside this one.
+        skipped: {name: why it is no submission} of what else the folder holds.
     """
-    body = "\n".join(
-        [summary(reports), histogram(reports), tasks_table(reports), class_table(reports, pages)]
-    )
+    parts = [summary(reports), not_graded(skipped or {}), histogram(reports), tasks_table(reports)]
+    body = "\n".join([*parts, class_table(reports, pages)])
     body = body.encode("utf-8", "replace").decode()  # a name may be no text
     values = {"policy": html.escape(page.POLICY), "style": page.STYLE + STYLE}
     return page.PAGE.format(title="Grades of the class", body=body, **values)
@@ -57,6 +59,12 @@ def summary(reports: dict[str, dict]) -> str:
     if failed:
         text += f" The grader failed on {page.escape(', '.join(failed))}: look at these yourself."
     return f"<p>{text}</p>"
+
+
+def not_graded(skipped: dict[str, str]) -> str:
+    """What the folder of the class holds besides submissions."""
+    named = "; ".join(f"{name} ({why})" for name, why in skipped.items())
+    return f"<p>Not graded: {page.escape(named)}.</p>" if named else ""
 
 
 def histogram(reports: dict[str, dict], bins: int = 10) -> str:

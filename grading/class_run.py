@@ -20,10 +20,13 @@ from tqdm import tqdm
 
 from autograder import report, settings
 from autograder.tasks import all_tasks
-from given.runtime.submission import ROOT
+from given.runtime.submission import PACKAGES, ROOT
 from grading import class_page, submission
 from grading.isolation.sandbox import Sandbox
 from grading.worker import DONE
+
+COURSE = ".course.json"  # in a folder of grades: by which tests they are
+ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
 def grade_all(
@@ -42,9 +45,11 @@ def grade_all(
         SystemExit: there is nothing to grade, or `out` holds grades by other tests.
     """
     folder, out = Path(folder).resolve(), Path(out).resolve()
-    paths = find(folder, out)
+    paths, skipped = find(folder, out)
+    for name, why in skipped.items():
+        print(f"Not graded: {name!a} ({why}).")
     out.mkdir(parents=True, exist_ok=True)
-    check_same_course(out / ".course.json", trained)
+    check_same_course(out / COURSE, trained)
     todo = [job for job in (make_job(path, out, trained, pages) for path in paths) if job]
     print(f"{len(paths)} submissions, {len(paths) - len(todo)} of them graded already.")
     if todo:
@@ -56,24 +61,48 @@ def grade_all(
         raise SystemExit("Stopped; the same command goes on with what is missing.") from None
     reports = {path.name: json.loads(report_of(path, out).read_text("utf-8")) for path in paths}
     report.write(out / "grades.csv", table(reports))
-    report.write(out / "index.html", class_page.render(reports, pages))
+    report.write(out / "index.html", class_page.render(reports, pages, skipped))
     print(f"Grades: {out / 'grades.csv'}\nPage: {out / 'index.html'}")
 
 
-def find(folder: Path, out: Path) -> list[Path]:
-    """The submissions in a folder: folders and zips, hidden ones and `out` apart."""
+def find(folder: Path, out: Path) -> tuple[list[Path], dict[str, str]]:
+    """The submissions in a folder, which are folders and zips.
+
+    Returns:
+        their paths, and {name: why it is no submission} of all else that the folder holds.
+    """
     if not folder.is_dir():
         raise SystemExit(f"There is no folder {folder}.")
-    paths = [
-        path
-        for path in sorted(folder.iterdir())
-        if (path.is_dir() or path.suffix.lower() == ".zip")
-        and not path.name.startswith(".")
-        and path != out
-    ]
+    packages = [name for name in PACKAGES if (folder / name).is_dir()]
+    if packages:
+        raise SystemExit(
+            f"{folder} is one submission, as it holds {packages[0]}/: grade it without --all."
+        )
+    paths = sorted(path for path in folder.iterdir() if path != out)
+    skipped = {path.name: why for path in paths if (why := why_not(path))}
+    paths = [path for path in paths if path.name not in skipped]
     if not paths:
         raise SystemExit(f"{folder} holds no folder and no zip.")
-    return paths
+    return paths, skipped
+
+
+def why_not(path: Path) -> str:
+    """Why something in the folder of a class is no submission, or ""."""
+    if path.name.startswith("."):
+        return "it is hidden"
+    if path.name in ("__MACOSX", "__pycache__"):
+        return "macOS or Python made it, not a student"
+    if path.is_symlink():
+        return "it is a link; put what it points to here"
+    if path.is_dir():
+        return "it holds grades of an earlier run" if (path / COURSE).exists() else ""
+    if path.suffix.lower() == ".zip":
+        return ""
+    if path.suffix.lower() == ".py":
+        return "a single file; put it into a folder with its student's name"
+    if path.suffix.lower() in ARCHIVES:
+        return "an archive, but no zip; unpack it into a folder of its own"
+    return "neither a folder nor a zip"
 
 
 def check_same_course(file: Path, trained: bool) -> None:

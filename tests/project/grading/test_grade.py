@@ -19,7 +19,7 @@ import pytest
 from autograder import harness, report, settings
 from autograder.harness import Result
 from given.runtime.submission import ROOT, TODO_MODULES
-from grading import class_run, grade
+from grading import class_page, class_run, grade
 from grading.isolation.sandbox import Sandbox
 
 ENDLESS = "\n\nimport time\nwhile True:\n    pass\n"
@@ -393,6 +393,40 @@ def test_odd_names_of_submissions(name, tmp_path, monkeypatch):
     for _ in range(2):
         class_run.grade_all(tmp_path / "in", tmp_path / "out", 1, trained=False, pages=True)
     assert len(rows(tmp_path / "out")) == 1
+
+
+def test_what_is_no_submission_is_named_and_becomes_no_student(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "in"
+    for name in ("anna", "Zo\u00eb \u00d6 (late)", "__MACOSX", "__pycache__", ".hidden"):
+        copy_stubs(folder / name)
+    shutil.make_archive(str(folder / "anna"), "zip", folder / "anna")
+    for name in ("carla.tar.gz", "dora_sde.py", "README.md", "grades.csv", "._anna.zip"):
+        (folder / name).write_bytes(b"x")
+    (folder / "link").symlink_to(folder / "anna")
+    grade_nothing(monkeypatch)
+    shown = []
+    monkeypatch.setattr(class_run.class_page, "render", lambda *a: shown.append(a[-1]) or "")
+    class_run.grade_all(folder, folder / "earlier", 1, trained=False)
+    class_run.grade_all(folder, folder / "out", 1, trained=False)
+    assert set(rows(folder / "out")) == {"anna", "anna.zip", "Zo\u00eb \u00d6 (late)"}
+    assert shown[-1] == {
+        **dict.fromkeys((".hidden", "._anna.zip"), "it is hidden"),
+        **dict.fromkeys(("__MACOSX", "__pycache__"), "macOS or Python made it, not a student"),
+        "carla.tar.gz": "an archive, but no zip; unpack it into a folder of its own",
+        "dora_sde.py": "a single file; put it into a folder with its student's name",
+        **dict.fromkeys(("README.md", "grades.csv"), "neither a folder nor a zip"),
+        "link": "it is a link; put what it points to here",
+        "earlier": "it holds grades of an earlier run",
+    }
+    said = capsys.readouterr().out
+    assert all(f"Not graded: {name!r} ({why}).\n" in said for name, why in shown[-1].items())
+    assert "carla.tar.gz (an archive" in class_page.not_graded(shown[-1])
+
+
+def test_one_submission_is_no_class(tmp_path):
+    copy_stubs(tmp_path / "anna")
+    with pytest.raises(SystemExit, match="is one submission, as it holds sde_todo/: grade it"):
+        class_run.find(tmp_path / "anna", tmp_path / "out")
 
 
 def grade_nothing(monkeypatch):
