@@ -284,8 +284,9 @@ class VE:
             {
                 "a factor of 2 is missing under the root: g^2 is the derivative of sigma^2, "
                 "not sigma times that of sigma": sigma * np.sqrt(rate) * one,
-                "this is sigma(t), the marginal's deviation; g is the rate at which it grows": sigma
-                * one,
+                "this is sigma(t), the marginal's deviation: the factor "
+                "sqrt(2 log(sigma_max/sigma_min) / T) is missing, as g^2 is the derivative of "
+                "sigma^2": sigma * one,
                 "the root of 2 log(sigma_max/sigma_min) is missing": sigma * 2 * rate * one,
                 "this is g^2": sigma**2 * 2 * rate * one,
             }

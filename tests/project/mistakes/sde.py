@@ -19,7 +19,7 @@ MISTAKES = {
     "vp mean decays too fast": ("1.1b", "sde", "torch.exp(-B / 2) * x0, torch.sqrt(-torch.expm1(-B))", "torch.exp(-B) * x0, torch.sqrt(-torch.expm1(-B))", "exp(-B/2)"),
     "vp ignores beta_max": ("1.1b", "sde", "self.beta_min + (self.beta_max - self.beta_min) * t / self.T", "self.beta_min + (20.0 - self.beta_min) * t / self.T", "beta_max = 20"),
     "ve diffusion without 2": ("1.1c", "sde", "math.sqrt(2 * rate)", "math.sqrt(rate)", "factor of 2"),
-    "ve diffusion is sigma": ("1.1c", "sde", "self.sigma(t) * math.sqrt(2 * rate)", "self.sigma(t)", "rate at which it grows"),
+    "ve diffusion is sigma": ("1.1c", "sde", "self.sigma(t) * math.sqrt(2 * rate)", "self.sigma(t)", "the factor sqrt(2 log(sigma_max/sigma_min) / T) is missing"),
     "ve diffusion without root": ("1.1c", "sde", "math.sqrt(2 * rate)", "(2 * rate)", "root of 2 log"),
     "ve sigma linear": ("1.1c", "sde", "return self.sigma_min * (self.sigma_max / self.sigma_min) ** (t / self.T)", "return self.sigma_min + (self.sigma_max - self.sigma_min) * t / self.T", "straight line"),
     "ve std is variance": ("1.1c", "sde", "return x0, self.sigma(t)", "return x0, self.sigma(t) ** 2", "square root"),
