@@ -3,6 +3,7 @@
 Class runs use a copy of the course with the tests of two modules, narrow limits, and a hidden test.
 """
 
+import ast
 import contextlib
 import csv
 import json
@@ -20,6 +21,7 @@ from autograder import harness, report, settings
 from autograder.harness import Result
 from given.runtime.submission import ROOT, TODO_MODULES
 from grading import class_page, class_run, grade
+from grading.isolation import runtime
 from grading.isolation.sandbox import Sandbox
 
 ENDLESS = "\n\nimport time\nwhile True:\n    pass\n"
@@ -295,6 +297,14 @@ def test_runtime_shows_no_hidden_answer(course, tmp_path):
     assert "SecretMarginal" in text and "secret_truth" not in text
     files = (tmp_path / "r").rglob("*.py")
     assert not any("SecretMarginal" in file.read_text(encoding="utf-8") for file in files)
+
+
+def test_runtime_holds_what_its_modules_import():
+    for name in runtime.SHARED:
+        tree = ast.parse((ROOT / "autograder" / f"{name}.py").read_text(encoding="utf-8"))
+        found = {n.module for n in tree.body if isinstance(n, ast.ImportFrom)}
+        own = {module for module in found if module.partition(".")[0] == "autograder"}
+        assert own <= {f"autograder.{shared}" for shared in runtime.SHARED}, name
 
 
 def test_no_such_submission(course, tmp_path):
