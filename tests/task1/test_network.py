@@ -198,7 +198,7 @@ class Residual:
             net = nets["net"]
         with torch.no_grad():
             for p in net.parameters():
-                p.copy_(torch.randn_like(p) / p.shape[-1] ** 0.5)
+                p.copy_(torch.randn_like(p) / max((1, *p.shape[-1:])) ** 0.5)
         out = net(t, x)
         out.pow(2).sum().backward()
         untrained = [p for p in net.parameters() if p.grad is None or not p.grad.abs().sum()]

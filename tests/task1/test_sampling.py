@@ -195,7 +195,8 @@ class PredictorCorrector:
             return 2 * x + 3 * s[:, None] + 5 * ds, 3
 
         sde = standins.ToyReverse()
-        with standins.patched(sampling, reverse_diffusion_step=predictor):
+        steps = sampling.STEPS | {"reverse_diffusion": predictor}
+        with standins.patched(sampling, reverse_diffusion_step=predictor, STEPS=steps):
             got = call_step("predictor_corrector_step", sde, s, ds, x)
             sampling.predictor_corrector_step(sde, s, ds, x, 0.31)
         snrs = [snr for name, _, snr in sde.calls if name == "correct"]

@@ -744,7 +744,11 @@ class ReverseStep:
             standins.check_times(s, x, "ode_coeff")
             return 0.7 * x + s[:, None], 0.0 * x
 
+        def family_coeff(s, x, lam):
+            return ode_coeff(s, x) if lam == 1 else sde_coeff(s, x)
+
         reverse.sde_coeff, reverse.ode_coeff = sde_coeff, ode_coeff
+        reverse.family_coeff = family_coeff
         out = step_many(reverse, s, x, dt)
         ode = step_many(reverse, s, x, dt, ode=True)
         return out | {"ode": ode["passed"][:2], "ode default": ode["default"][:2]}

@@ -186,4 +186,17 @@ class SimpleNet(nn.Module):'''),
                 x0 = prediction
             return (alpha * x0 - x) / std.square()"""),
     ],
+    "residual blocks with gains that start at 0": [
+        answer("network", "SimpleNet.__init__", """
+            self.encoder = MLP([in_dim, *enc_shapes, z_dim])
+            self.time = nn.Sequential(TimeEmbedding(z_dim), MLP([z_dim, z_dim]))
+            self.blocks = nn.ModuleList([MLP([z_dim, width, z_dim]) for width in dec_shapes])
+            self.gains = nn.ParameterList(torch.zeros(()) for _ in dec_shapes)
+            self.decoder = nn.Linear(z_dim, in_dim)"""),
+        answer("network", "SimpleNet.forward", """
+            z = torch.nn.functional.silu(self.encoder(x) + self.time(t))
+            for gain, block in zip(self.gains, self.blocks):
+                z = z + gain * block(z)
+            return self.decoder(z)"""),
+    ],
 }  # fmt: skip

@@ -370,4 +370,9 @@ ALTERNATIVES = {
                     ntot += asked
             return torch.stack(out), ntot"""),
     ],
+    "predictor-corrector by the table of steps": [
+        answer("sampling", "predictor_corrector_step", """
+            x, asked = STEPS["reverse_diffusion"](sde, s, ds, x)
+            return langevin(sde, s + ds, x, snr), asked + 1"""),
+    ],
 }  # fmt: skip

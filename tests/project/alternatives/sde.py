@@ -343,4 +343,13 @@ class SDE(abc.ABC):'''),
             mean = x0
             return mean, std"""),
     ],
+    "reverse step by the family": [
+        answer("sde", "ReverseSDE.predict_fn", """
+            if dt is None:
+                dt = self.dt
+            lam = 1.0 if ode else self.lam
+            drift, diffusion = self.family_coeff(s, x, lam)
+            moved = x + dt * drift
+            return moved if ode else moved + diffusion * self.dw(x, dt)"""),
+    ],
 }  # fmt: skip
