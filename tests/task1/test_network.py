@@ -213,9 +213,9 @@ class Residual:
         } | {f"count {name}": count for name, count in counts.items()}
         many = torch.linspace(0.1, 0.9, 200), 5 * torch.randn(200, 3)
         with torch.no_grad():
-            for p in net.parameters():  # the last layer's outputs become large, of both signs
+            for p in net.parameters():  # the last layer's outputs become large
                 p.mul_(100 if 3 in p.shape else 1)
-            got["large"] = net(*many)
+            got["large"] = torch.stack([net(*many), *turned(net, many)])
             for p in net.parameters():  # each block gives a constant
                 p.mul_(0 if {17, 12} & set(p.shape) else 1)
         got["no blocks"], got["no blocks, other t"] = net(t, x), net(t.flip(0), x)
@@ -254,6 +254,17 @@ class Residual:
             "Where the blocks give a constant, the output no longer depends on x and t: a residual "
             "block adds to its input, z = z + block(z).",
         )
+
+
+def turned(net, inputs):
+    """The outputs with the last layer's sign turned, whether its weights are (3, n) or (n, 3)."""
+    for axis in (0, -1):
+        last = [p for p in net.parameters() if p.ndim and p.shape[axis] == 3]
+        for p in last:
+            p.neg_()
+        yield net(*inputs)
+        for p in last:
+            p.neg_()
 
 
 def given_mlp(nn):
