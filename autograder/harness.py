@@ -18,6 +18,7 @@ like.
 import contextlib
 import dataclasses
 import importlib
+import linecache
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from autograder import shapes
 from autograder.diagnose import diagnose
 from autograder.handed_in import Unreadable, imports_as_graded
 from given.runtime.submission import ROOT, TODO_MODULES
@@ -277,41 +279,36 @@ def _crash(error):
     """One line for an exception out of the student's code, with the place in their file."""
     text = str(error).splitlines()[0] if str(error) else "no message"
     message = f"{type(error).__name__}: {text}"
-    place, line = _student_place(error)
-    if place:
-        message += f"  ({place}, {line})"
+    place, frame, number = _student_place(error)
+    if frame:
+        line = linecache.getline(frame.f_code.co_filename, number).strip()
+        message += f"  ({place}, line {number}: {line})"
     if not place and isinstance(error, (AttributeError, ImportError)):
         message += "\nThe test did not find this name in your file: was it renamed or deleted?"
-    if "must match the size of tensor" in message or "shapes cannot be" in message:
-        if place.startswith("image_diffusion"):
-            message += (
-                "\nThe shapes do not go together: timesteps are (B,), images (B, C, H, W). Reshape "
-                "what belongs to an image to (B, 1, 1, 1)."
-            )
-        else:
-            message += (
-                "\nThe shapes do not go together: t is (B,), x is (B, ...). Reshape what belongs "
-                "to a sample to (B, 1, ...), as per_sample does."
-            )
+    if frame:
+        said = shapes.of_crash(text, frame, number, place.startswith("image_diffusion"))
+        message += f"\n{said}" if said else ""
     return message
 
 
 def _student_place(error):
-    """File and line of the innermost frame in a file with tasks; ("", "") where there is none.
+    """File, frame and line number of the innermost frame in a file with tasks.
 
-    Without such a file, of the innermost frame in what is given.
+    Without such a file, of the innermost frame in what is given; ("", None, 0) without that.
     """
     theirs = {f"{package}/{m}.py" for package, modules in TODO_MODULES.items() for m in modules}
-    frames = traceback.extract_tb(error.__traceback__)
-    placed = [("/".join(Path(frame.filename).parts[-2:]), frame) for frame in frames]
-    placed = [(name, frame) for name, frame in placed if name in theirs]
+    frames = [(frame, n) for frame, n in traceback.walk_tb(error.__traceback__)]
+    paths = [Path(frame.f_code.co_filename) for frame, _ in frames]
+    names = ["/".join(path.parts[-2:]) for path in paths]
+    placed = [(name, *at) for name, at in zip(names, frames, strict=True) if name in theirs]
     if not placed:
-        given = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "given")]
-        placed = [(Path(f.filename).relative_to(ROOT).as_posix(), f) for f in given]
-    if not placed:
-        return "", ""
-    name, frame = placed[-1]
-    return name, f"line {frame.lineno}: {frame.line}"
+        inside = [path.is_relative_to(ROOT / "given") for path in paths]
+        placed = [
+            (path.relative_to(ROOT).as_posix(), *at)
+            for path, at, given in zip(paths, frames, inside, strict=True)
+            if given
+        ]
+    return placed[-1] if placed else ("", None, 0)
 
 
 def expect(
@@ -364,7 +361,9 @@ def _expect_shape(got, want, name, broadcast):
             return
         except ValueError:
             pass
-    raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}.")
+    said = shapes.of_result(got, want, _running["inputs"])
+    looks = f": {said}" if said else ""
+    raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}{looks}.")
 
 
 def expect_mean(

@@ -32,6 +32,8 @@ class Grid:
             {
                 "this is t; the clock s = T - t runs forward from 0": T - uniform,
                 "it ends at T; stop eps before the data": T * steps,
+                AFTER_EPS: np.append((T - eps) * steps[:6] / steps[5], T),
+                "it starts at eps; the clock starts at 0 and ends at T - eps": uniform + eps,
             },
         )
         expect(
@@ -40,6 +42,12 @@ class Grid:
             "grid for rho = 3",
             {
                 "this is t; return s = T - t": dense,
+                "it ends at T; stop eps before the data": T - T * (1 - steps) ** 3,
+                AFTER_EPS: np.append(
+                    T
+                    - (T ** (1 / 3) + steps[:6] / steps[5] * (eps ** (1 / 3) - T ** (1 / 3))) ** 3,
+                    T,
+                ),
                 "rho is not used": uniform,
                 "the dense end lies at the noise; space t, not s": (T - eps) * steps ** (1 / 3),
                 "the dense end lies at the noise: t^(1/rho) is equally spaced, not s^(1/rho)": (
@@ -55,6 +63,9 @@ class Grid:
             "Near the data times are equal, or t = 0: float32 holds s = T - t to T/10^7 only. "
             "Return the float64 numbers.",
         )
+
+
+AFTER_EPS = "the last time is t = 0, after eps; all N steps lie between T and eps"
 
 
 def call_step(name, sde, s, ds, x):
@@ -317,6 +328,10 @@ class Heun:
         expect(got["evaluations"], 2, "evaluations", {"Heun asks twice": 1})
 
 
+ONLY_VE = "this is right for VE alone"
+A_SQUARED = "b^2 = std(t)^2 - a^2 std(t - ds)^2"
+
+
 @graded("1.3e", points=3)
 class ReverseDiffusion:
     """Reverse diffusion of the toy process: mean and variance of a step."""
@@ -332,6 +347,7 @@ class ReverseDiffusion:
         x, t = x[0], T - s[0]
         a = standins.alpha(t) / standins.alpha(t - ds)
         b2 = standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2
+        ve, vp = standins.std(t) ** 2 - standins.std(t - ds) ** 2, 1 - a**2
         score, stale = -(0.5 + t) * x, -(0.5 + s[0]) * x
         expect(got["evaluations"], 1, "evaluations")
         expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
@@ -344,6 +360,9 @@ class ReverseDiffusion:
                 "x is multiplied by a; going back it grows by 1 - a": a * x + b2 * score,
                 "the factor of the score is b; it is b^2": (2 - a) * x + np.sqrt(b2) * score,
                 "the change of x is missing": x + b2 * score,
+                f"{ONLY_VE}, where a = 1: x + (std(t)^2 - std(t - ds)^2) score": x + ve * score,
+                f"b^2 is right for VE alone: {A_SQUARED}": (2 - a) * x + ve * score,
+                f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": (2 - a) * x + vp * score,
             },
         )
         expect(
@@ -353,6 +372,8 @@ class ReverseDiffusion:
             {
                 "there is no noise": 0.0,
                 "the noise is multiplied by b^2; it is b": b2**2,
+                f"b^2 is right for VE alone: {A_SQUARED}": ve,
+                f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": vp,
             },
             rtol=0.05,
         )
@@ -580,7 +601,11 @@ class Ancestral:
         a = standins.alpha(t) / standins.alpha(t - ds)
         b2 = std**2 - a**2 * after**2
         score = -(0.5 + t) * x
+        ve, vp = std**2 - after**2, 1 - a**2
         means = {
+            f"{ONLY_VE}, where a = 1: x + (std(t)^2 - std(t - ds)^2) score": x + ve * score,
+            f"b^2 is right for VE alone: {A_SQUARED}": (x + ve * score) / a,
+            f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": (x + vp * score) / a,
             "it is not divided by a": x + b2 * score,
             "this is reverse diffusion, (2 - a) x + b^2 score": (2 - a) * x + b2 * score,
             "it is multiplied by a; it is divided": a * (x + b2 * score),
@@ -608,6 +633,9 @@ class Ancestral:
             "the noise is divided by a too; it comes after": b2 * ratio / a**2,
             "the noise is std(t - ds); that is the law given the data": after**2,
             "ds has the wrong sign: the time before is that of s + ds": variance_after(t, -ds),
+            f"b^2 is right for VE alone: {A_SQUARED}": ve * ratio,
+            f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": vp * ratio,
+            f"b^2 = 1 - a^2 is right for VP alone, and so is the large variance: {A_SQUARED}": vp,
         }
         expect(got["evaluations"], 1, "evaluations", {"the score is evaluated once": 2})
         expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")

@@ -74,4 +74,11 @@ MISTAKES = {
     "rk45 in float64": ("1.3f", "sampling", "torch.from_numpy(solution.y.T.copy()).to(x)", "torch.from_numpy(solution.y.T.copy())", "dtype of x"),
     "multistep without the box": ("1.3g", "sampling", "D = D if box is None else D.clamp(*box)", "D = D * 1.0", "box is not used"),
     "multistep clamps the output alone": ("1.3g", "sampling", "D = D if box is None else D.clamp(*box)", "D = D if box is None or k < len(timesteps) - 1 else D.clamp(*box)", "only the last D"),
+    "grid with the data at its end": ("1.3a", "sampling", "eps ** (1 / rho), N + 1, dtype=torch.float64) ** rho\n", "eps ** (1 / rho), N, dtype=torch.float64) ** rho\n    t = torch.cat([t, 0 * t[:1]])\n", "the last time is t = 0"),
+    "reverse diffusion of ve alone": ("1.3e", "sampling", "return (2 - a) * x + b_squared * score + b", "b_squared = std**2 - next_std**2\n    return x + b_squared * score + b", "right for VE alone"),
+    "reverse diffusion of vp alone": ("1.3e", "sampling", "return (2 - a) * x + b_squared * score + b", "b_squared = 1 - a**2\n    return (2 - a) * x + b_squared * score + b", "right for VP alone"),
+    "ancestral of ve alone": ("1.3h", "sampling", ANCESTRAL_MEAN, "b_squared = std**2 - next_std**2\n    mean = x + b_squared * sde.score_fn(sde.T - s, x)", "right for VE alone"),
+    "ancestral of vp alone": ("1.3h", "sampling", ANCESTRAL_MEAN, "b_squared = 1 - a**2\n    mean = (x + b_squared * sde.score_fn(sde.T - s, x)) / a", "right for VP alone"),
+    "rk45 returns the end alone": ("1.3f", "sampling", "    return x_traj, solution.nfev", "    return x_traj[-1], solution.nfev", "this is the last of 5 entries alone"),
+    "walk with axes exchanged": ("1.3b", "sampling", "    return torch.stack(x_traj), ntot", "    return torch.stack(x_traj, dim=1), ntot", "axes 0 and 1 are exchanged"),
 }  # fmt: skip

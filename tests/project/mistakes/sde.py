@@ -82,4 +82,5 @@ MISTAKES = {
     "step divides by the noise": ("1.1f", "sde", "return x + f * dt + g * self.dw(x, dt)", "return x + f * dt + g / self.dw(x, dt)", "denominator"),
     "reverse step without g": ("1.1g", "sde", "return x + drift * dt + diffusion * self.dw(x, dt)", "return x + drift * dt + self.dw(x, dt)", "g is missing"),
     "reverse step with x as the time": ("1.1g", "sde", "drift, _ = self.ode_coeff(s, x)", "drift, _ = self.ode_coeff(x, x)", "it takes times (B,), then states"),
+    "prior density of images alone": ("1.1e", "sde", "x = x.flatten(1)  # (B, D)\n        variance = self.prior_std() ** 2\n        D = x.shape[1]\n        return -x.pow(2).sum(1)", "variance = self.prior_std() ** 2\n        D = x[0].numel()\n        return -x.pow(2).sum(dim=(1, 2, 3))", "flatten each sample first"),
 }  # fmt: skip
