@@ -38,8 +38,8 @@ def of_crash(text: str, frame: types.FrameType, line: int, images: bool) -> str:
         met = _operands(node, frame)
         if met and not _fit(node, *(value for _, value in met)):
             pair = " and ".join(f"{name} is {tuple(value.shape)}" for name, value in met)
-            shapes = [value.shape for _, value in met]
-            return f"The shapes do not go together: {pair}.{_advice(node.op, *shapes, images)}"
+            left, right = (value.shape for _, value in met)
+            return f"The shapes do not go together: {pair}.{_advice(node.op, left, right, images)}"
     tensors = _tensors(nodes, frame)
     if not tensors:
         return ""
@@ -172,7 +172,7 @@ def of_result(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     return ""
 
 
-def exchanged(got, want, inputs):
+def exchanged(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     for i in range(want.ndim):
         for j in range(i + 1, want.ndim):
             if np.swapaxes(want, i, j).shape == got.shape:
@@ -180,7 +180,7 @@ def exchanged(got, want, inputs):
     return ""
 
 
-def one_entry(got, want, inputs):
+def one_entry(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if want.ndim == 0 or got.shape != want.shape[1:] or len(want) < 2:
         return ""
     for k, which in ((-1, "last"), (0, "first")):
@@ -189,34 +189,34 @@ def one_entry(got, want, inputs):
     return f"axis 0, of {len(want)} entries, is missing" if got.ndim else ""
 
 
-def length_one(got, want, inputs):
+def length_one(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if [n for n in got.shape if n != 1] != [n for n in want.shape if n != 1]:
         return ""
     more = got.ndim > want.ndim
     return f"there is an axis of length 1 too {'many' if more else 'few'}"
 
 
-def everyone_meets_everyone(got, want, inputs):
+def everyone_meets_everyone(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     n = want.shape[0] if want.ndim else 0
     if n > 1 and got.shape == (n, n) and want.size == n:
         return f"every sample met every other, as where ({n},) meets ({n}, 1)"
     return ""
 
 
-def not_reduced(got, want, inputs):
+def not_reduced(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if got.ndim > want.ndim and got.shape[: want.ndim] == want.shape:
         axes = ", ".join(str(axis) for axis in range(want.ndim, got.ndim))
         return f"a sum or mean over axis {axes} is missing"
     return ""
 
 
-def one_number(got, want, inputs):
+def one_number(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if got.size == 1 and want.size > 1:
         return "it is one number: a sum or mean too many, or the part that depends on x is missing"
     return ""
 
 
-def number_a_column(got, want, inputs):
+def number_a_column(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     arrays = [value for value in inputs.values() if isinstance(value, np.ndarray)]
     for value in arrays:
         if value.ndim == 2 and (value.shape[1],) == got.shape and (value.shape[0],) == want.shape:
@@ -224,19 +224,19 @@ def number_a_column(got, want, inputs):
     return ""
 
 
-def number_a_sample(got, want, inputs):
+def number_a_sample(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if got.ndim == want.ndim and len(got) == len(want) and got.size == len(got) < want.size:
         return "this is one number for each sample; what depends on the coordinates is missing"
     return ""
 
 
-def reshaped(got, want, inputs):
+def reshaped(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     if got.size == want.size:
         return "these are as many numbers in another shape: a reshape, flatten or cat is off"
     return ""
 
 
-def too_long(got, want, inputs):
+def too_long(got: np.ndarray, want: np.ndarray, inputs: dict[str, Any]) -> str:
     for axis in range(want.ndim):
         rest = [np.delete(a.shape, axis).tolist() for a in (got, want) if a.ndim == want.ndim]
         if len(rest) == 2 and rest[0] == rest[1]:
