@@ -18,7 +18,7 @@ from given.runtime.submission import PACKAGES, ROOT, TODO_MODULES
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
 SHARED = (
-    *("__init__", "harness", "handed_in", "case", "diagnose", "terms"),
+    *("__init__", "harness", "handed_in", "case", "diagnose", "terms", "shapes"),
     *("standins", "standins_images"),
 )
 GRADING = ("__init__", "zygote", "confine", "arrays", "attempts")
