@@ -30,9 +30,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autograder import shapes
 from autograder.diagnose import diagnose
 from autograder.handed_in import Unreadable, imports_as_graded
+from autograder.shapes import of_crash, of_result
 from given.runtime.submission import ROOT, TODO_MODULES
 
 
@@ -286,7 +286,7 @@ def _crash(error):
     if not place and isinstance(error, (AttributeError, ImportError)):
         message += "\nThe test did not find this name in your file: was it renamed or deleted?"
     if frame:
-        said = shapes.of_crash(text, frame, number, place.startswith("image_diffusion"))
+        said = of_crash(text, frame, number, place.startswith("image_diffusion"))
         message += f"\n{said}" if said else ""
     return message
 
@@ -361,7 +361,7 @@ def _expect_shape(got, want, name, broadcast):
             return
         except ValueError:
             pass
-    said = shapes.of_result(got, want, _running["inputs"])
+    said = of_result(got, want, _running["inputs"])
     looks = f": {said}" if said else ""
     raise Wrong(f"{name} has shape {got.shape}; expected {want.shape}{looks}.")
 
