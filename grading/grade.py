@@ -24,6 +24,7 @@ from autograder import harness, page, pictures, report, settings
 from autograder.handed_in import Unreadable
 from autograder.harness import Open, Result, Wrong, is_trained
 from autograder.tasks import all_tasks
+from given.images.data.imageset import find_set
 from given.runtime.submission import ROOT
 from grading import submission
 from grading.isolation.sandbox import Sandbox
@@ -170,7 +171,7 @@ class Run:
         self.sandbox.add_images(choice["DATASET"])
         if choice["FROM"] == "code":
             return self.tree, {}
-        environment = {"COURSE_DATASET": choice["DATASET"]}
+        environment = {"COURSE_DATASET": find_set(choice["DATASET"])[0]}
         if choice["FROM"] == "samples":
             place, tree = self.folder / "samples", self.tree
             if not place.exists():

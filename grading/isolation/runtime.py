@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.harness import course_files
-from given.images.data.imageset import decoded_folder, load_dataset
+from given.images.data.imageset import decoded_folder, find_set, load_dataset
 from given.runtime.submission import PACKAGES, ROOT, TODO_MODULES
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
@@ -72,7 +72,7 @@ def hidden_source(test: Any) -> str | None:
 def add_images(folder: Path, dataset: str) -> None:
     """Give a runtime the test images of a set, decoded, for the marks that fill holes in them."""
     load_dataset(dataset, "test")
-    place = folder / "data" / dataset
+    place = folder / "data" / find_set(dataset)[0]  # "folder" for the path of one
     place.mkdir(parents=True, exist_ok=True)
     for file in decoded_folder(dataset).glob("test_*"):
         shutil.copyfile(file, place / file.name)

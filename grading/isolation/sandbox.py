@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import harness, settings
+from given.images.data.imageset import find_set
 from given.runtime.submission import ROOT
 from grading.isolation import arrays, confine, runtime
 from grading.isolation.attempts import ATTEMPTS, Attempts
@@ -133,7 +134,7 @@ class Sandbox:
 
     def add_images(self, dataset: str) -> None:
         """Put the test images of a set into the runtime, once."""
-        if not (self.box / "runtime" / "data" / dataset).exists():
+        if not (self.box / "runtime" / "data" / find_set(dataset)[0]).exists():
             runtime.add_images(self.box / "runtime", dataset)
 
     def warn(self) -> None:

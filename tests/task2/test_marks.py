@@ -3,9 +3,10 @@
 `pytest tests/task2 --samples=DIR` marks folders of images: DIR/plain for 2.4a, DIR/guided with a
 folder for each class (as sampling.py writes them) for 2.4b, DIR/inpainted for 2.4c. A DIR without
 these is taken for `guided` where it holds the classes, else for `plain`. `--dataset` names the set
-that the images should look like. Without --samples, your scheduler, model and inpainter draw the
-images here, with the network that the course ships for Fashion-MNIST: no training is needed. With
-`--samples=FILE.ckpt` they draw with the network of that checkpoint, which train.py wrote.
+that the images should look like, one of MARKS or a folder of images. Without --samples, your
+scheduler, model and inpainter draw the images here, with the network that the course ships for
+Fashion-MNIST: no training is needed. With `--samples=FILE.ckpt` they draw with the network of that
+checkpoint, which train.py wrote.
 
 Copies of real images have a perfect distance: they are looked for, and named.
 """
@@ -27,8 +28,8 @@ MARKS = {
     "fashion": {"plain": 6.0, "guided": 4.0, "class": 15.0, "inpainted": 8.0},
     "cifar10": {"plain": 30.0, "guided": 30.0, "class": 90.0, "inpainted": 30.0},
     "afhq": {"plain": 30.0, "guided": 30.0, "class": 60.0, "inpainted": 30.0},
+    "folder": {"plain": 30.0, "guided": 30.0, "class": 60.0, "inpainted": 30.0},
 }
-FEATURES = {"fashion": "classifier", "cifar10": "inception", "afhq": "inception"}
 SAMPLES = 500  # images without --samples
 PARTS = ("plain", "guided", "inpainted")
 FILLED = 200  # images with holes
@@ -109,11 +110,34 @@ def read(folder):
 
 def mark(task):
     """The marks of the data set that is measured, with the changes of autograder/settings.py."""
-    return MARKS[dataset()] | settings.MARKS.get(task, {})
+    return MARKS[kind()] | settings.MARKS.get(task, {})
 
 
 def dataset():
-    return os.environ.get("COURSE_DATASET", "fashion")
+    asked = getattr(settings, "IMAGES", {"DATASET": "fashion"})  # students' settings have none
+    return os.environ.get("COURSE_DATASET", asked["DATASET"])
+
+
+def kind():
+    """The set as MARKS knows it: "folder" for a path.
+
+    Raises:
+        Wrong: there is neither such a set nor such a folder.
+    """
+    from given.images.data.imageset import find_set
+
+    try:
+        name, _ = find_set(dataset())
+    except ValueError as error:
+        raise Wrong(str(error)) from None
+    if name not in MARKS:
+        raise Wrong(f"The set {name} has no marks; use {', '.join(MARKS)}.")
+    return name
+
+
+def features():
+    """Which features measure the set: those of the course's classifier know clothes alone."""
+    return "classifier" if kind() == "fashion" else "inception"
 
 
 def held_out():
@@ -128,12 +152,12 @@ def distance(images, limit, what, reference=None):
 
     reference = np.asarray(held_out().images if reference is None else reference)
     try:
-        value = fid_of_images(images, reference, FEATURES[dataset()])
+        value = fid_of_images(images, reference, features())
     except ValueError as error:
         raise Wrong(f"{what}: {error}") from None
     if not value <= limit:
         raise Wrong(
-            f"{what}: the Fréchet distance ({FEATURES[dataset()]} features, {len(images)} images) "
+            f"{what}: the Fréchet distance ({features()} features, {len(images)} images) "
             f"is {value:.1f}; the mark is {limit:g}. Look at the images first: {looks(images)}"
         )
 
@@ -223,7 +247,7 @@ class GuidedImages:
             images, reference = got["images"][got["labels"] == k], test.images[test.labels == k]
             with warnings.catch_warnings():  # 50 images for 64 features: meant, and calibrated so
                 warnings.simplefilter("ignore")
-                values[name] = fid_of_images(images, np.asarray(reference), FEATURES[dataset()])
+                values[name] = fid_of_images(images, np.asarray(reference), features())
         mean = np.mean(list(values.values()))
         worst = max(values, key=values.get)
         expect_that(

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from autograder import harness
+from autograder import harness, settings
 from given.images.data.imageset import load_dataset
 from tests.task2 import test_marks as marks
 
@@ -22,6 +23,51 @@ def noisy(images, std):
 def blurred(images):
     x = torch.from_numpy(images[..., 0].copy()).float()[:, None]
     return F.avg_pool2d(x, 3, 1, 1)[:, 0, ..., None].byte().numpy()
+
+
+def folder_of(root, images, name="{:03d}.png"):
+    root.mkdir(parents=True)
+    for k, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(root / name.format(k))
+    return root
+
+
+@pytest.fixture
+def marked(tmp_path, monkeypatch):
+    """Mark the folder tmp_path/samples as pytest --samples does."""
+    monkeypatch.setenv("COURSE_SAMPLES", str(tmp_path / "samples"))
+    marks.model.cache_clear()
+    return tmp_path / "samples"
+
+
+def test_what_a_mac_or_a_notebook_left_is_no_sample(marked):
+    folder_of(marked / "plain", real(30))
+    (marked / "plain" / "._000.png").write_bytes(b"\0\5\26\7" + b"\0" * 200)
+    (marked / "plain" / ".ipynb_checkpoints").mkdir()
+    Image.new("L", (28, 28)).save(marked / "plain" / ".ipynb_checkpoints" / "x-checkpoint.png")
+    images, _ = marks.given("plain")
+    assert (images == real(30)).all()
+
+
+def test_a_folder_of_images_is_marked_against(marked, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    mine = folder_of(tmp_path / "mine", rng.integers(0, 256, (12, 64, 64, 3), np.uint8))
+    monkeypatch.setenv("COURSE_DATASET", str(mine))
+    folder_of(marked, rng.integers(0, 256, (3, 70, 64, 3), np.uint8))
+    assert marks.given("plain")[0].shape == (3, 64, 64, 3)
+    assert marks.mark("2.4a")["plain"] == marks.MARKS["folder"]["plain"]
+    assert marks.features() == "inception" and len(marks.held_out()) == 2
+    for name, said in (("nowhere", "Unknown data set"), ("mnist", "has no marks")):
+        monkeypatch.setenv("COURSE_DATASET", name)
+        with pytest.raises(harness.Wrong, match=said):
+            marks.mark("2.4a")
+
+
+def test_the_set_of_the_settings_is_marked_against(monkeypatch):
+    monkeypatch.delenv("COURSE_DATASET", raising=False)
+    assert marks.dataset() == "fashion"
+    monkeypatch.setitem(settings.IMAGES, "DATASET", "cifar10")
+    assert marks.mark("2.4a")["plain"] == marks.MARKS["cifar10"]["plain"]
 
 
 def verdict(test, **got):

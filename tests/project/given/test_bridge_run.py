@@ -155,6 +155,37 @@ CASES += [("plane", ["--method", "tr", "--reference", name]) for name in ("ou", 
 CASES += [("images", ["--method", method]) for method in ("fr", "dsb", "sb-fbsde-alt", "flow")]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_a_stop_while_a_round_is_judged_leaves_that_for_the_next_time(plain, monkeypatch, capsys):
+    def carried(run, *more):
+        if left:
+            os.kill(os.getpid(), left.pop())
+        return whole_way(run, *more)
+
+    words = [*IMAGES, "--method", "fr"]
+    plain["images"].main(words)
+    calm, left = last("images"), [signal.SIGTERM]
+    whole_way = plain["report"].carried
+    monkeypatch.setattr(plain["report"], "carried", carried)
+    plain["images"].main([*words, "--overwrite"])
+    assert "--resume" in capsys.readouterr().out
+    assert last("images")["training"]["history"] == [] and last("images")["training"]["step"] == 8
+    plain["images"].main([*words, "--resume"])
+    assert_same(last("images"), calm)
+
+
+@pytest.mark.slow
+def test_a_bridge_between_two_folders_of_images(plain, tmp_path):
+    for k, name in enumerate(("cat", "dog") * 5):
+        path = tmp_path / "my pets" / name / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (20 * k, 0, 200)).save(path)
+    pair = ["--prior", "my pets:cat", "--dataset", f"{tmp_path / 'my pets'}:dog"]
+    words = IMAGES[: IMAGES.index("--exp_name")] + ["--resolution", "8", "--rounds", "1"]
+    plain["images"].main([*words, *pair])
+    assert read_checkpoint(LAST.format("my_pets-cat-my_pets-dog-tr"))["config"]["resolution"] == 8
+
+
 FR = ["--method", "fr"]
 QUICK = [("plane", FR, signal.SIGINT), ("images", FR, signal.SIGTERM)]
 
