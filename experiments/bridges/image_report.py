@@ -42,6 +42,12 @@ class Judge:
         """
         self.device = device
         images: dict = {n: None if each is None else each[0] for n, each in test.items()}
+        for name, x in images.items():
+            if x is not None and len(x) < 2:
+                raise ValueError(
+                    f"The set where the {name} direction starts has {len(x)} test image; a "
+                    f"distance needs at least 2, better 400: add images."
+                )
         shape = next(x for x in images.values() if x is not None).shape[1:]
         self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
         ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}

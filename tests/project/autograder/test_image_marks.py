@@ -56,7 +56,7 @@ def test_a_folder_of_images_is_marked_against(marked, tmp_path, monkeypatch):
     folder_of(marked, rng.integers(0, 256, (3, 70, 64, 3), np.uint8))
     assert marks.given("plain")[0].shape == (3, 64, 64, 3)
     assert marks.mark("2.4a")["plain"] == marks.MARKS["folder"]["plain"]
-    assert marks.features() == "inception" and len(marks.held_out()) == 2
+    assert marks.features() == "inception" and len(marks.held_out()) == 3
     for name, said in (("nowhere", "Unknown data set"), ("mnist", "has no marks")):
         monkeypatch.setenv("COURSE_DATASET", name)
         with pytest.raises(harness.Wrong, match=said):
