@@ -98,12 +98,10 @@ def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) 
     hours = seconds * steps / 3600
     if device.type != "cpu" or (hours < 12 and seconds < 10):
         return
-    units = ((24, "days"), (1, "hours"), (1 / 60, "minutes"))
-    size, unit = next((each for each in units if hours > 2 * each[0]), units[-1])
-    whole = f"{hours / size:,.0f} {unit}"
+    whole = f"{hours / 24:,.0f} days" if hours > 72 else f"{hours:.0f} hours"
+    rest = f", and {steps:,} steps {whole}" if hours > 2 else ""
     print(
-        f"A step takes about {seconds:.2g} s on this CPU, and {steps:,} steps {whole}: "
-        f"this is for a GPU. {advice}",
+        f"A step takes about {seconds:.2g} s on this CPU{rest}: this is for a GPU. {advice}",
         flush=True,
     )
 

@@ -172,7 +172,7 @@ def test_the_cost_of_a_long_run_on_a_cpu_is_one_line(capsys):
 def test_a_large_network_on_a_cpu_is_told_its_cost(tmp_path, monkeypatch, shown, capsys):
     monkeypatch.setattr(train, "seconds_of_image", lambda run: 2.0)
     run_here(tmp_path, "--steps", "1")
-    assert "A step takes about 24 s on this CPU, and 1 steps" in capsys.readouterr().out
+    assert "A step takes about 24 s on this CPU: this is for a GPU" in capsys.readouterr().out
 
 
 @pytest.mark.slow
