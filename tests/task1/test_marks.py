@@ -79,13 +79,15 @@ def draw(recipe, **options):
 
 
 def samples_file():
-    """The array of the file named by --samples, or None."""
+    """The array of the file named by --samples as a tensor, or None."""
+    import torch
+
     path = os.environ.get("COURSE_SAMPLES")
     if not path:
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["samples"]
+            return torch.from_numpy(np.array(arrays["samples"]))
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}; --samples wants a .npz file.") from None
     except KeyError:

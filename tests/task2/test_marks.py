@@ -108,14 +108,20 @@ def read(folder):
     return np.stack([square(read_image(path, channels), size) for path in files])
 
 
+def tensors(**arrays):
+    """What a probe gives back are tensors, as those of a submission."""
+    import torch
+
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
 def mark(task):
     """The marks of the data set that is measured, with the changes of autograder/settings.py."""
     return MARKS[kind()] | settings.MARKS.get(task, {})
 
 
 def dataset():
-    asked = getattr(settings, "IMAGES", {"DATASET": "fashion"})  # students' settings have none
-    return os.environ.get("COURSE_DATASET", asked["DATASET"])
+    return os.environ.get("COURSE_DATASET", "fashion")
 
 
 def kind():
@@ -218,7 +224,7 @@ class PlainImages:
         return {}
 
     def probe():
-        return {"images": (given("plain") or draw(1.0))[0]}
+        return tensors(images=(given("plain") or draw(1.0))[0])
 
     def check(got):
         refuse_copies(got["images"], "images without guidance")
@@ -234,7 +240,7 @@ class GuidedImages:
 
     def probe():
         images, labels = given("guided") or draw(1.5)
-        return {"images": images, "labels": labels}
+        return tensors(images=images, labels=labels)
 
     def check(got):
         from given.images.fid.measure import fid_of_images
@@ -268,7 +274,7 @@ class FilledHoles:
     def probe(index, mask_seed):
         folder = given("inpainted")
         if folder:
-            return {"images": folder[0]}
+            return tensors(images=folder[0])
         import torch
 
         from given.images.data.imageset import to_tensor, to_uint8
@@ -284,7 +290,7 @@ class FilledHoles:
             x = Inpainter(model(), x0, mask, labels, 1.0).replacement()
         finally:
             model().var_scheduler.eta = 0.0
-        return {"images": to_uint8(x)}
+        return tensors(images=to_uint8(x))
 
     def check(got, index, mask_seed):
         distance(got["images"], mark("2.4c")["inpainted"], "filled images")

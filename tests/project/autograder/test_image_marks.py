@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from autograder import harness, settings
+from autograder import harness
 from given.images.data.imageset import load_dataset
 from tests.task2 import test_marks as marks
 
@@ -61,13 +61,6 @@ def test_a_folder_of_images_is_marked_against(marked, tmp_path, monkeypatch):
         monkeypatch.setenv("COURSE_DATASET", name)
         with pytest.raises(harness.Wrong, match=said):
             marks.mark("2.4a")
-
-
-def test_the_set_of_the_settings_is_marked_against(monkeypatch):
-    monkeypatch.delenv("COURSE_DATASET", raising=False)
-    assert marks.dataset() == "fashion"
-    monkeypatch.setitem(settings.IMAGES, "DATASET", "cifar10")
-    assert marks.mark("2.4a")["plain"] == marks.MARKS["cifar10"]["plain"]
 
 
 def verdict(test, **got):

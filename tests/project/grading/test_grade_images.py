@@ -119,3 +119,15 @@ def test_filled_images_of_a_folder_are_measured_by_their_distance_alone(submissi
     write_images(real, submission / "samples" / "inpainted")
     done = result(marks.FilledHoles, FROM="samples")
     assert done.verdict == "done", done.message
+
+
+def test_the_set_of_the_settings_is_marked_against(submission, result, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 28, 28, 1), np.uint8)
+    write_images(noise, submission / "samples")
+    chosen = {"FROM": "samples", "DATASET": "fashion_colour"}
+    assert "fashion_colour has no marks" in result(marks.PlainImages, **chosen).message
+    mine = tmp_path / "mine"
+    write_images(noise, mine)
+    done = result(marks.PlainImages, FROM="samples", DATASET=str(mine))
+    assert "copies or near-copies" in done.message and done.got["images"].shape[1:] == (64, 64, 3)
+    assert len(list(mine.iterdir())) == 30
