@@ -34,7 +34,7 @@ from given.images.load import build_network, check_config
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path
 from given.runtime.files import make_folder
-from given.runtime.machine import pick_device, processes
+from given.runtime.machine import pick_device, processes, seconds_of, warn_of_cost
 
 RESULTS = Path("results/bridge")
 ALIASES = {"fashion_mnist": "fashion", "stackedmnist": "stacked_mnist"}
@@ -244,6 +244,21 @@ def configure(args: argparse.Namespace, sets: dict) -> dict:
     return config | {"divergence": "hutchinson", "clip": 1.0}
 
 
+@torch.no_grad()
+def say_cost(run: BridgeRun, x: Tensor) -> None:
+    """What the steps of a long run cost on a CPU: one evaluation to simulate, three to learn.
+
+    Args:
+        run: what is trained.
+        x: (1, C, H, W) any image.
+    """
+    network, t = run.sides["forward"].average, torch.zeros(1, device=run.device)
+    seconds = 4 * seconds_of(lambda: network(t, x), run.device)
+    share = run.config["batch_size"] / run.world_size
+    advice = "Use --device cuda, a smaller --resolution, or smaller --batch_size and --num_steps."
+    warn_of_cost(seconds * share, run.total - run.step, run.device, advice)
+
+
 def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> None:
     """Train one process's part of a bridge, and show it."""
     sets = open_sets(args, "train")
@@ -269,6 +284,8 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     run = BridgeRun(config, nets, sources, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
+    if rank == 0:
+        say_cost(run, torch.zeros(1, C, H, H, device=device))
     judge: Any = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
     start = time.perf_counter()
     whole = train(run, folder, judge, args.save_every)

@@ -41,6 +41,14 @@ PRESETS: dict[str, dict] = {
 }
 
 
+# Options without effect on a method, which are refused: it keeps no cache, or has no use for them.
+UNUSED: dict[str, tuple[str, ...]] = {
+    "flow": ("gamma", "variance", "cache_size", "refresh_every"),
+    "sb-fbsde-joint": ("bf16", "cache_size", "refresh_every"),
+    "lightsb": ("bf16", "cache_size", "ema", "refresh_every", "rounds", "variance"),
+}
+
+
 def add_options(parser: ArgumentParser) -> None:
     """The options that bridges in the plane and between images share."""
     flag = BooleanOptionalAction
@@ -145,6 +153,9 @@ def check_used(args: Namespace) -> None:
         raise ValueError(f"--reference flow is for {rounds}, not for {method}.")
     if args.ot is not None and method != "flow" and args.reference != "flow":
         raise ValueError("--ot and --no-ot are for --method flow and --reference flow.")
+    for name in UNUSED.get(method, ()):
+        if getattr(args, name) not in (None, False):
+            raise ValueError(f"--{name} has no effect with --method {method}; leave it away.")
 
 
 def check_rounds(config: dict) -> None:

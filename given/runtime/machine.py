@@ -99,9 +99,10 @@ def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) 
     if device.type != "cpu" or (hours < 12 and seconds < 10):
         return
     whole = f"{hours / 24:,.0f} days" if hours > 72 else f"{hours:.0f} hours"
+    step = f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
     rest = f", and {steps:,} steps {whole}" if hours > 2 else ""
     print(
-        f"A step takes about {seconds:.2g} s on this CPU{rest}: this is for a GPU. {advice}",
+        f"A step takes about {step} s on this CPU{rest}: this is for a GPU. {advice}",
         flush=True,
     )
 

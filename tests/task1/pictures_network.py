@@ -79,7 +79,7 @@ class NetworkCurves:
             net = network.SimpleNet(in_dim=1, enc_shapes=(16, 8), dec_shapes=(16, 12), z_dim=10)
         with torch.no_grad():
             for p in net.parameters():
-                p.copy_(torch.randn_like(p) * 1.5 / p.shape[-1] ** 0.5)
+                p.copy_(torch.randn_like(p) * 1.5 / (p.shape[-1] if p.ndim else 1) ** 0.5)
         alone = [net(t[k : k + 1], x[k : k + 1]) for k in range(len(x))]
         return {"batch": net(t, x), "alone": torch.cat(alone)}
 

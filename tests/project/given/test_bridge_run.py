@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from experiments.bridges.options import UNUSED
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.cli import one_line_errors
@@ -31,6 +32,19 @@ IMAGES = ["--device", "cpu", "--num_steps", "4", "--batch_size", "4", "--cache_s
 IMAGES += ["--iters", "4", "--rounds", "2", "--num_samples", "5", "--exp_name", "images"]
 IMAGES += ["--resolution", "8"]
 COMMON = {"plane": PLANE, "images": IMAGES}
+
+
+def small_run(kind, *more):
+    """The options of a small run, without those that the method has no use for."""
+    out = [*COMMON[kind], *more]
+    method = out[out.index("--method") + 1] if "--method" in out else "tr"
+    for name in UNUSED.get(method, ()):
+        if f"--{name}" in out[: len(COMMON[kind])]:
+            at = out.index(f"--{name}")
+            del out[at : at + 2]
+    return out
+
+
 METHODS = ("dsb", "sdsb", "tr", "fr", "dsbm", "sb-fbsde-alt", "flow")
 LAST = "results/bridge/{}/last.ckpt"
 
@@ -202,8 +216,8 @@ QUICK = [("plane", FR, signal.SIGINT), ("images", FR, signal.SIGTERM)]
 def test_a_polite_stop_in_the_middle_of_a_cache_changes_nothing(
     kind, more, number, plain, monkeypatch, capsys
 ):
-    common = COMMON[kind]
-    plain[kind].main([*common, *more])
+    common = small_run(kind, *more)
+    plain[kind].main(common)
     undisturbed = last(kind)
     total = undisturbed["training"]["step"]
     update = plain["run"].Side.update_average
@@ -218,11 +232,11 @@ def test_a_polite_stop_in_the_middle_of_a_cache_changes_nothing(
         monkeypatch.setattr(plain["run"].Side, "update_average", stopping)
         capsys.readouterr()
         again = ["--resume"] if stop > total // 3 else ["--overwrite"]
-        plain[kind].main([*common, *more, *again])
+        plain[kind].main([*common, *again])
         assert "--resume" in capsys.readouterr().out
         assert 0 < last(kind)["training"]["step"] < total
     monkeypatch.setattr(plain["run"].Side, "update_average", update)
-    plain[kind].main([*common, *more, "--resume"])
+    plain[kind].main([*common, "--resume"])
     assert_same(last(kind), undisturbed)
 
 
@@ -274,7 +288,7 @@ FROM_FLOW = [("plane", "dsb"), ("plane", "tr"), ("plane", "sb-fbsde-alt"), ("ima
 @pytest.mark.parametrize(("kind", "method"), FROM_FLOW)
 def test_a_flow_stands_for_the_first_round(kind, method, plain, monkeypatch):
     common, main = COMMON[kind], plain[kind].main
-    main([*common, "--method", "flow", "--exp_name", "flow"])
+    main(small_run(kind, "--method", "flow", "--exp_name", "flow"))
     flow = last("flow")
     init = ["--init_from", LAST.format("flow"), "--skip_rounds", "1"]
     seen = []
@@ -375,11 +389,17 @@ def test_what_a_run_leaves_in_its_folder(kind, modules, tmp_path, capsys):
 @pytest.mark.parametrize("method", ["sb-fbsde-joint", "lightsb", "flow", "dsbm"])
 @pytest.mark.usefixtures("no_pictures")
 def test_every_kind_of_method_writes_samples(method, modules, tmp_path):
-    modules["plane"].main([*PLANE, "--method", method, "--prior", "standard"])
+    modules["plane"].main(small_run("plane", "--method", method, "--prior", "standard"))
     samples = np.load(tmp_path / "results/bridge/plane/samples.npz")
     assert all(np.isfinite(samples[name]).all() for name in samples.files)
     metrics = json.loads((tmp_path / "results/bridge/plane/metrics.json").read_text())
     assert metrics["rounds"] and metrics["floor"]
+
+
+def test_the_cost_of_large_images_is_told(plain, monkeypatch, capsys):
+    monkeypatch.setattr(plain["images"], "seconds_of", lambda call, device: len(call()) * 10.0)
+    plain["images"].main([*IMAGES, "--method", "fr"])
+    assert "A step takes about 160 s on this CPU: this is for a GPU." in capsys.readouterr().out
 
 
 # --- Bad input
@@ -429,6 +449,8 @@ BOTH = [
     ("--theta -1 --reference ou", "--theta -1.0"),
     ("--theta 2", "--theta 2.0 is of --reference ou, not of brownian"),
     ("--method dsb --published", "--published is for tr and fr, not for dsb"),
+    ("--method flow --gamma constant_0.1", "--gamma has no effect with --method flow"),
+    ("--method flow --cache_size 32", "--cache_size has no effect with --method flow"),
     ("--method flow --reinit", "not for flow, which has no rounds"),
     ("--method flow --reference flow", "--reference flow is for dsb"),
     ("--method tr --no-ot", "--ot and --no-ot are for --method flow and --reference flow"),
@@ -502,7 +524,7 @@ def test_bad_input_is_one_sentence(kind, options, said, plain, monkeypatch, tmp_
         plain[kind].main([*common, "--lr", "0.01", "--exp_name", "old"])
     monkeypatch.setattr(plain["run"].BridgeRun, "fit", None)  # it must not come to training
     with pytest.raises(SystemExit) as stop, one_line_errors():
-        plain[kind].main([*common, *options])
+        plain[kind].main(small_run(kind, *options))
     line = stop.value.code
     if line == 2:  # argparse has printed the sentence
         line = capfd.readouterr().err.strip().splitlines()[-1]
