@@ -101,9 +101,10 @@ def test_a_file_of_samples_that_is_none_is_named(content, said, tmp_path, monkey
     assert said in result.message and "Traceback" not in result.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("samples", "said"),
-    [pytest.param(REAL, "done", marks=pytest.mark.slow), (np.zeros((0, 2)), "0 points")],
+    [(REAL, "done"), (np.zeros((0, 2)), "0 points")],
 )
 def test_the_option_names_the_file_of_samples(samples, said, tmp_path):
     np.savez(tmp_path / "samples.npz", samples=samples)

@@ -42,6 +42,7 @@ def other(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_another_project_is_not_disturbed(other):
     done = run_pytest(other, "-q", "--seed", "3")
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr

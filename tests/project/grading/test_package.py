@@ -130,8 +130,11 @@ def long_lines(name, task):
     return next(lines for key, lines in regions.items() if key.startswith(f"{task} ({name}"))
 
 
+OTHER_FILES = ("README.md", "notebooks/DDPM.ipynb", "autograder/settings.py")
+
+
 @pytest.mark.parametrize(
-    "name", ["sde_todo/loss.py", "README.md", "notebooks/DDPM.ipynb", "autograder/settings.py"]
+    "name", ["sde_todo/loss.py", *(pytest.param(n, marks=pytest.mark.slow) for n in OTHER_FILES)]
 )
 def test_one_line_of_a_solution_is_refused(tree, name):
     assert package.leaks(tree) == []
@@ -232,7 +235,7 @@ def assert_for_the_reporter(data, passed):
     assert (score == data["max_score"]) == passed
 
 
-@pytest.mark.parametrize("passed", [True, False])
+@pytest.mark.parametrize("passed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_step_writes_its_result(tmp_path, passed):
     output, summary = tmp_path / "output", tmp_path / "summary"
     done = run_there(

@@ -274,6 +274,7 @@ def test_zip_with_garbage_for_lzma(sandbox, tmp_path):
     assert_only_sde_fails(path, sandbox, "sde_todo/sde.py ")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_zip_with_a_module_twice(sandbox, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
