@@ -29,6 +29,7 @@ from experiments.bridges.sides import OTHER
 from given.bridges import figures as bridge_figures
 from given.bridges import truth as truth
 from given.bridges.plane_network import VelocityNet
+from given.runtime.cli import file_path
 from given.runtime.figures import png
 from given.runtime.files import write
 from sde_todo.light_sb import LightSB, fit_light_sb
@@ -235,7 +236,9 @@ def main():
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--methods", nargs="+", choices=IPF, help="of the parts sets and gaussian")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--picture", type=Path, help="only draw four methods side by side here")
+    parser.add_argument(
+        "--picture", type=file_path, help="only draw four methods side by side here"
+    )
     parser.add_argument("--fresh", action="store_true", help="do again what is done")
     args = parser.parse_args()
     torch.set_num_threads(1)

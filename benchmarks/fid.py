@@ -29,6 +29,7 @@ from given.images.data.imageset import load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid import measure
 from given.images.fid.features import load_features
+from given.runtime.cli import file_path
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -235,7 +236,7 @@ def main():
     """Run the parts, and write what they found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cifar10", action="store_true", help="wants a GPU")
-    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     torch.set_num_threads(1)

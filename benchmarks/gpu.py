@@ -13,7 +13,6 @@ import argparse
 import itertools
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("COURSE", "solutions")
 
@@ -29,6 +28,7 @@ from given.images.data.imageset import ImageSet, Loader, load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid.measure import fid_of_images
 from given.images.load import build_network
+from given.runtime.cli import file_path
 from given.runtime.machine import pick_device
 from image_diffusion.scheduler import DDPMScheduler, DPMSolverScheduler
 
@@ -287,7 +287,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=25.0, help="of training")
     parser.add_argument("--every", type=float, default=2.5, help="minutes between two FIDs")
     parser.add_argument("--num_samples", type=int, default=5000, help="of each FID on the way")
-    parser.add_argument("--data_root", type=Path, default=DATA_ROOT)
+    parser.add_argument("--data_root", type=file_path, default=DATA_ROOT)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     device = pick_device(args.device)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from given.runtime.cli import file_path
 from grading.class_run import grade_all
 from grading.grade import grade
 from tests.project import trees
@@ -104,7 +105,7 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=[*parts, "speed"], default=[*parts, "speed"])
     parser.add_argument("--copies", type=int, default=20, help="size of the class (default 20)")
     parser.add_argument("--jobs", type=int, default=2, help="submissions at a time (default 2)")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "grader.json")
+    parser.add_argument("--out", type=file_path, default=ROOT / "results" / "grader.json")
     args = parser.parse_args()
     found = {name: run() for name, run in parts.items() if name in args.parts}
     if "speed" in args.parts:

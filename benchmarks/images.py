@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from given.images.data.imageset import load_dataset
 from given.images.unet import UNet
+from given.runtime.cli import file_path
 from image_diffusion import scheduler as schedulers
 
 ROOT = Path(__file__).parents[1]
@@ -428,7 +429,9 @@ def parse():
     parts = ("steps", "speed", "quality", "inpainting")
     parser.add_argument("--parts", nargs="+", choices=parts, default=["steps", "speed"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--runs", type=Path, default=ROOT / "results" / "benchmarks" / "images")
+    parser.add_argument(
+        "--runs", type=file_path, default=ROOT / "results" / "benchmarks" / "images"
+    )
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, help="of quality; default: all")
     parser.add_argument("--num_samples", type=int, default=200, help="of inpainting")
     parser.add_argument("--ch", type=int, default=32, help="of speed; 128 on a GPU")

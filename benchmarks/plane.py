@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from given.plane import metrics as judge
 from given.plane.mixture import matched_gaussian
 from given.plane.point_sets import make_points
-from given.runtime.cli import one_line_errors
+from given.runtime.cli import file_path, one_line_errors
 from sde_todo import recipe as recipe_module
 from sde_todo.loss import DSMLoss, ISMLoss, SSMLoss
 from sde_todo.recipe import floor_recipe, plain_recipe
@@ -323,7 +323,7 @@ def options():
     parser.add_argument("--parts", default=",".join(PARTS), help="comma-separated names of parts")
     parser.add_argument("--quick", action="store_true", help="one seed, five pairs for the floor")
     parser.add_argument("--threads", type=int, help="torch's threads; its own choice by default")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "plane.json")
+    parser.add_argument("--out", type=file_path, default=ROOT / "results" / "plane.json")
     args = parser.parse_args()
     args.parts = args.parts.split(",")
     if unknown := set(args.parts) - set(PARTS):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import board, report, settings
+from given.runtime.cli import file_path
 
 
 def main() -> None:
@@ -107,10 +108,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     grade = commands.add_parser("grade", help="grade a submission, or a folder of them")
     grade.set_defaults(run=run_grade)
-    grade.add_argument("submission", type=Path, help="folder or zip; with --all a folder of them")
+    grade.add_argument(
+        "submission", type=file_path, help="folder or zip; with --all a folder of them"
+    )
     grade.add_argument("--all", action="store_true", help="grade every folder and zip in it")
-    grade.add_argument("--out", type=Path, help="report to write (.json); with --all a folder")
-    grade.add_argument("--page", type=Path, help="page with pictures to write (.html)")
+    grade.add_argument("--out", type=file_path, help="report to write (.json); with --all a folder")
+    grade.add_argument("--page", type=file_path, help="page with pictures to write (.html)")
     grade.add_argument("--pages", action="store_true", help="with --all: a page for each")
     grade.add_argument("--jobs", type=int, help="with --all: how many at a time")
     grade.add_argument("--seed", type=int, help="of the inputs, to repeat a grade")
@@ -120,13 +123,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     package = commands.add_parser("package", help="make what is handed out or uploaded")
     package.set_defaults(run=run_package)
     package.add_argument("kind", choices=("student", "gradescope", "classroom"))
-    package.add_argument("--out", type=Path, help="file or folder to write")
+    package.add_argument("--out", type=file_path, help="file or folder to write")
     stubs = commands.add_parser("stubs", help="write the students' modules from solutions/")
     stubs.set_defaults(run=run_stubs)
     stubs.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     container = commands.add_parser("container")
     container.set_defaults(run=run_container)
-    container.add_argument("root", type=Path, nargs="?", default="/autograder")
+    container.add_argument("root", type=file_path, nargs="?", default="/autograder")
     if not argv:
         parser.print_help()
         sys.exit(2)
