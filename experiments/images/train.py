@@ -221,9 +221,9 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     run = Run(config, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
+    loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
     if rank == 0 and device.type == "cpu":
         say_cost(run)
-    loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
     writer = tensorboard_writer(folder) if args.tensorboard and rank == 0 else None
     whole = train(run, loader, folder, args.save_every, args.sample_every, writer)
     if rank == 0 and whole:

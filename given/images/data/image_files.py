@@ -96,8 +96,8 @@ def list_images(folder: Path | str) -> list[Path]:
     if others:
         kinds = ", ".join(kind for kind, _ in others.most_common(3))
         warnings.warn(
-            f"{folder}: {others.total()} files are no images by their names ({kinds}), and were "
-            f"passed over.",
+            f"{folder}: passed over files that are no images by their names, {others.total()} in "
+            f"all ({kinds}).",
             stacklevel=2,
         )
     return images
