@@ -76,7 +76,7 @@ EQUIVALENT: dict[str, str] = {
     "image_diffusion/inpainting.py:Inpainter.repaint: i < tries - 1 -> (i <= tries - 1)": "x is overwritten by x_s after the last try",
     "image_diffusion/inpainting.py:Inpainter.repaint: tries - 1 -> (tries + 1)": "x is overwritten by x_s after the last try",
     "image_diffusion/inpainting.py:Inpainter.repaint: tries - 1 -> tries": "x is overwritten by x_s after the last try",
-    "image_diffusion/inpainting.py:Inpainter.repaint: 1 -> 0": "x is overwritten by x_s after the last try",
+    "image_diffusion/inpainting.py:Inpainter.repaint: 1 -> 0 (#2)": "x is overwritten by x_s after the last try",
     "image_diffusion/scheduler.py:DDIMScheduler.step: 0 -> 1": "sigma = 0 times noise is 0",
     "sde_todo/likelihood.py:trace: divergence.detach() -> divergence": "autograd.grad makes no graph here",
     "sde_todo/likelihood.py:trace: x -> probes (#2)": "the same type and device",
