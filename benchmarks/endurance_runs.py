@@ -38,8 +38,8 @@ if clock:
     sys.stderr.isatty = lambda: True  # so that the bars, which ask for the time, are drawn
 if kind == "images":
     import numpy
-    from experiments.images import training_loop
-    training_loop.draw_images = lambda *_, **__: numpy.zeros((40, 28, 28, 1), "uint8")
+    from experiments.images import training_progress
+    training_progress.draw_images = lambda *_, **__: numpy.zeros((40, 28, 28, 1), "uint8")
 elif kind == "bridge":
     from experiments.bridges import plane
     plane.SET_SIZE, plane.EVAL_SIZE = 2000, 50

@@ -50,7 +50,7 @@ def build(path: Path, name: str, steps: int, device: torch.device) -> Any:
 
 def training_section(path: Path) -> tuple:
     """The curve of the loss, from the checkpoint."""
-    from experiments.images.training_loop import plot_loss
+    from experiments.images.training_progress import plot_loss
     from given.runtime.checkpoint import read_checkpoint
 
     training = read_checkpoint(path)["training"]

@@ -17,57 +17,26 @@ from typing import Any
 
 import torch
 
-from experiments.images.training_loop import Run, seconds_of_image, show, train
+from experiments.images.train_config import (
+    PRESETS,
+    TIMES,
+    check_unchanged,
+    chosen_network,
+    make_config,
+    on_this_machine,
+)
+from experiments.images.training_loop import Run
+from experiments.images.training_progress import seconds_of_image, show, train
 from given.images.data import imageset as data
 from given.images.load import check_config, levels_of
-from given.images.objectives import CONTINUOUS, OBJECTIVES
 from given.images.presets import CIFAR10
 from given.images.unet import PREDICTS, TIME_FEATURES, check_resolution
 from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path, number, whole
-from given.runtime.machine import can_compile, has_bf16, pick_device, processes, warn_of_cost
+from given.runtime.machine import pick_device, processes, warn_of_cost
 from given.runtime.submission import ROOT
 
 RESULTS = ROOT / "results" / "images"
-
-# What each set is trained with, unless the command line says otherwise.
-SMALL: dict[str, Any] = {
-    "network": {"name": "PatchUNet", "predicts": "v", "ch": (48, 96), "num_res_blocks": 2},
-    "mode": "cosine",
-    "times": "lognormal",
-    "batch_size": 32,
-    "steps": 5500,
-    "lr": 2e-3,
-    "decay": True,
-    "ema": 0.997,
-    "warmup": 100,
-    "weight_decay": 0.01,
-    "use_cfg": True,
-}
-DDPM = {
-    "network": {"name": "UNet"} | CIFAR10["ddpm"],
-    "mode": "linear",
-    "times": "uniform",
-    "batch_size": 128,
-    "steps": 800_000,
-    "lr": 2e-4,
-    "decay": False,
-    "ema": 0.9999,
-    "warmup": 5000,
-    "weight_decay": 0.0,
-    "use_cfg": False,
-}
-FACES = DDPM | {"batch_size": 32, "steps": 100_000, "warmup": 200, "ema": 0.999}
-COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": False}
-PRESETS = {
-    "fashion": SMALL,
-    "fashion_colour": COLOUR,
-    "fashion_full": SMALL,
-    "mnist": SMALL,
-    "cifar10": DDPM,
-}
-PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
-TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -107,71 +76,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample_every", type=whole, default=1000, help="steps")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     return parser.parse_args(arguments)
-
-
-def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torch.device) -> dict:
-    """The configuration of a new run: the preset of its set, changed by the command line.
-
-    Args:
-        args: of `parse`.
-        train_set: the images to train on.
-        device: where it trains; CUDA turns on mixed precision and compilation.
-
-    Raises:
-        ValueError: a number that cannot be, or options that do not go together.
-    """
-    preset = PRESETS[args.dataset]
-    chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
-    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
-    chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
-    check_numbers(chosen, args.likelihood_weighting)
-    network = network_config(args, preset, train_set)
-    return chosen | {
-        "network": network,
-        "architecture": args.network,
-        "likelihood_weighting": bool(args.likelihood_weighting),
-        "scheduler": {"num_train_timesteps": network["T"], "mode": args.mode or preset["mode"]},
-        "dataset": args.dataset,
-        "data": train_set.fingerprint(),
-        "classes": list(train_set.classes),
-        "seed": args.seed or 0,
-        "clip": 1.0,
-        "bf16": has_bf16(device) if args.bf16 is None else args.bf16,
-        "compile": can_compile(device) if args.compile is None else args.compile,
-    }
-
-
-def check_numbers(chosen: dict, likelihood_weighting: bool | None) -> None:
-    """Refuse numbers that cannot be, and a weighting without its process, in one sentence."""
-    for name in ("steps", "batch_size", "lr"):
-        if chosen[name] <= 0:
-            raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
-    if not 0 <= chosen["ema"] < 1:
-        raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
-    if likelihood_weighting and chosen["times"] not in CONTINUOUS:
-        raise ValueError(
-            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
-            f"not {chosen['times']}; leave it out, or choose one of these."
-        )
-
-
-def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
-    """The network of a new run; see `given.images.load.build_network`."""
-    network = chosen_network(args, preset) | {
-        "T": 1000,
-        "image_resolution": train_set.images.shape[1],
-        "in_ch": train_set.images.shape[3],
-        "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
-        "cfg_dropout": 0.1 if args.cfg_dropout is None else args.cfg_dropout,
-        "num_classes": len(train_set.classes),
-    }
-    asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
-    return network | {k: value for k, value in asked.items() if value}
-
-
-def chosen_network(args: argparse.Namespace, preset: dict) -> dict:
-    """The architecture alone: of --network, or of the preset."""
-    return {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -249,52 +153,6 @@ def say_cost(run: Run) -> None:
     seconds = 3 * seconds_of_image(run) * run.config["batch_size"] / run.world_size
     advice = "Use --device cuda, a smaller --resolution, or --dataset fashion (minutes)."
     warn_of_cost(seconds, run.total - run.step, run.device, advice)
-
-
-def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device) -> dict:
-    """bf16 and compile of a run that goes on: as asked, else as begun where this device can."""
-    able = {"bf16": has_bf16(device), "compile": can_compile(device)}
-    found = {}
-    for name, can in able.items():
-        asked, began = getattr(args, name), bool(config.get(name))
-        found[name] = began and can if asked is None else asked
-        if found[name] != began:
-            now = spelled(name, found[name])
-            print(f"This run was started with {spelled(name, began)}, and goes on with {now}.")
-    return found
-
-
-def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.ImageSet) -> None:
-    """Refuse to go on with another set, or with other numbers than a run was started with."""
-    names = ["dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network"]
-    names += ["likelihood_weighting", "mode", "predicts", "time_features", "seed", "use_cfg"]
-    names += ["cfg_dropout"]
-    started = {"likelihood_weighting": False, "time_features": "positional"}
-    started |= config | config["scheduler"] | config["network"]
-    started["network"] = config.get("architecture")
-    for name in names:
-        asked, began = getattr(args, name), started.get(name)
-        if asked is not None and asked != began:
-            raise ValueError(
-                f"This run was started with {spelled(name, began)}, and goes on with it; leave out "
-                f"{spelled(name, asked)}, or train from scratch in another --save_dir."
-            )
-    resolution = config["network"]["image_resolution"]
-    if train_set.images.shape[1] != resolution:
-        raise ValueError(f"This run was started with --resolution {resolution}; give it again.")
-    found = train_set.fingerprint()
-    if config.get("data", found) != found:
-        raise ValueError(
-            "The images are not those that this run was started with; bring those back, or train "
-            "from scratch in another --save_dir."
-        )
-
-
-def spelled(name: str, value: Any) -> str:
-    """An option as it is written on the command line."""
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {value}"
 
 
 def tensorboard_writer(folder: Path) -> Any:

@@ -1,11 +1,10 @@
-"""The training loop of the image models: one step, many steps, saving, stopping, going on.
+"""The steps of an image model in training; `training_progress.py` has the loop around them.
 
 Everything random in a step is drawn from the seed and the number of the step, and from nothing
 else. So a checkpoint needs no state of any generator, and several processes that share a batch draw
 together what a single one would draw.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,29 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.images.samplers.draw import balanced_labels, draw_images
-from given.images import figures
 from given.images.data import imageset as data
-from given.images.data.image_files import save_grid
 from given.images.load import build_network
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
-from given.runtime.files import alone
-from given.runtime.machine import autocast, parallel, seconds_of, seed_of
-from given.runtime.training import (
-    LOG_EVERY,
-    MovingAverage,
-    TrainingRun,
-    ema_decay,
-    lr_factor,
-    save,
-    set_lr,
-    until_stopped,
-)
-from given.runtime.training import train as train_to_the_end
-
-GRIDS = ((40, 50), (40, 20), (20, 20), (10, 10), (4, 10))  # samples of a grid, and their steps
-GRID_SECONDS = 60
+from given.runtime.machine import autocast, parallel, seed_of
+from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
 
 
 class Run(TrainingRun):
@@ -47,7 +29,7 @@ class Run(TrainingRun):
         """Build the model with its first weights.
 
         Args:
-            config: see `experiments.images.train.make_config`.
+            config: see `experiments.images.train_config.make_config`.
             device: where it trains.
             rank: of this process.
             world_size: the number of processes.
@@ -168,115 +150,9 @@ def lognormal_times(scheduler: Any, z: Tensor, mean: float = -0.6, std: float = 
     return timestep, 1 / scheduler.alphas_cumprod[timestep]
 
 
-def train(
-    run: Run,
-    loader: data.Loader,
-    folder: Path,
-    save_every: int | None,
-    sample_every: int,
-    writer: Any = None,
-) -> bool:
-    """Train to the end, saving every minute, and at SIGINT or SIGTERM.
-
-    Args:
-        run: what is trained.
-        loader: of the images.
-        folder: of the results.
-        save_every: steps between two more checkpoints, or None.
-        sample_every: steps between two grids of samples.
-        writer: a TensorBoard writer, or None.
-
-    Returns:
-        whether it came to the end.
-    """
-    path, first = folder / "last.ckpt", run.rank == 0
-    since: dict[str, float] = {}
-
-    def restart_clock():
-        since.update(time=time.perf_counter(), step=run.step)
-
-    def describe(loss):
-        images = (run.step - since["step"]) * loader.batch_size
-        speed = images / (time.perf_counter() - since["time"])
-        if writer:
-            writer.add_scalar("loss", loss, run.step)
-            writer.add_scalar("images_per_second", speed, run.step)
-        restart_clock()
-        return f"loss {loss:.4f}, {speed:.0f} images/s"
-
-    def after_step():
-        if save_every and run.step % save_every == 0:
-            save(run, path)
-        if first and run.step % sample_every == 0 and run.step < run.total:
-            show(run, folder)
-            restart_clock()
-
-    restart_clock()
-    steps = run.train_steps(parallel_model(run), loader)
-    with alone(folder, first):
-        return train_to_the_end(run, steps, path, after_step=after_step, describe=describe)
-
-
 def parallel_model(run: Run) -> nn.Module:
     """The loss as training calls it: compiled where asked, and wrapped for several processes."""
     if run.config["compile"]:
         run.model.network.compile()
     between_timesteps = run.config["times"] in OBJECTIVES
     return parallel(NoiseError(run.model) if between_timesteps else run.model, run.world_size)
-
-
-@torch.no_grad()
-def show(run: Run, folder: Path) -> None:
-    """Save the curve of the loss, and a grid of samples of the averaged network.
-
-    A request to stop ends the drawing, without a grid.
-    """
-    from image_diffusion.ddpm import DiffusionModule
-
-    if run.losses:
-        figures.save(plot_loss(run.losses), folder / "loss.png")
-    network, scheduler = run.average.module, run.model.var_scheduler
-    num, steps, batch_size = plan_grid(seconds_of_image(run), scheduler.num_train_timesteps)
-    scheduler.set_timesteps(steps)
-    labels, scale = None, 0.0
-    if run.config["network"]["use_cfg"]:
-        labels, scale = balanced_labels(num, run.config["network"]["num_classes"]), 1.5
-    model = DiffusionModule(network, scheduler).eval()
-    with until_stopped(run.signals, network):
-        images = draw_images(model, num, labels, scale, run.config["seed"], batch_size)
-        save_grid(images, folder / f"samples_{run.step:06d}.png")
-
-
-@torch.no_grad()
-def seconds_of_image(run: Run) -> float:
-    """How long the averaged network takes for one image at one timestep."""
-    B = 1 if run.device.type == "cpu" else 8  # fewer would not fill a GPU
-    network = run.average.module
-    size = network.image_resolution
-    x = torch.zeros(B, network.in_ch, size, size, device=run.device)
-    x = x.contiguous(memory_format=torch.channels_last)
-    return seconds_of(lambda: network(x, 0), run.device) / B
-
-
-def plan_grid(seconds: float, T: int) -> tuple[int, int, int]:
-    """How many samples to draw, in how many steps and how many at a time.
-
-    Args:
-        seconds: for one image at one timestep; guidance takes twice as long.
-        T: timesteps of the schedule.
-
-    Returns:
-        at most 40 and 50, fewer where that would take more than GRID_SECONDS; and a batch with
-        which the bar moves, and a stop comes, every few seconds.
-    """
-    for num, steps in GRIDS:
-        if 2 * num * steps * seconds <= GRID_SECONDS:
-            break
-    return num, min(steps, T), min(max(int(2 / seconds), 1), num)
-
-
-def plot_loss(losses: list[float]) -> Any:
-    """The curve of the loss, a Matplotlib Figure, from means of LOG_EVERY steps."""
-    points = [((k + 1) * LOG_EVERY, loss) for k, loss in enumerate(losses)]
-    title = "The loss: mean weighted squared error of the guessed noise"
-    return figures.curves({"training": points}, title, "step", "loss", log="y")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.images import train, training_loop
+from experiments.images import train, training_loop, training_progress
 from experiments.images.samplers.draw import load_model
 from given.images.data.image_files import list_images
 from given.images.data.imageset import ImageSet, Loader, to_tensor
@@ -143,7 +143,7 @@ def test_a_stop_ends_the_drawing_at_the_next_call_of_the_network(tmp_path, monke
             os.kill(os.getpid(), signal.SIGTERM)
         return 0.001
 
-    monkeypatch.setattr(training_loop, "seconds_of_image", seconds)
+    monkeypatch.setattr(training_progress, "seconds_of_image", seconds)
     words = ["--steps", "5", "--sample_every", "1"]
     assert not train.main(["--save_dir", str(tmp_path), *SMALL, *words])
     assert read_checkpoint(tmp_path / "last.ckpt")["training"]["step"] == 1
@@ -151,10 +151,10 @@ def test_a_stop_ends_the_drawing_at_the_next_call_of_the_network(tmp_path, monke
 
 
 def test_what_is_drawn_follows_what_it_costs():
-    assert training_loop.plan_grid(0.005, 1000) == (40, 50, 40)
-    assert training_loop.plan_grid(0.005, 20) == (40, 20, 40)
-    assert training_loop.plan_grid(0.05, 1000) == (20, 20, 20)
-    assert training_loop.plan_grid(10.0, 1000) == (4, 10, 1)
+    assert training_progress.plan_grid(0.005, 1000) == (40, 50, 40)
+    assert training_progress.plan_grid(0.005, 20) == (40, 20, 40)
+    assert training_progress.plan_grid(0.05, 1000) == (20, 20, 20)
+    assert training_progress.plan_grid(10.0, 1000) == (4, 10, 1)
 
 
 def test_the_cost_of_a_long_run_on_a_cpu_is_one_line(capsys):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from experiments.images import train
+from experiments.images import train, train_config
 from given.images import objectives
 from given.images.data.imageset import ImageSet
 from given.images.objectives import OBJECTIVES, draw_levels
@@ -204,10 +204,10 @@ def tiny(monkeypatch):
     less = {"ch": 16, "ch_mult": (1, 2), "num_res_blocks": 1}
     for name, preset in list(CIFAR10.items()):
         monkeypatch.setitem(CIFAR10, name, preset | less)
-    small = copy.deepcopy(train.SMALL)
+    small = copy.deepcopy(train_config.SMALL)
     small["network"] |= {"ch": (16, 16)}
-    monkeypatch.setitem(train.PRESETS, "fashion", small)
-    monkeypatch.setattr("experiments.images.training_loop.show", lambda *_: None)
+    monkeypatch.setitem(train_config.PRESETS, "fashion", small)
+    monkeypatch.setattr("experiments.images.training_progress.show", lambda *_: None)
     monkeypatch.setattr(train, "show", lambda *_: None)
 
 
