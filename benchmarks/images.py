@@ -153,17 +153,17 @@ def plain_unet(ch, size):
     """The U-Net of the plain loop: the same stations, with its own blocks."""
     from given.images import unet
 
-    def block(in_ch, out_ch, emb_ch, dropout, attention):
+    def block(in_ch, out_ch, attention, emb_ch, **_):
         return PlainBlock(in_ch, out_ch, emb_ch, attention)
 
     ours, unet.UNetBlock = unet.UNetBlock, block
     try:
-        return unet(ch, size)
+        return own_unet(ch, size)
     finally:
         unet.UNetBlock = ours
 
 
-def unet(ch, size):
+def own_unet(ch, size):
     return UNet(image_resolution=size, ch=ch, ch_mult=(1, 2, 2, 2), attn=(1,), num_res_blocks=4)
 
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.turns import agreement, in_turns, missing, ratio, show
 from experiments.images.training_loop import Run, parallel_model, train_step
-from given.images.unet import PatchUNet
+from given.images.patch_unet import PatchUNet
 from image_diffusion import scheduler as schedulers
 from image_diffusion.ddpm import DiffusionModule
 

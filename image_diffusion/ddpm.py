@@ -19,7 +19,7 @@ class DiffusionModule(nn.Module):
     """A network and a schedule: a diffusion model of images.
 
     Args:
-        network: called as network(x_t, timestep, class_label), returns the noise; see network.py.
+        network: called as network(x_t, timestep, class_label), returns the noise.
         var_scheduler: a scheduler; see scheduler.py.
     """
 

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from given.gradients import check_gradients
 from given.images.masks import as_mask
-from given.images.unet import one_for_each
+from given.images.noise_predictor import one_for_each
 from given.levels import Process, ReverseProcess
 from given.noise import noise_like
 from image_diffusion.ddpm import DiffusionModule

@@ -29,8 +29,9 @@ from experiments.images.training_loop import Run
 from experiments.images.training_progress import seconds_of_image, show, train
 from given.images.data import imageset as data
 from given.images.load import check_config, levels_of
+from given.images.noise_predictor import PREDICTS, TIME_FEATURES
 from given.images.presets import CIFAR10
-from given.images.unet import PREDICTS, TIME_FEATURES, check_resolution
+from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import pick_device, processes, warn_of_cost

@@ -4,6 +4,7 @@ Every activation is (B, C, H, W), every condition `emb` (B, E).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ def zero_(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm of 32 groups, or of 8 channels each where there are fewer than 256 channels."""
-    return nn.GroupNorm(min(32, channels // 8), channels, eps=1e-6)
+def group_norm(channels: int, group_ch: int = 8, eps: float = 1e-6) -> nn.GroupNorm:
+    """GroupNorm of 32 groups, or fewer where these would have less than group_ch channels."""
+    return nn.GroupNorm(min(32, channels // group_ch), channels, eps)
 
 
 def join(x: Tensor, h: Tensor, rescale: bool = False) -> Tensor:
@@ -35,15 +36,16 @@ class TimeEmbedding(nn.Module):
 
     Args:
         ch: number of sines and cosines.
-        out: width E of the result.
-        max_period: of the slowest.
+        out: width E of the result; None for the features themselves.
+        reached: whether the slowest has the period 2 pi 10,000, or would be the next.
     """
 
-    def __init__(self, ch: int, out: int, max_period: int = 10_000) -> None:
+    def __init__(self, ch: int, out: int | None, reached: bool = False) -> None:
         super().__init__()
-        frequencies = torch.exp(-math.log(max_period) * torch.arange(ch // 2) / (ch // 2))
+        steps = ch // 2 - reached
+        frequencies = torch.exp(-math.log(10_000) * torch.arange(ch // 2) / steps)
         self.register_buffer("frequencies", frequencies, persistent=False)
-        self.layers = nn.Sequential(nn.Linear(ch, out), nn.SiLU(), nn.Linear(out, out))
+        self.layers = two_layers(ch, out)
 
     def forward(self, timestep: Tensor) -> Tensor:
         """timestep (B,), whole or fractional, gives (B, E)."""
@@ -59,20 +61,27 @@ class FourierEmbedding(nn.Module):
 
     Args:
         ch: number of sines, and of cosines.
-        out: width E of the result.
+        out: width E of the result; None for the features themselves.
         scale: of the w.
     """
 
-    def __init__(self, ch: int, out: int, scale: float = 16.0) -> None:
+    def __init__(self, ch: int, out: int | None, scale: float = 16.0) -> None:
         super().__init__()
         w = scale * torch.randn(ch, generator=torch.Generator().manual_seed(0), device="cpu")
         self.register_buffer("frequencies", 2 * math.pi * w, persistent=False)
-        self.layers = nn.Sequential(nn.Linear(2 * ch, out), nn.SiLU(), nn.Linear(out, out))
+        self.layers = two_layers(2 * ch, out)
 
     def forward(self, level: Tensor) -> Tensor:
         """level (B,), such as log sigma, gives (B, E)."""
         angle = level[:, None].float() * self.frequencies  # (B, ch)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+def two_layers(ch: int, out: int | None) -> nn.Module:
+    """Two linear layers with SiLU between them; none where no width is asked for."""
+    if out is None:
+        return nn.Identity()
+    return nn.Sequential(nn.Linear(ch, out), nn.SiLU(), nn.Linear(out, out))
 
 
 class ResBlock(nn.Module):
@@ -88,6 +97,8 @@ class ResBlock(nn.Module):
         resample: changes the resolution of both ways, before the first conv and before the
             shortcut, which then has a conv (Brock et al. 2019, figure 15); see Resample.
         rescale: the sum of both ways is divided by sqrt(2); see `join`.
+        plain: no conv on the shortcut that only resamples (Dhariwal and Nichol 2021).
+        norm: makes the normalization of a number of channels.
     """
 
     def __init__(
@@ -99,17 +110,19 @@ class ResBlock(nn.Module):
         scale_shift: bool = False,
         resample: nn.Module | None = None,
         rescale: bool = False,
+        plain: bool = False,
+        norm: Callable[[int], nn.Module] = group_norm,
     ) -> None:
         super().__init__()
         self.scale_shift, self.rescale = scale_shift, rescale
         self.resample = resample or nn.Identity()
-        self.norm1, self.norm2 = group_norm(in_ch), group_norm(out_ch)
+        self.norm1, self.norm2 = norm(in_ch), norm(out_ch)
         self.conv1 = nn.Conv2d(in_ch, out_ch, 3, padding=1)
         self.conv2 = zero_(nn.Conv2d(out_ch, out_ch, 3, padding=1))
         self.condition = nn.Linear(emb_ch, out_ch * (1 + scale_shift))
         self.dropout = nn.Dropout(dropout)
-        plain = in_ch == out_ch and resample is None
-        self.shortcut = nn.Identity() if plain else nn.Conv2d(in_ch, out_ch, 1)
+        same = in_ch == out_ch and (plain or resample is None)
+        self.shortcut = nn.Identity() if same else nn.Conv2d(in_ch, out_ch, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """(B, in_ch, H, W) and (B, E) give (B, out_ch, H', W'), resampled where it resamples."""
@@ -125,19 +138,32 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of one head over all pixels, with a residual connection.
+    """Self-attention over all pixels, with a residual connection.
 
-    softmax(Q K^T / sqrt(C)) V, by the fused kernel of the device.
+    softmax(Q K^T / sqrt(c)) V for each head of c channels, by the fused kernel of the device.
 
     Args:
         ch: channels C.
         rescale: the sum with x is divided by sqrt(2); see `join`.
+        head_ch: channels c of a head; None for one head of all of them.
+        norm: makes the normalization of a number of channels.
+
+    Raises:
+        ValueError: heads that do not divide the channels.
     """
 
-    def __init__(self, ch: int, rescale: bool = False) -> None:
+    def __init__(
+        self,
+        ch: int,
+        rescale: bool = False,
+        head_ch: int | None = None,
+        norm: Callable[[int], nn.Module] = group_norm,
+    ) -> None:
         super().__init__()
-        self.rescale = rescale
-        self.norm = group_norm(ch)
+        if ch % (head_ch or ch):
+            raise ValueError(f"Heads of {head_ch} channels do not fill {ch}; choose a divisor.")
+        self.rescale, self.heads = rescale, ch // (head_ch or ch)
+        self.norm = norm(ch)
         self.qkv = nn.Linear(ch, 3 * ch)
         self.out = zero_(nn.Linear(ch, ch))
 
@@ -145,9 +171,12 @@ class Attention(nn.Module):
         """(B, C, H, W) gives the same shape."""
         B, C, H, W = x.shape
         h = self.norm(x).flatten(2).transpose(1, 2)  # (B, H W, C), no copy under channels_last
-        q, k, v = self.qkv(h)[:, None].chunk(3, dim=-1)  # (B, 1, H W, C): one head
-        h = self.out(F.scaled_dot_product_attention(q, k, v)[:, 0])
-        return join(x, h.transpose(1, 2).reshape(B, C, H, W), self.rescale)
+        q, k, v = (
+            each.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, H W, c)
+            for each in self.qkv(h).chunk(3, dim=-1)
+        )
+        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (B, H W, C)
+        return join(x, self.out(h).transpose(1, 2).reshape(B, C, H, W), self.rescale)
 
 
 class Resample(nn.Module):
@@ -194,12 +223,16 @@ class Downsample(nn.Module):
         in_ch: channels of the input.
         out_ch: those of the result; as many by default.
         fir: filter before; see Resample.
+        pad_after: zeros below and on the right alone, as TensorFlow pads.
     """
 
-    def __init__(self, in_ch: int, out_ch: int | None = None, fir: bool = False) -> None:
+    def __init__(
+        self, in_ch: int, out_ch: int | None = None, fir: bool = False, pad_after: bool = False
+    ) -> None:
         super().__init__()
-        self.fir = fir
-        self.conv = nn.Conv2d(in_ch, out_ch or in_ch, 3, stride=2, padding=0 if fir else 1)
+        self.fir, self.pad_after = fir, pad_after
+        padding = 0 if fir or pad_after else 1
+        self.conv = nn.Conv2d(in_ch, out_ch or in_ch, 3, stride=2, padding=padding)
         self.register_buffer("kernel", fir_kernel(), persistent=False)
 
     def forward(self, x: Tensor, emb: Tensor | None = None) -> Tensor:
@@ -207,6 +240,8 @@ class Downsample(nn.Module):
         if self.fir:
             kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, 4, 4)
             x = F.conv2d(x, kernel, padding=2, groups=x.shape[1])  # (B, in_ch, H + 1, W + 1)
+        elif self.pad_after:
+            x = F.pad(x, (0, 1, 0, 1))
         return self.conv(x)
 
 

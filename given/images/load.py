@@ -6,8 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from given.images import unet as networks
+from given.images.ncsnv2 import NCSNv2
+from given.images.patch_unet import PatchUNet
+from given.images.unet import UNet
+from given.images.uvit import UViT
 
+NETWORKS = {"UNet": UNet, "PatchUNet": PatchUNet, "UViT": UViT, "NCSNv2": NCSNv2}
 LARGEST = 10_000  # pixels a side, timesteps, channels or classes
 
 
@@ -15,7 +19,7 @@ def build_network(config: dict[str, Any], alphas_cumprod: Tensor | None = None) 
     """The network that a configuration describes.
 
     Args:
-        config: dict with `name` ("UNet" or "PatchUNet"), `predicts` (see network.py) and the
+        config: dict with `name` (of NETWORKS), `predicts` (see noise_predictor.py) and the
             arguments of that class.
         alphas_cumprod: (T,) of the schedule; a checkpoint brings its own where it needs one.
 
@@ -26,14 +30,14 @@ def build_network(config: dict[str, Any], alphas_cumprod: Tensor | None = None) 
     if alphas_cumprod is None:
         alphas_cumprod = torch.full((arguments["T"],), 0.5)
     arguments["alphas_cumprod"] = alphas_cumprod
-    network = {"UNet": networks.UNet, "PatchUNet": networks.PatchUNet}[config["name"]](**arguments)
+    network = NETWORKS[config["name"]](**arguments)
     network.config = dict(config)
     return network
 
 
 def levels_of(config: dict[str, Any]) -> int:
     """The resolutions at which the network of a configuration works, each half the one before."""
-    return 3 if config["name"] == "PatchUNet" else len(config["ch_mult"])
+    return {"PatchUNet": 3, "UNet": len(config.get("ch_mult", ()))}.get(config["name"], 1)
 
 
 def check_config(config: dict[str, Any], weights: dict[str, Tensor]) -> None:

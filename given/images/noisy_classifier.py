@@ -16,7 +16,7 @@ from given.images.data.imageset import ImageSet, to_tensor
 from given.images.data.sources import ASSETS
 from given.images.layers import ResBlock, TimeEmbedding, group_norm
 from given.images.load import check_schedule
-from given.images.unet import one_for_each
+from given.images.noise_predictor import one_for_each
 from given.levels import NoiseLevels, signal_and_noise
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
 

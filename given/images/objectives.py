@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from given.images.unet import SIGMA_DATA
+from given.images.noise_predictor import SIGMA_DATA
 from given.levels import log_snr_ends, log_snr_of, signal_and_noise
 
 Ends = tuple[float, float]

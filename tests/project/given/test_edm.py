@@ -101,7 +101,7 @@ def test_classes_and_guidance_reach_the_model(monkeypatch):
 
 
 def test_a_network_is_sampled_the_same_in_any_batch():
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
     from image_diffusion.scheduler import DDIMScheduler
 

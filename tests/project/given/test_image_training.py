@@ -340,7 +340,7 @@ def test_bad_checkpoints_are_one_sentence(tmp_path):
 
 
 def test_weights_of_another_architecture_are_named(tmp_path):
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
     from image_diffusion.scheduler import DDIMScheduler
 
@@ -364,7 +364,7 @@ def test_a_classifier_is_no_image_model():
 
 def test_guidance_on_a_model_without_classes_is_one_sentence(tmp_path):
     from experiments.images import sample
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
     from image_diffusion.scheduler import DDIMScheduler
 
@@ -401,7 +401,7 @@ def test_masks_that_do_not_fit_are_one_sentence(tmp_path):
 
 def test_the_same_seed_gives_the_same_images_at_any_batch_size(tmp_path):
     from experiments.images.samplers.draw import draw_images
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
     from image_diffusion.scheduler import DDIMScheduler
 

@@ -106,7 +106,7 @@ def test_the_levels_follow_the_module_and_stay_out_of_checkpoints_unless_asked()
 
 
 def test_a_network_called_by_level_is_called_by_timestep():
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
 
     x, t = torch.randn(4, 1, 8, 8), torch.tensor([0.0, 300.25, 777.0, 999.0])
     abar = torch.from_numpy(SCHEDULES["cosine"])

@@ -113,7 +113,7 @@ def test_edm_draws_lognormal_levels_and_weighs_the_error_of_f_by_one():
 
 def model_of(mode="linear", seed=0, **options):
     """A small DiffusionModule on the solutions."""
-    from given.images.unet import PatchUNet
+    from given.images.patch_unet import PatchUNet
     from image_diffusion.ddpm import DiffusionModule
     from image_diffusion.scheduler import DDIMScheduler
 

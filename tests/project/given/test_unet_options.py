@@ -21,8 +21,9 @@ from given.images.layers import (
     join,
 )
 from given.images.load import build_network
+from given.images.patch_unet import PatchUNet
 from given.images.presets import CIFAR10
-from given.images.unet import PatchUNet, UNet
+from given.images.unet import UNet
 from given.runtime.checkpoint import load_weights, read_checkpoint, save_whole
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))  # the linear schedule of DDPM
