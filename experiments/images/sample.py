@@ -1,17 +1,18 @@
-"""Draw images from a checkpoint and save them as PNG files.
+"""Draw images from a checkpoint and save them as PNG files, or as one array.
 
     python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
         --save_dir results/samples --num_samples 500 --guidance_scale 1.5
 
 Image i belongs to seed + i: the same seed gives the same images at any --batch_size (up to the
 rounding of the device). The methods of Task 1, which --scheduler takes as well, draw from one
-generator: there the images depend on --batch_size too. Images of a class go to a folder with the
-class's name, as in the eval folder of dataset.py.
+generator: there the images depend on --batch_size too, as they do on a GPU wherever a step draws
+noise. Images of a class go to a folder with the class's name, as in the eval folder of dataset.py;
+a --save_dir that ends in .npz becomes one file, which measure_fid.py takes too.
 """
 
 import argparse
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from experiments.images.samplers.draw import (
 from given.images.data.image_files import image_names, make_way, save_grid, save_images
 from given.images.labels import class_index
 from given.runtime.cli import file_path, number, whole
-from given.runtime.machine import pick_device
+from given.runtime.files import atomic_write
+from given.runtime.machine import can_compile, has_bf16, pick_device
 from image_diffusion.ddpm import DiffusionModule
 
 
@@ -68,15 +70,17 @@ SAMPLERS = {
     "rk45": of_process("rk45", 200, "tol"),
     "multistep": of_process("multistep", 10),
 }
+SHOWN = 100  # images in the grid
 OPTIONS = {option for sampler in SAMPLERS.values() for option in sampler.options}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line; what it leaves to the machine is decided here."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--ckpt_path", type=file_path, required=True, help="a checkpoint that train.py wrote"
     )
-    parser.add_argument("--save_dir", type=file_path, required=True, help="folder of the images")
+    parser.add_argument("--save_dir", type=file_path, required=True, help="folder, or .npz file")
     parser.add_argument("--num_samples", type=whole, default=500)
     parser.add_argument("--batch_size", type=whole, default=100)
     parser.add_argument("--scheduler", choices=SAMPLERS, default="ddim")
@@ -95,7 +99,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    return parser.parse_args(arguments)
+    flag = argparse.BooleanOptionalAction
+    parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
+    parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
+    args = parser.parse_args(arguments)
+    args.device = pick_device(args.device)
+    args.bf16 = has_bf16(args.device) if args.bf16 is None else args.bf16
+    args.compile = can_compile(args.device) if args.compile is None else args.compile
+    return args
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,18 +115,53 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError("--num_samples and --batch_size must be at least 1.")
     model, config, draw = load_sampler(args)
     labels = choose_labels(args, config)
-    done, shown = 0, []
     names = None if labels is None else [config["classes"][k - 1] for k in labels]
-    make_way(args.save_dir, image_names(args.num_samples, names), args.overwrite)
-    options = (labels, args.guidance_scale, args.seed, args.batch_size, draw)
-    for images in draw_batches(model, args.num_samples, *options):
-        part = None if names is None else names[done : done + len(images)]
-        save_images(images, args.save_dir, part, done)
-        shown += list(images[: max(0, 100 - done)])
-        done += len(images)
-    grid = Path(f"{args.save_dir}.png")
+    one_file = args.save_dir.suffix.lower() == ".npz"
+    if one_file and args.save_dir.exists() and not args.overwrite:
+        raise ValueError(f"{args.save_dir} is there already; name another, or give --overwrite.")
+    if not one_file:
+        make_way(args.save_dir, image_names(args.num_samples, names), args.overwrite)
+    options = (labels, args.guidance_scale, args.seed, args.batch_size, draw, args.compile)
+    batches = draw_batches(model, args.num_samples, *options)
+    write = save_array if one_file else functools.partial(save_files, names=names)
+    shown = write(batches, args.save_dir)
+    grid = args.save_dir.with_suffix(".png") if one_file else Path(f"{args.save_dir}.png")
     save_grid(np.stack(shown), grid)
     print(f"{args.num_samples} images: {args.save_dir}. The first of them in a grid: {grid}.")
+
+
+def save_files(
+    batches: Iterable[np.ndarray], folder: Path, names: list[str] | None
+) -> list[np.ndarray]:
+    """Save images as PNG files, each batch when it comes; names: of their classes, or None.
+
+    Returns:
+        the first 100 images at most.
+    """
+    done, shown = 0, []
+    for images in batches:
+        part = None if names is None else names[done : done + len(images)]
+        save_images(images, folder, part, done)
+        shown += list(images[: max(0, SHOWN - done)])
+        done += len(images)
+    return shown
+
+
+def save_array(batches: Iterable[np.ndarray], path: Path) -> list[np.ndarray]:
+    """Save images as the array `images` (N, H, W, C) uint8 of an .npz; those so far when stopped.
+
+    Returns:
+        the first 100 images at most.
+    """
+    found: list[np.ndarray] = []
+    try:
+        for images in batches:
+            found.append(images)
+    finally:
+        if found:
+            with atomic_write(path) as file:
+                np.savez(file, images=np.concatenate(found))
+    return list(np.concatenate(found)[:SHOWN])
 
 
 def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Callable]:
@@ -125,13 +171,13 @@ def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Calla
     sampler, options = SAMPLERS[args.scheduler], own_options(args)
     if args.scheduler == "rk45" and args.steps is not None:
         raise ValueError("--scheduler rk45 chooses its steps by --tol; leave --steps out.")
-    steps, device = args.steps, pick_device(args.device)
+    steps, device, fast = args.steps, args.device, (args.bf16, args.compile)
     scheduler_class = getattr(scheduler, sampler.scheduler)
     if sampler.draw is not by_scheduler:
-        model, config = load_model(args.ckpt_path, scheduler_class, device)
+        model, config = load_model(args.ckpt_path, scheduler_class, device, *fast)
         steps = sampler.steps if steps is None else steps
         return model, config, functools.partial(sampler.draw, steps=steps, **options)
-    model, config = load_model(args.ckpt_path, scheduler_class, device, **options)
+    model, config = load_model(args.ckpt_path, scheduler_class, device, *fast, **options)
     T = model.var_scheduler.num_train_timesteps
     model.var_scheduler.set_timesteps(min(sampler.steps, T) if steps is None else steps)
     return model, config, by_scheduler

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from given.images.data import imageset as data
 from given.images.load import build_network
+from given.images.noise_predictor import gives_noise
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.machine import autocast, parallel, seed_of
@@ -43,6 +44,7 @@ class Run(TrainingRun):
         torch.manual_seed(config["seed"])
         scheduler = DDIMScheduler(**config["scheduler"])
         network = build_network(config["network"], scheduler.alphas_cumprod)
+        scheduler.clip = gives_noise(network)
         self.model = DiffusionModule(network, scheduler).to(device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = MovingAverage(network)

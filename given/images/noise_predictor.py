@@ -195,6 +195,14 @@ def one_for_each(timestep: Tensor | float, x: Tensor) -> Tensor:
     return torch.full((len(x),), number, device=x.device)
 
 
+def gives_noise(network: nn.Module) -> bool:
+    """Whether the trunk of a network gives the noise itself; then sampling clips x_0.
+
+    Where the noise is nearly all of x_t, an error of it is multiplied by 1 / sqrt(abar) in x_0.
+    """
+    return getattr(network, "predicts", None) in ("noise", "ve")
+
+
 def needs_schedule(predicts: str | None, time_features: str) -> bool:
     """Whether a network has to know abar to be called by timestep."""
     return predicts != "noise" or time_features == "fourier"

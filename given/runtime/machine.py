@@ -88,6 +88,16 @@ def can_compile(device: torch.device) -> bool:
     return cuda and triton and torch.cuda.get_device_capability(device) >= (7, 0)
 
 
+def memory_format(device: torch.device, compiled: bool) -> torch.memory_format:
+    """How the images of a network should lie in memory: channels last, but on eager CUDA.
+
+    There GroupNorm knows (B, C, H, W) only: every norm would turn its input round, and the
+    convolution after it turn it back. A compiled network has no such kernel.
+    """
+    turned = device.type == "cuda" and not compiled
+    return torch.contiguous_format if turned else torch.channels_last
+
+
 def seconds_of(call: Callable[[], object], device: torch.device) -> float:
     """How long a call takes once it is warm; a first one that takes seconds counts itself."""
     for _ in range(2):

@@ -85,7 +85,10 @@ class BaseScheduler(nn.Module):
         betas, alphas, alphas_cumprod: (T,) float32.
         levels: the same levels as a NoiseLevels.
         timesteps: (n,) whole numbers, falling.
+        clip: whether steps of DDPM and DDIM keep x_0 in [-1, 1]; off unless set.
     """
+
+    clip = False
 
     def __init__(
         self,
@@ -175,6 +178,30 @@ class BaseScheduler(nn.Module):
             return torch.ones((), dtype=torch.float64)
         return self.exact[int(timestep)]
 
+    def clipped(self, sample: Tensor, timestep: int | Tensor, noise_pred: Tensor) -> Tensor:
+        """The noise whose x_0 lies in [-1, 1], where `clip` is set; else the noise as it is.
+
+        A small error of the noise is a large one of
+
+            x_0 = (x_t - sqrt(1 - abar_t) noise) / sqrt(abar_t)
+
+        where abar_t is near 0: 1% becomes 16 at the first timestep of the cosine schedule. So x_0
+        is clipped, and the noise follows it (Ho et al. 2020; Dhariwal and Nichol 2021).
+
+        Args:
+            sample: x_t (B, C, H, W).
+            timestep: t.
+            noise_pred: like x_t.
+
+        Returns:
+            like x_t.
+        """
+        if not self.clip:
+            return noise_pred
+        abar = self.abar(timestep)
+        x0 = (sample - (1 - abar).sqrt() * noise_pred) / abar.sqrt()
+        return (sample - abar.sqrt() * x0.clamp(-1, 1)) / (1 - abar).sqrt()
+
     def timestep_of(self, abar: Tensor) -> Tensor:
         """Where the schedule has these abar: fractional timesteps, even in log SNR between two.
 
@@ -242,6 +269,7 @@ class DDPMScheduler(BaseScheduler):
         """
         s = self.previous(timestep)
         abar_t, abar_s = self.abar(timestep), self.abar(s)
+        noise_pred = self.clipped(sample, timestep, noise_pred)
         # BEGIN SOLUTION 2.1d
         # Hint: s is -1 in the last step: return the mean itself.
         # Hint: the noise is multiplied by a standard deviation, the root of the variance.
@@ -299,6 +327,7 @@ class DDIMScheduler(BaseScheduler):
         """
         eta = self.eta if eta is None else eta
         abar_t, abar_s = self.abar(timestep), self.abar(self.previous(timestep))
+        noise_pred = self.clipped(sample, timestep, noise_pred)
         # BEGIN SOLUTION 2.1g
         # Hint: the three lines of the docstring; abar_s is 1 in the last step already.
         x0 = (sample - (1 - abar_t).sqrt() * noise_pred) / abar_t.sqrt()

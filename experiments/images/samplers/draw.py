@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from given.images.data.imageset import to_uint8
 from given.images.labels import check_labels
 from given.images.load import build_network, check_config
+from given.images.noise_predictor import gives_noise
 from given.noise import noise_per_image
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
+from given.runtime.machine import autocast, memory_format
 from image_diffusion.ddpm import DiffusionModule
 
 
@@ -47,6 +49,7 @@ def draw_batches(
     seed: int = 0,
     batch_size: int = 100,
     draw: Callable = by_scheduler,
+    fill: bool = False,
 ) -> Iterator[np.ndarray]:
     """Draw images batch by batch, the i-th from seed + i.
 
@@ -58,6 +61,8 @@ def draw_batches(
         seed: of the first image.
         batch_size: images at a time.
         draw: of a sampler, see experiments/images/samplers.
+        fill: whether the last batch is filled up, and cut when it is drawn: a compiled network
+            would be compiled again for a smaller one.
 
     Yields:
         (B, H, W, C) uint8 arrays, `num` images together.
@@ -65,14 +70,16 @@ def draw_batches(
     if labels is not None:
         labels = torch.as_tensor(labels)
         check_labels(labels, num, model.num_classes)
+    batch_size = min(batch_size, num)
     with tqdm(total=num, desc="images", disable=None, leave=False) as bar:
         for start in range(0, num, batch_size):
-            index = np.arange(start, min(start + batch_size, num))
-            chosen = None if labels is None else labels[index].to(model.device)
+            wanted = min(batch_size, num - start)
+            index = start + np.arange(batch_size if fill else wanted)
+            chosen = None if labels is None else labels[index.clip(max=num - 1)].to(model.device)
             with noise_per_image(seed + index):
                 x, _ = draw(model, len(index), chosen, guidance_scale)
-            yield to_uint8(x)
-            bar.update(len(index))
+            yield to_uint8(x[:wanted])
+            bar.update(wanted)
 
 
 def draw_images(model: DiffusionModule, num: int, *args: Any, **kwargs: Any) -> np.ndarray:
@@ -86,7 +93,12 @@ def balanced_labels(num: int, num_classes: int) -> np.ndarray:
 
 
 def load_model(
-    path: str | Path, scheduler_class: type, device: torch.device | str = "cpu", **options: Any
+    path: str | Path,
+    scheduler_class: type,
+    device: torch.device | str = "cpu",
+    bf16: bool = False,
+    compiled: bool = False,
+    **options: Any,
 ) -> tuple[DiffusionModule, dict]:
     """Rebuild the model of a checkpoint.
 
@@ -94,6 +106,8 @@ def load_model(
         path: of the checkpoint.
         scheduler_class: from scheduler.py.
         device: where the model goes.
+        bf16: see `make_fast`.
+        compiled: see `make_fast`.
         options: further arguments of the scheduler, such as eta or sigma_type.
 
     Returns:
@@ -109,6 +123,36 @@ def load_model(
     scheduler = scheduler_class(**config["scheduler"], **options)
     build = functools.partial(build_network, config["network"], scheduler.exact)
     network = rebuilt(build, state["network"], path)
+    scheduler.clip = gives_noise(network)
     model = DiffusionModule(network, scheduler).to(device).eval()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    make_fast(network, torch.device(device), bf16, compiled)
     return model, config
+
+
+def make_fast(
+    network: nn.Module, device: torch.device, bf16: bool = False, compiled: bool = False
+) -> None:
+    """Make a network evaluate its images in the way that suits a device.
+
+    Args:
+        network: of given/images/unet.py, on the device.
+        device: see `memory_format`.
+        bf16: whether it computes in mixed precision; weights and results stay float32.
+        compiled: whether torch.compile makes kernels for it, for batches of one size.
+    """
+    network.to(memory_format=memory_format(device, compiled))  # type: ignore[call-overload]
+    if compiled:
+        network.compile(dynamic=False)
+    if bf16:
+        network.at_log_snr = mixed(network.at_log_snr, device)
+
+
+def mixed(evaluate: Callable, device: torch.device) -> Callable:
+    """A network's evaluation in mixed precision, with its result in float32."""
+
+    @functools.wraps(evaluate)
+    def in_bf16(*args):
+        with autocast(device, True):
+            return evaluate(*args).float()
+
+    return in_bf16

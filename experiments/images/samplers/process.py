@@ -3,17 +3,18 @@
 python image_diffusion/sampling.py --scheduler reverse_diffusion --corrector langevin …
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from given.levels import Process, ReverseProcess, alpha_std, log_snr_ends, log_snr_of
 from image_diffusion.ddpm import DiffusionModule
 
 PROCESSES = ("VPSDE", "SubVPSDE", "VESDE")
-PIECE = 50  # steps whose states are in memory together
 ORDER = 3  # of "multistep"
 
 
@@ -74,16 +75,18 @@ def draw(
         x_traj, evaluations = sampling.solve_rk45(reverse, times[[0, -1]], x, tol)
         x = x_traj[-1]
     else:
-        x, evaluations = walk_in_pieces(step, reverse, times, x)
+        x, evaluations = walk_to_the_end(step, reverse, times, x)
     t = (sde.T - times[-1]).expand(batch_size)
     a, b = alpha_std(sde, t, x)
     return (x + b**2 * score_fn(t, x)) / a, evaluations + 1
 
 
-def walk_in_pieces(
+def walk_to_the_end(
     step: Callable, reverse: ReverseProcess, times: Tensor, x: Tensor
 ) -> tuple[Tensor, int]:
-    """`sde_todo.sampling.walk` to the last state, without keeping all states on the way.
+    """`sde_todo.sampling.walk` to the last state, without those on the way.
+
+    The lengths of the steps are read from the device at once, so that no step waits for it.
 
     Args:
         step: see `sde_todo.sampling.STEPS`.
@@ -94,12 +97,11 @@ def walk_in_pieces(
     Returns:
         the state at times[-1], like x, and the number of evaluations.
     """
-    from sde_todo.sampling import walk
-
-    total = 0
-    for start in range(0, len(times) - 1, PIECE):
-        x_traj, evaluations = walk(step, reverse, times[start : start + PIECE + 1], x)
-        x, total = x_traj[-1], total + evaluations
+    total, pairs = 0, list(itertools.pairwise(times.tolist()))
+    bar = tqdm(pairs, "sampling", leave=False, disable=None)
+    for s, (now, then) in zip(times, bar, strict=False):
+        x, evaluations = step(reverse, s.expand(len(x)), then - now, x)
+        total += evaluations
     return x, total
 
 

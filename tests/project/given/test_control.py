@@ -51,15 +51,21 @@ def test_samplers_of_task_1_draw_images(process, options, steps, evaluations):
     assert evaluations is None or taken == evaluations
 
 
-def test_many_steps_do_not_change_where_pieces_meet(monkeypatch):
+def test_steps_without_the_states_on_the_way_are_those_of_walk(monkeypatch):
     from experiments.images.samplers import process
+    from sde_todo import sampling
 
     ends = []
-    for piece in (7, 1000):
-        monkeypatch.setattr(process, "PIECE", piece)
+    for walk in (process.walk_to_the_end, lambda *args: last_of(sampling.walk(*args))):
+        monkeypatch.setattr(process, "walk_to_the_end", walk)
         torch.manual_seed(0)
-        ends.append(process.draw(gaussian_model(), 3, steps=20)[0])
-    assert torch.equal(*ends)
+        ends.append(process.draw(gaussian_model(), 3, steps=20))
+    assert torch.equal(ends[0][0], ends[1][0]) and ends[0][1] == ends[1][1] == 21
+
+
+def last_of(walked):
+    x_traj, evaluations = walked
+    return x_traj[-1], evaluations
 
 
 @pytest.mark.parametrize("name", ["OU", "VPSDE", "SubVPSDE", "VESDE"])
