@@ -46,7 +46,8 @@ def draw(
         s_min: the smallest level that churn raises.
         s_max: the largest level that churn raises.
         s_noise: standard deviation of the noise that churn adds.
-        sigma_min: see `karras_sigmas`.
+        sigma_min: see `karras_sigmas`; that of a schedule's own first level, .006 or .01, is no
+            better in few steps.
         sigma_max: see `karras_sigmas`.
         rho: see `karras_sigmas`.
 

@@ -10,7 +10,7 @@ from given import noise
 from given.images.data.image_files import list_images, read_image
 from given.images.data.sources import ASSETS
 from given.images.noise_predictor import gives_noise
-from given.images.unet import PatchUNet
+from given.images.patch_unet import PatchUNet
 from given.runtime.machine import memory_format
 from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.scheduler import DDIMScheduler, DDPMScheduler
