@@ -8,7 +8,12 @@
 Stop it with Ctrl-C and go on with the same command and --resume. Everything random in a step
 depends only on the seed and the number of the step, so a run that was stopped ends with the same
 weights as one that was not, and one on several processes follows one on a single process with the
-same batch.
+same batch. Exactly so on CPUs; on a GPU up to the order of its sums, and a run that moves from one
+kind of device to another goes on with other random numbers.
+
+--minutes trains for a time instead: the learning rate rises, and falls to 0 when it is up, whatever
+the machine, and --resume goes on with what is left. How many steps that makes is then no longer a
+function of the seed.
 """
 
 import argparse
@@ -34,7 +39,7 @@ from given.images.presets import CIFAR10
 from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path, number, whole
-from given.runtime.machine import pick_device, processes, warn_of_cost
+from given.runtime.machine import first_of_machine, pick_device, processes, warn_of_cost
 from given.runtime.submission import ROOT
 
 RESULTS = ROOT / "results" / "images"
@@ -54,7 +59,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--overwrite", action="store_true", help="train from scratch over an old run"
     )
-    parser.add_argument("--steps", type=whole)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=whole)
+    length.add_argument(
+        "--minutes", type=number, help="train for so long; the last checkpoint and samples follow"
+    )
     parser.add_argument("--batch_size", type=whole, help="over all processes")
     parser.add_argument("--lr", type=number)
     parser.add_argument("--warmup", type=whole, help="steps")
@@ -62,7 +71,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
     parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
     parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
+    parser.add_argument("--debias", action=flag, help="draw the times of that weighting by it")
     parser.add_argument("--network", choices=CIFAR10, help="a U-Net of presets.py")
+    parser.add_argument("--ch", type=whole, help="channels of the network's first level")
+    parser.add_argument("--dropout", type=number, help="in the residual blocks of a U-Net")
     parser.add_argument("--predicts", choices=PREDICTS, help="what the network's end gives")
     parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
@@ -74,7 +86,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
     parser.add_argument("--save_every", type=whole, help="steps; once a minute in any case")
-    parser.add_argument("--sample_every", type=whole, default=1000, help="steps")
+    parser.add_argument("--sample_every", type=whole, help="steps; else every 2 minutes or more")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     return parser.parse_args(arguments)
 
@@ -109,7 +121,8 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     """Train one process's part; return whether it came to the end."""
     check_options(args)
     folder = args.save_dir or RESULTS / default_name(args)
-    train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
+    with first_of_machine(rank, world_size):  # the others find the set decoded
+        train_set = data.load_dataset(args.dataset, "train", args.resolution, args.data_root)
     checkpoint = folder / "last.ckpt"
     if args.resume:
         state = read_checkpoint(checkpoint)
@@ -153,7 +166,8 @@ def say_cost(run: Run) -> None:
     """What the steps of a long run cost on a CPU: backward takes about twice as long as forward."""
     seconds = 3 * seconds_of_image(run) * run.config["batch_size"] / run.world_size
     advice = "Use --device cuda, a smaller --resolution, or --dataset fashion (minutes)."
-    warn_of_cost(seconds, run.total - run.step, run.device, advice)
+    steps = 1 if run.budget else run.total - run.step
+    warn_of_cost(seconds, steps, run.device, advice)
 
 
 def tensorboard_writer(folder: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from given.images.data import imageset as data
+from given.images.load import build_network
 from given.images.objectives import CONTINUOUS, OBJECTIVES
 from given.images.presets import CIFAR10
 from given.runtime.machine import can_compile, has_bf16
@@ -46,6 +47,7 @@ COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": Fa
 PRESETS = {
     "fashion": SMALL,
     "fashion_colour": COLOUR,
+    "stacked_mnist": COLOUR,
     "fashion_full": SMALL,
     "mnist": SMALL,
     "cifar10": DDPM,
@@ -67,14 +69,16 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     """
     preset = PRESETS[args.dataset]
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
+    if args.minutes is not None:
+        chosen |= by_the_time(args)
     names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
-    check_numbers(chosen, args.likelihood_weighting)
+    check_numbers(chosen)
+    chosen |= weighting(args, chosen["times"])
     network = network_config(args, preset, train_set)
     return chosen | {
         "network": network,
         "architecture": args.network,
-        "likelihood_weighting": bool(args.likelihood_weighting),
         "scheduler": {"num_train_timesteps": network["T"], "mode": args.mode or preset["mode"]},
         "dataset": args.dataset,
         "data": train_set.fingerprint(),
@@ -86,18 +90,44 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     }
 
 
-def check_numbers(chosen: dict, likelihood_weighting: bool | None) -> None:
-    """Refuse numbers that cannot be, and a weighting without its process, in one sentence."""
-    for name in ("steps", "batch_size", "lr"):
-        if chosen[name] <= 0:
+def by_the_time(args: argparse.Namespace) -> dict:
+    """What --minutes decides: the rate rises and falls with the time, the average follows it.
+
+    Its decay (1 + k)/(10 + k) after step k, without an upper end, is that of a horizon of a ninth
+    of the steps so far (`given.runtime.training.ema_decay`), however many there will be.
+    """
+    for name, fixed in (("warmup", args.warmup is not None), ("decay", args.decay is False)):
+        if fixed:
+            raise ValueError(
+                f"{spelled(name, getattr(args, name))} does not go with --minutes, where the "
+                f"learning rate rises and falls with the time; leave it out, or use --steps."
+            )
+    return {"minutes": args.minutes, "steps": None, "warmup": None, "decay": True, "ema": 1.0}
+
+
+def check_numbers(chosen: dict) -> None:
+    """Refuse numbers that cannot be, in one sentence."""
+    for name in ("minutes", "steps", "batch_size", "lr"):
+        if chosen.get(name) is not None and chosen[name] <= 0:
             raise ValueError(f"--{name} must be above 0, not {chosen[name]}.")
-    if not 0 <= chosen["ema"] < 1:
+    no_limit = chosen.get("minutes") and chosen["ema"] == 1
+    if not (0 <= chosen["ema"] < 1 or no_limit):
         raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
-    if likelihood_weighting and chosen["times"] not in CONTINUOUS:
+
+
+def weighting(args: argparse.Namespace, times: str) -> dict:
+    """The likelihood weighting, refused without its process, and the times that suit it."""
+    if args.likelihood_weighting and times not in CONTINUOUS:
         raise ValueError(
             f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
-            f"not {chosen['times']}; leave it out, or choose one of these."
+            f"not {times}; leave it out, or choose one of these."
         )
+    if args.debias and not args.likelihood_weighting:
+        raise ValueError(
+            "--debias draws the times of --likelihood_weighting; add it, or leave --debias out."
+        )
+    asked = {"likelihood_weighting": args.likelihood_weighting, "debias": args.debias}
+    return {name: bool(value) for name, value in asked.items()}
 
 
 def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
@@ -111,12 +141,50 @@ def network_config(args: argparse.Namespace, preset: dict, train_set: data.Image
         "num_classes": len(train_set.classes),
     }
     asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
-    return network | {k: value for k, value in asked.items() if value}
+    network |= {k: value for k, value in asked.items() if value}
+    if args.dropout is not None:
+        network["dropout"] = checked_dropout(args.dropout, network)
+    return network if args.ch is None else with_width(network, args.ch)
+
+
+def checked_dropout(dropout: float, network: dict) -> float:
+    """A share of dropout, of a network that has any."""
+    if "dropout" not in network:
+        raise ValueError(
+            f"--dropout {dropout:g}: the small network of this set has none; leave it out, or "
+            f"choose a --network."
+        )
+    if not 0 <= dropout < 1:
+        raise ValueError(f"--dropout {dropout:g}: choose it in [0, 1).")
+    return dropout
+
+
+def with_width(network: dict, ch: int) -> dict:
+    """The network with `ch` channels at its first level, and the others in proportion.
+
+    Raises:
+        ValueError: the groups of a normalisation do not divide its channels.
+    """
+    if isinstance(widths := network["ch"], int):
+        network = network | {"ch": ch}
+    else:
+        network = network | {"ch": tuple(ch * width // widths[0] for width in widths)}
+    try:
+        with torch.device("meta"):  # without memory, however wide
+            build_network(network)
+    except (ValueError, ZeroDivisionError, RuntimeError):
+        raise ValueError(f"--ch {ch}: no network has this width; use a multiple of 32.") from None
+    return network
 
 
 def chosen_network(args: argparse.Namespace, preset: dict) -> dict:
     """The architecture alone: of --network, or of the preset."""
     return {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+
+
+def base_width(ch: Any) -> Any:
+    """The width of the first level, of a network's `ch`."""
+    return ch[0] if isinstance(ch, tuple | list) else ch
 
 
 def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device) -> dict:
@@ -134,12 +202,13 @@ def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device
 
 def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.ImageSet) -> None:
     """Refuse to go on with another set, or with other numbers than a run was started with."""
-    names = ["dataset", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times", "network"]
-    names += ["likelihood_weighting", "mode", "predicts", "time_features", "seed", "use_cfg"]
-    names += ["cfg_dropout"]
-    started = {"likelihood_weighting": False, "time_features": "positional"}
+    names = ["dataset", "minutes", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times"]
+    names += ["network", "likelihood_weighting", "debias", "mode", "predicts", "time_features"]
+    names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout"]
+    started = {"likelihood_weighting": False, "debias": False, "time_features": "positional"}
     started |= config | config["scheduler"] | config["network"]
     started["network"] = config.get("architecture")
+    started["ch"] = base_width(started.get("ch"))
     for name in names:
         asked, began = getattr(args, name), started.get(name)
         if asked is not None and asked != began:
@@ -160,6 +229,8 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
 
 def spelled(name: str, value: Any) -> str:
     """An option as it is written on the command line."""
+    if value is None:
+        return f"no --{name}"
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     return f"--{name} {value}"

@@ -2,9 +2,11 @@
 
 Everything random in a step is drawn from the seed and the number of the step, and from nothing
 else. So a checkpoint needs no state of any generator, and several processes that share a batch draw
-together what a single one would draw.
+together what a single one would draw. Noise, levels and dropout are drawn where the network is: no
+step waits for a device.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ from torch import Tensor, nn
 from given.images.data import imageset as data
 from given.images.load import build_network
 from given.images.noise_predictor import gives_noise
-from given.images.objectives import OBJECTIVES, NoiseError, draw_levels
+from given.images.objectives import OBJECTIVES, NoiseError, draw_levels, spread_numbers
+from given.runtime.budget import TimeBudget
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.machine import autocast, parallel, seed_of
 from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
+
+WARMUP = 0.02  # share of the time in which the learning rate rises, where a run has minutes
 
 
 class Run(TrainingRun):
@@ -38,12 +43,14 @@ class Run(TrainingRun):
         from image_diffusion.ddpm import DiffusionModule
         from image_diffusion.scheduler import DDIMScheduler
 
-        super().__init__(config["steps"], device, rank, world_size)
+        super().__init__(config["steps"] or math.inf, device, rank, world_size)
         self.config = config
+        if config.get("minutes"):
+            self.budget = TimeBudget(60 * config["minutes"])
         self.advice = f"lower --lr (now {config['lr']:g}), and go on from last.ckpt with --resume"
         torch.manual_seed(config["seed"])
         scheduler = DDIMScheduler(**config["scheduler"])
-        network = build_network(config["network"], scheduler.alphas_cumprod)
+        network = build_network(config["network"], scheduler.exact)
         scheduler.clip = gives_noise(network)
         self.model = DiffusionModule(network, scheduler).to(device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -58,8 +65,20 @@ class Run(TrainingRun):
 
     def train_steps(self, model: nn.Module, loader: data.Loader) -> Iterator[Tensor]:
         """Yield the loss of each step from here on; model: of `parallel_model`."""
-        while self.step < self.total:
+        while self.step < self.total and not (self.budget and self.budget.over()):
             yield train_step(self, model, loader.batch(self.step))
+        if self.budget:
+            self.budget.close()
+
+    def learning_rate(self) -> float:
+        """The learning rate of the next step: by its number, or by the share of the time."""
+        config = self.config
+        if self.budget:
+            factor = lr_factor(1000 * self.budget.share, 1000, 1000 * WARMUP)
+        else:
+            decay = "cosine" if config["decay"] else "constant"
+            factor = lr_factor(self.step, self.total, config["warmup"], decay)
+        return config["lr"] * factor
 
     def state(self) -> dict:
         """Everything that going on needs, as a checkpoint."""
@@ -101,8 +120,7 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
     x0, labels = batch
     noise, level, weight = shared_draws(run, x0)
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
-    decay = "cosine" if config["decay"] else "constant"
-    set_lr(run.optimizer, config["lr"] * lr_factor(step, run.total, config["warmup"], decay))
+    set_lr(run.optimizer, run.learning_rate())
     with autocast(run.device, config["bf16"]):
         loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, level, weight)
     run.optimizer.zero_grad(set_to_none=True)
@@ -117,17 +135,18 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
 def shared_draws(run: Run, x0: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """This process's part of the noise, levels and weights that all processes draw alike.
 
-    A level is a timestep, or an abar for the objectives of objectives.py.
+    A level is a timestep, or a log SNR for the objectives of objectives.py.
     """
     generator = torch.Generator(run.device).manual_seed(seed_of(run.config["seed"], run.step))
     B, where = len(x0) * run.world_size, {"generator": generator, "device": run.device}
     own = slice(run.rank * len(x0), (run.rank + 1) * len(x0))
     scheduler, times = run.model.var_scheduler, run.config["times"]
     if times in OBJECTIVES:
-        likelihood = run.config["likelihood_weighting"]
-        level, weight = draw_levels(times, scheduler, B, generator, likelihood)
+        weighting = (run.config["likelihood_weighting"], run.config.get("debias", False))
+        level, weight = draw_levels(times, scheduler, B, generator, *weighting)
     elif times == "uniform":
-        level, weight = torch.randint(scheduler.num_train_timesteps, (B,), **where), None
+        numbers = spread_numbers(B, generator)
+        level, weight = (scheduler.num_train_timesteps * numbers).long(), None
     else:
         level, weight = lognormal_times(scheduler, torch.randn(B, **where))
     noise = torch.randn((B, *x0.shape[1:]), **where)

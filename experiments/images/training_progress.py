@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,15 +17,46 @@ from given.runtime.training import LOG_EVERY, save, until_stopped
 from given.runtime.training import train as train_to_the_end
 
 GRIDS = ((40, 50), (40, 20), (20, 20), (10, 10), (4, 10))  # samples of a grid, and their steps
-GRID_SECONDS = 60
+GRID_SECONDS = 60  # for a grid that is asked for, and for the last
+GRID_EVERY = 120  # seconds between two grids on the way ...
+GRID_SHARE = 0.05  # ... which take no more of the time
+
+
+class Grids:
+    """When a grid of samples is due on the way: by the time, or by steps where that was asked for.
+
+    Args:
+        every: steps between two grids, or None.
+    """
+
+    def __init__(self, every: int | None) -> None:
+        self.every = every
+        self.last = time.perf_counter()
+        self.next = self.last + GRID_EVERY
+
+    def due(self, step: int) -> bool:
+        """Whether to think of a grid after this step."""
+        return step % self.every == 0 if self.every else time.perf_counter() >= self.next
+
+    def draw(self, run: Run, folder: Path) -> None:
+        """Draw one that fits; or put it off until the smallest is no more than GRID_SHARE."""
+        begin = time.perf_counter()
+        share = GRID_SECONDS if self.every else GRID_SHARE * (begin - self.last)
+        plan = plan_grid(seconds_of_image(run), run.config["network"]["T"], share)
+        if plan.seconds > share and not self.every:
+            self.next = self.last + plan.seconds / GRID_SHARE
+            return
+        show(run, folder, plan)
+        self.last = time.perf_counter()
+        self.next = self.last + max(GRID_EVERY, (self.last - begin) / GRID_SHARE)
 
 
 def train(
     run: Run,
     loader: data.Loader,
     folder: Path,
-    save_every: int | None,
-    sample_every: int,
+    save_every: int | None = None,
+    sample_every: int | None = None,
     writer: Any = None,
 ) -> bool:
     """Train to the end, saving every minute, and at SIGINT or SIGTERM.
@@ -35,13 +66,13 @@ def train(
         loader: of the images.
         folder: of the results.
         save_every: steps between two more checkpoints, or None.
-        sample_every: steps between two grids of samples.
+        sample_every: steps between two grids of samples; None for one every two minutes or more.
         writer: a TensorBoard writer, or None.
 
     Returns:
         whether it came to the end.
     """
-    path, first = folder / "last.ckpt", run.rank == 0
+    path, first, grids = folder / "last.ckpt", run.rank == 0, Grids(sample_every)
     since: dict[str, float] = {}
 
     def restart_clock():
@@ -54,13 +85,14 @@ def train(
             writer.add_scalar("loss", loss, run.step)
             writer.add_scalar("images_per_second", speed, run.step)
         restart_clock()
-        return f"loss {loss:.4f}, {speed:.0f} images/s"
+        time_spent = f", {run.budget.share:.0%} of the time" if run.budget else ""
+        return f"loss {loss:.4f}, {speed:.0f} images/s{time_spent}"
 
     def after_step():
         if save_every and run.step % save_every == 0:
             save(run, path)
-        if first and run.step % sample_every == 0 and run.step < run.total:
-            show(run, folder)
+        if first and run.step < run.total and grids.due(run.step):
+            grids.draw(run, folder)
             restart_clock()
 
     restart_clock()
@@ -69,25 +101,39 @@ def train(
         return train_to_the_end(run, steps, path, after_step=after_step, describe=describe)
 
 
-@torch.no_grad()
-def show(run: Run, folder: Path) -> None:
+class GridPlan(NamedTuple):
+    """How many samples a grid has, in how many steps, how many at a time, and what they cost."""
+
+    num: int
+    steps: int
+    batch_size: int
+    seconds: float
+
+
+def show(run: Run, folder: Path, plan: GridPlan | None = None) -> None:
     """Save the curve of the loss, and a grid of samples of the averaged network.
 
     A request to stop ends the drawing, without a grid.
+
+    Args:
+        run: what is trained.
+        folder: of the results.
+        plan: of the grid; by default one of GRID_SECONDS.
     """
     from image_diffusion.ddpm import DiffusionModule
 
     if run.losses:
         figures.save(plot_loss(run.losses), folder / "loss.png")
     network, scheduler = run.average.module, run.model.var_scheduler
-    num, steps, batch_size = plan_grid(seconds_of_image(run), scheduler.num_train_timesteps)
-    scheduler.set_timesteps(steps)
+    plan = plan or plan_grid(seconds_of_image(run), scheduler.num_train_timesteps)
+    scheduler.set_timesteps(plan.steps)
     labels, scale = None, 0.0
     if run.config["network"]["use_cfg"]:
-        labels, scale = balanced_labels(num, run.config["network"]["num_classes"]), 1.5
+        labels, scale = balanced_labels(plan.num, run.config["network"]["num_classes"]), 1.5
     model = DiffusionModule(network, scheduler).eval()
     with until_stopped(run.signals, network):
-        images = draw_images(model, num, labels, scale, run.config["seed"], batch_size)
+        seed = run.config["seed"]
+        images = draw_images(model, plan.num, labels, scale, seed, plan.batch_size)
         save_grid(images, folder / f"samples_{run.step:06d}.png")
 
 
@@ -102,21 +148,22 @@ def seconds_of_image(run: Run) -> float:
     return seconds_of(lambda: network(x, 0), run.device) / B
 
 
-def plan_grid(seconds: float, T: int) -> tuple[int, int, int]:
-    """How many samples to draw, in how many steps and how many at a time.
+def plan_grid(seconds: float, T: int, limit: float = GRID_SECONDS) -> GridPlan:
+    """The largest grid of 40 samples in 50 steps, or fewer, that takes no longer than `limit`.
 
     Args:
         seconds: for one image at one timestep; guidance takes twice as long.
         T: timesteps of the schedule.
+        limit: in seconds; the smallest grid may take longer.
 
     Returns:
-        at most 40 and 50, fewer where that would take more than GRID_SECONDS; and a batch with
-        which the bar moves, and a stop comes, every few seconds.
+        its plan, with a batch with which the bar moves, and a stop comes, every few seconds.
     """
     for num, steps in GRIDS:
-        if 2 * num * steps * seconds <= GRID_SECONDS:
+        cost = 2 * num * steps * seconds
+        if cost <= limit:
             break
-    return num, min(steps, T), min(max(int(2 / seconds), 1), num)
+    return GridPlan(num, min(steps, T), min(max(int(2 / seconds), 1), num), cost)
 
 
 def plot_loss(losses: list[float]) -> Any:

@@ -17,9 +17,10 @@ is trained on the part of its times [0, 1] that lies between them. Under the lin
 that is t > .0008 of VP, t > .027 of sub-VP, and every t of VE.
 """
 
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,110 +32,131 @@ Ends = tuple[float, float]
 Levels = tuple[Tensor, Tensor]  # log SNR (B,), weight (B,)
 
 
-def vp(
-    numbers: Tensor,
-    ends: Ends,
-    likelihood: bool = False,
-    beta_min: float = 0.1,
-    beta_max: float = 20.0,
-) -> Levels:
-    """VP at uniform times: alpha^2 = exp(-B), std^2 = 1 - exp(-B) (Song et al. 2021, eq. 33).
+class Continuous(Protocol):
+    """A process on the times [0, 1], as its log SNR."""
 
-    With beta(t) = beta_min + (beta_max - beta_min) t and B its integral from 0 to t; g^2 = beta.
+    def time_at(self, log_snr: float) -> float:
+        """The time at which the process has this log SNR; the nearer end where it never has."""
+
+    def at(self, t: Tensor) -> Levels:
+        """The log SNR at times t (B,), and its fall g^2 / std^2 there."""
+
+
+class VP:
+    """VP: alpha^2 = exp(-B), std^2 = 1 - exp(-B), g^2 = beta (Song et al. 2021, eq. 33).
+
+    With beta(t) = beta_min + (beta_max - beta_min) t and B its integral from 0 to t.
 
     Args:
-        numbers: (B,) uniform.
-        ends: see above.
-        likelihood: weight g^2 / std^2, else 1.
         beta_min: beta at t = 0.
         beta_max: beta at t = 1.
-
-    Returns:
-        log SNR (B,), weight (B,).
     """
-    reach = [math.log1p(math.exp(-log_snr)) for log_snr in ends]  # B there
-    beta, B = beta_at_uniform_times(numbers, reach, beta_min, beta_max)
-    nsr = torch.expm1(B)  # std^2 / alpha^2
-    weight = beta * (1 + 1 / nsr) if likelihood else torch.ones_like(B)
-    return -nsr.log(), weight
+
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
+        self.beta_min, self.slope = beta_min, beta_max - beta_min
+
+    def time_at(self, log_snr: float) -> float:
+        """The root t of beta_min t + (beta_max - beta_min) t^2 / 2 = B; at most 1."""
+        B = self.integral_at(log_snr)
+        return min(
+            (math.sqrt(self.beta_min**2 + 2 * self.slope * B) - self.beta_min) / self.slope, 1
+        )
+
+    def at(self, t: Tensor) -> Levels:
+        """The log SNR, -log(exp(B) - 1), at times t (B,), and its fall g^2 / std^2."""
+        beta, B = self.beta_at(t)
+        nsr = torch.expm1(B)  # std^2 / alpha^2
+        return -nsr.log(), beta * (1 + 1 / nsr)
+
+    def beta_at(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """beta and its integral B at times t, like t."""
+        return self.beta_min + self.slope * t, self.beta_min * t + self.slope * t**2 / 2
+
+    def integral_at(self, log_snr: float) -> float:
+        """B at a log SNR."""
+        return math.log1p(math.exp(-log_snr))
 
 
-def subvp(
-    numbers: Tensor,
-    ends: Ends,
-    likelihood: bool = False,
-    beta_min: float = 0.1,
-    beta_max: float = 20.0,
-) -> Levels:
-    """Sub-VP at uniform times: alpha^2 = exp(-B), std = 1 - exp(-B) (Song et al. 2021, eq. 29).
+class SubVP(VP):
+    """Sub-VP: alpha^2 = exp(-B), std = 1 - exp(-B), g^2 = beta (1 - exp(-2 B)) (eq. 29).
 
-    So alpha / std = 1 / (2 sinh(B / 2)), and with g^2 = beta (1 - exp(-2 B)) the likelihood weight
-    g^2 / std^2 is beta / tanh(B / 2).
+    So alpha / std = 1 / (2 sinh(B / 2)), and g^2 / std^2 = beta / tanh(B / 2).
+    """
+
+    def at(self, t: Tensor) -> Levels:
+        """The log SNR at times t (B,), and its fall g^2 / std^2."""
+        beta, B = self.beta_at(t)
+        return log_snr_of(2 * torch.sinh(B / 2)), beta / torch.tanh(B / 2)
+
+    def integral_at(self, log_snr: float) -> float:
+        """B at a log SNR."""
+        return 2 * math.asinh(math.exp(-log_snr / 2) / 2)
+
+
+class VE:
+    """VE: sigma(t) = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021, appendix C).
+
+    g^2 = 2 sigma^2 log(sigma_max / sigma_min), so the log SNR falls evenly. For pixels in [-1, 1]
+    the sigmas are twice those of the paper, whose pixels lie in [0, 1].
 
     Args:
-        numbers: (B,) uniform.
-        ends: see above.
-        likelihood: weight g^2 / std^2, else 1.
-        beta_min: beta at t = 0.
-        beta_max: beta at t = 1.
-
-    Returns:
-        log SNR (B,), weight (B,).
-    """
-    reach = [2 * math.asinh(math.exp(-log_snr / 2) / 2) for log_snr in ends]
-    beta, B = beta_at_uniform_times(numbers, reach, beta_min, beta_max)
-    weight = beta / torch.tanh(B / 2) if likelihood else torch.ones_like(B)
-    return log_snr_of(2 * torch.sinh(B / 2)), weight
-
-
-def beta_at_uniform_times(
-    numbers: Tensor, reach: list[float], beta_min: float, beta_max: float
-) -> tuple[Tensor, Tensor]:
-    """beta(t) and its integral B(t) at times that are uniform between two values of B.
-
-    Args:
-        numbers: (B,) uniform.
-        reach: B at the first and at the last time; 1 at the latest.
-        beta_min: beta at t = 0.
-        beta_max: beta at t = 1.
-
-    Returns:
-        beta (B,), B (B,).
-    """
-    slope = beta_max - beta_min
-    # B = beta_min t + slope t^2 / 2, solved for t
-    first, last = ((math.sqrt(beta_min**2 + 2 * slope * B) - beta_min) / slope for B in reach)
-    t = first + (min(last, 1) - first) * numbers
-    return beta_min + slope * t, beta_min * t + slope * t**2 / 2
-
-
-def ve(
-    numbers: Tensor,
-    ends: Ends,
-    likelihood: bool = False,
-    sigma_min: float = 0.02,
-    sigma_max: float = 100.0,
-) -> Levels:
-    """VE at uniform times: sigma(t) = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021, C).
-
-    g^2 = 2 sigma^2 log(sigma_max / sigma_min), so the likelihood weight is a constant. For pixels
-    in [-1, 1] the sigmas are twice those of the paper, whose pixels lie in [0, 1].
-
-    Args:
-        numbers: (B,) uniform.
-        ends: see above.
-        likelihood: weight g^2 / std^2, else 1.
         sigma_min: sigma at t = 0.
         sigma_max: sigma at t = 1.
+    """
+
+    def __init__(self, sigma_min: float = 0.02, sigma_max: float = 100.0) -> None:
+        self.start, self.fall = -2 * math.log(sigma_min), 2 * math.log(sigma_max / sigma_min)
+
+    def time_at(self, log_snr: float) -> float:
+        """The time at which the process has this log SNR, within [0, 1]."""
+        return min(max((self.start - log_snr) / self.fall, 0), 1)
+
+    def at(self, t: Tensor) -> Levels:
+        """The log SNR at times t (B,), and its fall g^2 / std^2."""
+        return self.start - self.fall * t, torch.full_like(t, self.fall)
+
+
+def uniform_times(
+    process: Continuous, numbers: Tensor, ends: Ends, likelihood: bool = False
+) -> Levels:
+    """A process at uniform times.
+
+    Args:
+        process: VP, SubVP or VE.
+        numbers: (B,) uniform.
+        ends: see above.
+        likelihood: weight g^2 / std^2, else 1.
 
     Returns:
         log SNR (B,), weight (B,).
     """
-    fall = 2 * math.log(sigma_max / sigma_min)  # of the log SNR, from t = 0 to t = 1
-    start = -2 * math.log(sigma_min)
-    first, last = (min(max((start - log_snr) / fall, 0), 1) for log_snr in ends)
-    log_snr = start - fall * (first + (last - first) * numbers)
-    return log_snr, torch.full_like(log_snr, fall if likelihood else 1.0)
+    first, last = (process.time_at(log_snr) for log_snr in ends)
+    log_snr, fall = process.at(first + (last - first) * numbers)
+    return log_snr, fall if likelihood else torch.ones_like(fall)
+
+
+def debiased_times(process: Continuous, numbers: Tensor, ends: Ends) -> Levels:
+    """A process with likelihood weighting, at times that take its weight off the loss.
+
+        t ~ q(t) = g^2 / (std^2 Z),   Z the integral of g^2 / std^2 over the times,
+
+    gives every image the weight g^2 / (std^2 q) / (length of the times) = Z / (length), and the
+    loss the mean that it has at uniform times (Song, Durkan et al. 2021; Huang et al. 2021, section
+    4; task 1.2j). As g^2 / std^2 is the fall of the log SNR, this is a log SNR that is uniform
+    between its ends, and Z is their distance.
+
+    Args:
+        process: VP, SubVP or VE.
+        numbers: (B,) uniform.
+        ends: see above.
+
+    Returns:
+        log SNR (B,), weight (B,), a constant.
+    """
+    times = torch.tensor([process.time_at(log_snr) for log_snr in ends], dtype=torch.float64)
+    highest, lowest = process.at(times)[0].tolist()
+    log_snr = highest + (lowest - highest) * numbers
+    return log_snr, torch.full_like(log_snr, (highest - lowest) / (times[1] - times[0]).item())
 
 
 def smld(
@@ -183,12 +205,21 @@ def edm(numbers: Tensor, ends: Ends, mean: float = -1.2, std: float = 1.2) -> Le
     return log_snr, 1 + torch.exp(-log_snr) / SIGMA_DATA**2
 
 
-CONTINUOUS = {"vp": vp, "subvp": subvp, "ve": ve}  # these have a likelihood weighting
-OBJECTIVES: dict[str, Callable[..., Levels]] = CONTINUOUS | {"smld": smld, "edm": edm}
+# These have a likelihood weighting.
+CONTINUOUS: dict[str, Continuous] = {"vp": VP(), "subvp": SubVP(), "ve": VE()}
+OBJECTIVES: dict[str, Callable[..., Levels]] = {
+    name: functools.partial(uniform_times, process) for name, process in CONTINUOUS.items()
+}
+OBJECTIVES |= {"smld": smld, "edm": edm}
 
 
 def draw_levels(
-    name: str, scheduler: Any, B: int, generator: torch.Generator, likelihood: bool = False
+    name: str,
+    scheduler: Any,
+    B: int,
+    generator: torch.Generator,
+    likelihood: bool = False,
+    debias: bool = False,
 ) -> Levels:
     """Draw the noise levels of a batch.
 
@@ -198,16 +229,31 @@ def draw_levels(
         B: number of images.
         generator: on any device; the levels are drawn there.
         likelihood: with its weighting.
+        debias: with its weighting, as `debiased_times`.
 
     Returns:
         log SNR (B,), weight (B,).
     """
-    draw = torch.randn if name == "edm" else torch.rand
-    numbers = draw(B, generator=generator, device=generator.device)
     ends = log_snr_ends(scheduler)
-    if name in CONTINUOUS:
-        return CONTINUOUS[name](numbers, ends, likelihood)
-    return OBJECTIVES[name](numbers, ends)
+    if name == "edm":
+        return edm(torch.randn(B, generator=generator, device=generator.device), ends)
+    numbers = spread_numbers(B, generator)
+    if debias:
+        return debiased_times(CONTINUOUS[name], numbers, ends)
+    return OBJECTIVES[name](numbers, ends, *[likelihood] * (name in CONTINUOUS))
+
+
+def spread_numbers(B: int, generator: torch.Generator) -> Tensor:
+    """B numbers, each uniform in [0, 1), that lie evenly: (u + i / B) mod 1 with one u for all.
+
+    A batch then has no chance gaps of its noise levels (Kingma et al. 2021, appendix I.1).
+
+    Returns:
+        (B,) on the device of the generator.
+    """
+    device = generator.device
+    u = torch.rand(1, generator=generator, device=device)
+    return (u + torch.arange(B, device=device) / B) % 1
 
 
 class NoiseError(nn.Module):

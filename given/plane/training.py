@@ -37,7 +37,7 @@ class PointRun(TrainingRun):
 
     def train_steps(self, pick_threads: Callable[[int], None]) -> Iterator[Tensor]:
         """Yield the loss of each step from here on; pick_threads is called before each."""
-        numbers = range(self.step, self.total)
+        numbers = range(self.step, int(self.total))
         for step, batch in zip(numbers, self.dataloader, strict=False):
             pick_threads(step - numbers.start)
             loss = self.step_fn(batch)

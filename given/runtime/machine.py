@@ -57,8 +57,8 @@ def processes(device: torch.device) -> Iterator[tuple[int, int, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", device.index or 0)))
         torch.cuda.set_device(device)
-    if world_size > 1:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if world_size > 1:  # gloo too: what processes agree on each step waits for no device
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield rank, world_size, device
     finally:
@@ -111,7 +111,7 @@ def seconds_of(call: Callable[[], object], device: torch.device) -> float:
     return seconds
 
 
-def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) -> None:
+def warn_of_cost(seconds: float, steps: float, device: torch.device, advice: str) -> None:
     """Say in one line what a training costs on a CPU, where a step takes 10 s or all half a day.
 
     Args:
@@ -132,9 +132,33 @@ def warn_of_cost(seconds: float, steps: int, device: torch.device, advice: str) 
     )
 
 
+@contextlib.contextmanager
+def first_of_machine(rank: int, world_size: int) -> Iterator[None]:
+    """Let the first process of each machine run a block before its others do, as to decode a set.
+
+    Args:
+        rank: of this process.
+        world_size: number of processes.
+    """
+    waits = int(os.environ.get("LOCAL_RANK", rank)) > 0
+    if waits:
+        largest([0.0], world_size)
+    try:
+        yield
+    finally:
+        if not waits:
+            largest([0.0], world_size)
+
+
 def parallel(module: nn.Module, world_size: int) -> nn.Module:
-    """The module, wrapped in DistributedDataParallel if several processes share a batch."""
-    return module if world_size == 1 else DistributedDataParallel(module)
+    """The module, wrapped in DistributedDataParallel if several processes share a batch.
+
+    Buffers are constants here, and the same in all processes; and a gradient lies where it is
+    averaged, instead of in a copy.
+    """
+    if world_size == 1:
+        return module
+    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def mean_over_processes(value: Tensor, world_size: int) -> Tensor:
@@ -145,19 +169,13 @@ def mean_over_processes(value: Tensor, world_size: int) -> Tensor:
     return value
 
 
-def agreed(stopped: object, device: torch.device, world_size: int) -> bool:
-    """Whether any process was told to stop, the same answer in all of them.
-
-    Args:
-        stopped: true in a process that got a signal.
-        device: of the process.
-        world_size: number of processes.
-    """
+def largest(numbers: list[float], world_size: int) -> list[float]:
+    """The largest of each number over all processes, the same in all; no device is waited for."""
     if world_size == 1:
-        return bool(stopped)
-    flag = torch.tensor(float(bool(stopped)), device=device)
-    distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-    return bool(flag)
+        return numbers
+    values = torch.tensor(numbers, dtype=torch.float64)
+    distributed.all_reduce(values, distributed.ReduceOp.MAX)
+    return values.tolist()
 
 
 @contextlib.contextmanager

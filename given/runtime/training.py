@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
+from given.runtime.budget import TimeBudget
 from given.runtime.checkpoint import save_whole
-from given.runtime.machine import agreed, mean_over_processes, stop_signals
+from given.runtime.machine import largest, mean_over_processes, stop_signals
 
 CPU = torch.device("cpu")
 LOG_EVERY = 50  # steps between two readings of the loss, each of which waits for the device
@@ -57,6 +58,7 @@ class TrainingRun(abc.ABC):
         losses: the mean loss of each `log_every` steps, over all processes.
         recent: the losses since, tensors without axes on the device.
         signals: the requests to stop that have come; see `stop_signals`.
+        budget: the time that the run has, where it has no number of steps.
         log_every: steps between two readings of the loss.
         go_on: how a stopped run goes on, the end of a sentence.
         advice: what to do about a loss that is not finite, the end of a sentence.
@@ -66,11 +68,15 @@ class TrainingRun(abc.ABC):
     go_on = "go on with the same command and --resume"
     advice = "lower the learning rate"
 
-    def __init__(self, total: int, device: torch.device = CPU, rank: int = 0, world_size: int = 1):
+    budget: TimeBudget | None = None
+
+    def __init__(
+        self, total: float, device: torch.device = CPU, rank: int = 0, world_size: int = 1
+    ):
         """Begin at step 0.
 
         Args:
-            total: the number of steps of the whole run.
+            total: the number of steps of the whole run; infinite where its time is what ends it.
             device: where it trains.
             rank: of this process; process 0 saves.
             world_size: the number of processes that share a batch.
@@ -89,12 +95,15 @@ class TrainingRun(abc.ABC):
     def progress(self) -> dict:
         """The part of a checkpoint that says how far the run has come."""
         recent = [loss.cpu() for loss in self.recent]
-        return {"step": self.step, "losses": self.losses, "recent": recent}
+        progress = {"step": self.step, "losses": self.losses, "recent": recent}
+        return progress | ({"budget": self.budget.state()} if self.budget else {})
 
     def set_progress(self, progress: dict) -> None:
         """Go on from `progress`."""
         self.step, self.losses = progress["step"], progress["losses"]
         self.recent = [loss.to(self.device) for loss in progress["recent"]]
+        if self.budget:
+            self.budget.load(progress["budget"])
 
     def read_loss(self) -> float:
         """Close a window: the mean loss since the last reading, over all processes.
@@ -115,12 +124,17 @@ class TrainingRun(abc.ABC):
 
 
 def save(run: TrainingRun, path: Path | str | None) -> None:
-    """Write the checkpoint from process 0, but never weights after a loss that is not finite."""
-    if path is None or run.rank > 0:
+    """Write the checkpoint from process 0, but never weights after a loss that is not finite.
+
+    All processes call it together: where the loss of any of them is not finite, all say so.
+    """
+    if path is None:
         return
-    if run.recent and not torch.stack(run.recent).isfinite().all():
+    failed = bool(run.recent) and not torch.stack(run.recent).isfinite().all()
+    if largest([failed], run.world_size)[0]:
         raise run.not_finite(math.nan)
-    save_whole(path, run.state())
+    if run.rank == 0:
+        save_whole(path, run.state())
 
 
 def train(
@@ -148,11 +162,21 @@ def train(
     Raises:
         ValueError, FloatingPointError: a loss is not finite; the last checkpoint stays as it was.
     """
-    first, saved = run.rank == 0, time.monotonic()
-    bar = tqdm(total=run.total, initial=run.step, desc="training", disable=None if first else True)
+    first, began, saved = run.rank == 0, time.monotonic(), 0.0
+    total = run.total if math.isfinite(run.total) else None
+    bar = tqdm(total=total, initial=run.step, desc="training", disable=None if first else True)
     with bar, stop_signals() as signals:
         run.signals = signals
-        while not (stop := agreed(signals, run.device, run.world_size)):
+        while True:
+            # One clock for all processes: they save together, and have one learning rate.
+            stop, now = largest([bool(signals), time.monotonic() - began], run.world_size)
+            if run.budget:
+                run.budget.tick(now)
+            if stop:
+                break
+            if now - saved > save_every:
+                save(run, path)
+                saved = now
             loss = next(steps, None)
             if loss is None:
                 break
@@ -161,11 +185,8 @@ def train(
             if run.step % run.log_every == 0:
                 bar.set_postfix_str(describe(run.read_loss()), refresh=False)
             after_step()
-            if time.monotonic() - saved > save_every:
-                save(run, path)
-                saved = time.monotonic()
         save(run, path)
-        stop = stop or agreed(signals, run.device, run.world_size)
+        stop = stop or largest([bool(signals)], run.world_size)[0]
     if first and path and stop:
         print(f"Stopped after {run.step} steps; {run.go_on}.")
     return not stop

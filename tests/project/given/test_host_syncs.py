@@ -1,4 +1,4 @@
-"""A sampling step copies nothing between host and device, and never waits.
+"""A step of sampling or of training copies nothing between host and device, and never waits.
 
 There is no device here: tensors pretend to be on another one and compute on the CPU, while every
 copy between the two, and every look at a value, is counted.
@@ -7,13 +7,18 @@ copy between the two, and every look at a value, is counted.
 import collections
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from experiments.images import sample
+from experiments.images import sample, train
+from experiments.images.train_config import TIMES
+from experiments.images.training_loop import Run, parallel_model, train_step
+from given.images.data.imageset import ImageSet
 from given.images.data.sources import ASSETS
+from given.images.objectives import CONTINUOUS
 from given.noise import noise_per_image
 
 DEVICE = torch.device("meta")  # the name that the pretended device goes by
@@ -125,3 +130,46 @@ def test_the_pretended_device_counts_crossings_and_refuses_to_mix():
         assert crossings == {"to device": 1, "to host": 3}
         with pytest.raises(RuntimeError, match="mixes"):
             x + torch.arange(3.0)
+
+
+class Generator(torch.Generator):
+    """A generator that says it is on DEVICE."""
+
+    device = DEVICE
+
+    def __new__(cls, device):
+        return super().__new__(cls)
+
+
+def moved_run(monkeypatch, times, *options):
+    """A small run of train.py on DEVICE, as it is after some steps; and its batch."""
+    images = np.zeros((8, 8, 8, 1), np.uint8)
+    made_up = ImageSet("made_up", "train", images, np.arange(8) % 3, ("a", "b", "c"), False)
+    asked = train.parse(["--batch_size", "4", "--times", times, "--ch", "16", *options])
+    run = Run(train.make_config(asked, made_up, torch.device("cpu")), torch.device("cpu"))
+    for network in (run.model, run.average.module):
+        move(network)
+    run.model.network.requires_grad_()
+    run.average._averaged = list(run.average.module.parameters())
+    run.average._weights = list(run.model.network.parameters())
+    run.optimizer = torch.optim.AdamW(run.average._weights, foreach=True)
+    run.device = DEVICE
+    monkeypatch.setattr(torch, "Generator", Generator)
+    x0, labels = torch.zeros(4, 1, 8, 8), torch.tensor([1, 2, 3, 1])
+    return run, (OnDevice(x0), OnDevice(labels))
+
+
+LIKELIHOOD = [f"{times} --likelihood_weighting" for times in CONTINUOUS]
+DEBIASED = [f"{words} --debias" for words in LIKELIHOOD]
+
+
+@pytest.mark.parametrize("words", [*TIMES, "uniform --no-use_cfg", *LIKELIHOOD, *DEBIASED])
+def test_a_step_of_training_never_waits(words, monkeypatch):
+    run, batch = moved_run(monkeypatch, *words.split())
+    model = parallel_model(run)
+    crossings.clear()
+    with Watch():
+        for _ in range(2):
+            loss = train_step(run, model, batch)
+    assert isinstance(loss, OnDevice) and loss.inner.isfinite()
+    assert not crossings

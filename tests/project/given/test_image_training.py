@@ -4,9 +4,11 @@ import os
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from PIL import Image
 from experiments.images import train, training_loop, training_progress
 from experiments.images.samplers.draw import load_model
 from given.images.data.image_files import list_images
-from given.images.data.imageset import ImageSet, Loader, to_tensor
+from given.images.data.imageset import ImageSet, Loader, room_for_images, to_tensor
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.files import alone
@@ -151,10 +153,39 @@ def test_a_stop_ends_the_drawing_at_the_next_call_of_the_network(tmp_path, monke
 
 
 def test_what_is_drawn_follows_what_it_costs():
-    assert training_progress.plan_grid(0.005, 1000) == (40, 50, 40)
-    assert training_progress.plan_grid(0.005, 20) == (40, 20, 40)
-    assert training_progress.plan_grid(0.05, 1000) == (20, 20, 20)
-    assert training_progress.plan_grid(10.0, 1000) == (4, 10, 1)
+    plan = training_progress.plan_grid
+    assert plan(0.005, 1000) == (40, 50, 40, 20)
+    assert plan(0.005, 20)[:3] == (40, 20, 40)
+    assert plan(0.05, 1000) == (20, 20, 20, 40)
+    assert plan(10.0, 1000) == (4, 10, 1, 800)
+    assert plan(0.005, 1000, limit=6)[:2] == (20, 20)
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.001, 0.02, 2.0])
+def test_grids_on_the_way_come_every_two_minutes_or_take_a_twentieth_of_the_time(
+    seconds, monkeypatch
+):
+    """An hour of steps of a second, where a grid costs a third more than was planned."""
+    now, drawn = [0.0], []
+
+    def show(run, folder, plan):
+        drawn.append((now[0], 1.3 * plan.seconds))
+        now[0] += 1.3 * plan.seconds
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    monkeypatch.setattr(training_progress, "time", clock)
+    monkeypatch.setattr(training_progress, "show", show)
+    monkeypatch.setattr(training_progress, "seconds_of_image", lambda run: seconds)
+    run, grids = SimpleNamespace(config={"network": {"T": 1000}}), training_progress.Grids(None)
+    for step in range(1, 3601):
+        now[0] += 1.0
+        if grids.due(step):
+            grids.draw(run, None)
+    starts, costs = zip(*drawn, strict=True)
+    assert min(np.diff([0, *starts])) >= 120 and sum(costs) < 0.07 * now[0]
+    assert starts[0] <= 121 or costs[0] < 0.07 * starts[0]
+    assert len(drawn) >= (28 if seconds < 0.01 else 20 if seconds < 1 else 1)
+    assert [k for k in range(1, 10) if training_progress.Grids(4).due(k)] == [4, 8], "as asked"
 
 
 def test_the_cost_of_a_long_run_on_a_cpu_is_one_line(capsys):
@@ -475,3 +506,69 @@ def test_a_file_that_changes_under_a_loader_changes_no_batch(tmp_path):
     np.load(tmp_path / "train.npy", mmap_mode="r+")[:] = 0
     x0, labels = loader.batch(0)
     assert torch.equal(x0, to_tensor(images[labels.numpy() - 1]))
+
+
+def test_a_set_lives_on_a_card_where_a_quarter_of_what_is_free_holds_it(monkeypatch):
+    free = 80 * 2**30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 2 * free))
+    assert room_for_images(torch.device("cuda", 1)) == 20 * 2**30
+    assert room_for_images(torch.device("cpu")) == 2**30
+    images = ImageSet("plain", "train", np.zeros((4, 2, 2, 1), np.uint8), np.arange(4), "a", False)
+    assert Loader(images, 2).resident is not None
+    monkeypatch.setattr("given.images.data.imageset.room_for_images", lambda device: 15)
+    assert Loader(images, 2).resident is None
+
+
+RANK = """
+import os, sys, torch
+from given.runtime import machine, training
+os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[3], WORLD_SIZE="2")
+os.environ.update(RANK=sys.argv[1], LOCAL_RANK=sys.argv[1])
+bad = int(sys.argv[1])  # the loss of the second process becomes NaN in its third step
+
+class Run(training.TrainingRun):
+    def state(self):
+        return {"step": self.step}
+
+def steps(run):
+    while run.step < 9:
+        run.step += 1
+        yield torch.tensor(float("nan") if bad and run.step > 2 else 1.0)
+
+with machine.processes(torch.device("cpu")) as (rank, world_size, device):
+    run = Run(9, device, rank, world_size)
+    with machine.first_of_machine(rank, world_size):
+        print("decoded" if os.path.exists("set") else "first")
+        open("set", "w").close()
+    assert machine.largest([rank, -rank], world_size) == [1, 0]
+    try:
+        training.train(run, steps(run), sys.argv[2], save_every=-1.0)
+    except ValueError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_all_processes_with_the_sentence(tmp_path):
+    """And one process decodes a set before the others of its machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", RANK]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path / "last.ckpt"), port],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    for out, what in zip(said, ("first", "decoded"), strict=True):
+        assert what in out and "The loss is not finite before step 3" in out, said
+        assert "Traceback" not in out and "onnection" not in out, said
+    assert torch.load(tmp_path / "last.ckpt")["step"] == 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from experiments.images import train, train_config
+from experiments.images import train, train_config, training_loop
 from given.images import objectives
 from given.images.data.imageset import ImageSet
 from given.images.objectives import OBJECTIVES, draw_levels
@@ -78,8 +78,35 @@ def test_the_likelihood_weight_adds_up_to_the_fall_of_the_log_snr(name):
 
 
 def test_the_likelihood_weight_of_ve_is_the_same_at_every_time():
-    _, weight = OBJECTIVES["ve"](torch.from_numpy(U), ENDS, True, sigma_min=0.05, sigma_max=20.0)
+    process = objectives.VE(sigma_min=0.05, sigma_max=20.0)
+    _, weight = objectives.uniform_times(process, torch.from_numpy(U), ENDS, likelihood=True)
     np.testing.assert_allclose(weight, 2 * np.log(20 / 0.05), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_debiased_times_keep_the_mean_and_weigh_all_images_alike(name):
+    """E[weight f(log SNR)] stays; E[weight^2] / E[weight]^2 is 4.9, 1.6 and 1, and then 1."""
+    middles = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    plain = OBJECTIVES[name](middles, ENDS, True)
+    debiased = objectives.debiased_times(objectives.CONTINUOUS[name], middles, ENDS)
+    for f in (torch.ones_like, torch.sigmoid, torch.sin):
+        want, got = ((weight * f(log_snr)).mean() for log_snr, weight in (plain, debiased))
+        assert got.item() == pytest.approx(want.item(), rel=1e-3)
+    spread = [(w.square().mean() / w.mean() ** 2).item() for _, w in (plain, debiased)]
+    assert spread[0] == pytest.approx({"vp": 4.92, "subvp": 1.61, "ve": 1}[name], rel=0.01)
+    assert spread[1] == pytest.approx(1, abs=1e-12)
+    even = debiased[0].diff()
+    assert torch.allclose(even, even.mean(), rtol=1e-6), "the log SNR is uniform"
+
+
+def test_the_numbers_of_a_batch_lie_evenly_and_each_is_uniform():
+    draws = [
+        objectives.spread_numbers(8, torch.Generator().manual_seed(seed)) for seed in range(2000)
+    ]
+    assert torch.allclose(draws[0].sort().values.diff(), torch.tensor(1 / 8), atol=1e-6)
+    first = torch.stack(draws)[:, 0].sort().values
+    assert (first - (torch.arange(2000) + 0.5) / 2000).abs().max() < 1.63 / 2000**0.5, "of 1%"
+    assert torch.stack(draws).min() >= 0 and torch.stack(draws).max() < 1
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -181,6 +208,7 @@ def test_several_processes_draw_what_one_draws(times):
     from experiments.images.training_loop import shared_draws
 
     config = {"seed": 3, "times": times, "likelihood_weighting": times == "vp"}
+    config["debias"] = times == "vp"
     run = {"config": config, "step": 5, "device": torch.device("cpu"), "model": model_of()}
 
     def draw(rank, world_size, B):
@@ -222,6 +250,7 @@ def run(folder, *arguments):
     [
         "--times vp",
         "--times vp --likelihood_weighting",
+        "--times subvp --likelihood_weighting --debias",
         "--times subvp --likelihood_weighting --predicts noise",
         "--times ve --likelihood_weighting --predicts ve --time_features fourier",
         "--times smld --predicts ve --time_features none --network ddpm --mode linear",
@@ -250,9 +279,16 @@ def test_two_steps_of_every_objective_prediction_and_network(options, tmp_path, 
 def test_a_continuous_objective_goes_on_bit_for_bit(tmp_path, tiny, monkeypatch):
     options = ["--times", "vp", "--likelihood_weighting", "--network", "ddpm++", "--steps", "6"]
     want = run(tmp_path / "whole", *options)
-    stops = iter([False, False, False, True])
-    monkeypatch.setattr("given.runtime.training.agreed", lambda *_: next(stops, False))
+    plain = training_loop.train_step
+
+    def stopped_at_three(run, *more):
+        loss = plain(run, *more)
+        run.signals += [2] * (run.step == 3)
+        return loss
+
+    monkeypatch.setattr(training_loop, "train_step", stopped_at_three)
     assert run(tmp_path / "parts", *options)["training"]["step"] == 3
+    monkeypatch.setattr(training_loop, "train_step", plain)
     got = run(tmp_path / "parts", *options, "--resume")
     assert got["training"]["step"] == 6
     for name in want["network"]:
@@ -263,7 +299,9 @@ def test_a_continuous_objective_goes_on_bit_for_bit(tmp_path, tiny, monkeypatch)
 def test_a_run_goes_on_with_the_objective_it_was_started_with(tmp_path, tiny):
     state = run(tmp_path, "--steps", "2", "--times", "vp", "--network", "ddpm++")
     for other in ("--times ve", "--likelihood_weighting", "--network ncsn++", "--predicts edm"):
-        with pytest.raises(ValueError, match=f"was started with --(no-)?{other.split()[0][2:]}"):
+        with pytest.raises(
+            ValueError, match=f"was started with (no )?--(no-)?{other.split()[0][2:]}"
+        ):
             run(tmp_path, "--resume", *other.split())
     run(tmp_path, "--resume", "--times", "vp", "--network", "ddpm++", "--no-likelihood_weighting")
     for new in ("architecture", "likelihood_weighting"):  # an older run has none of these
@@ -278,6 +316,7 @@ def test_a_run_goes_on_with_the_objective_it_was_started_with(tmp_path, tiny):
     [
         ("--likelihood_weighting", "belongs to --times vp, subvp, ve, not lognormal"),
         ("--likelihood_weighting --times edm", "not edm"),
+        ("--debias --times vp", "--debias draws the times of --likelihood_weighting; add it"),
     ],
 )
 def test_a_weighting_without_its_process_is_one_sentence(options, said, tmp_path, tiny):
