@@ -144,7 +144,7 @@ class NoisePredictor(NoiseLevels):
         return self._combine(emb, None)
 
     def _combine(self, level, label):
-        """(B, E), the sum of what stands for the noise level and for the class, if there is one."""
+        """(B, E), the embedding of the noise level, plus that of the class if there is one."""
         return level if label is None else level + label
 
     def _level(self, log_snr, timestep):

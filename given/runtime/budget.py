@@ -1,4 +1,4 @@
-"""Training for a given time: how much of it is spent, and which share of the run is behind."""
+"""Training for a given time: how much of it is spent, and which share of the run is done."""
 
 
 class TimeBudget:
