@@ -73,7 +73,10 @@ def try_ways(ways: dict[str, Callable[[], Tensor]], seed: int, count: int) -> di
         start = time.perf_counter()
         torch.manual_seed(seed)  # the steps of Task 1 draw from torch's own generator
         with optional(), noise_per_image(seed + np.arange(count)):
-            found[name] = way(), time.perf_counter() - start
+            x = way()
+            if x.device.type == "cuda":
+                torch.cuda.synchronize(x.device)
+            found[name] = x, time.perf_counter() - start
     return found
 
 
@@ -83,6 +86,7 @@ def compare(
     mask: Tensor,
     reference: np.ndarray,
     features: str = "classifier",
+    device: str | torch.device = "cpu",
 ) -> Any:
     """The figures of each way.
 
@@ -90,15 +94,17 @@ def compare(
         filled: of `fill`, on any device.
         originals: (B, H, W, C) uint8.
         mask: (B, 1, H, W).
-        reference: (N, H, W, C) uint8, for FID.
+        reference: (N, H, W, C) uint8, for FID; measured once for all ways.
         features: see fid/features.py.
+        device: where the features are computed.
 
     Returns:
         dict from the name to a dict with fid, psnr (dB, of the known part, inf where exact),
         distance (in the hole) and seconds.
     """
-    from given.images.fid.measure import fid_of_images
+    from given.images.fid.measure import fid_of_images, summary_of
 
+    real = summary_of(reference, features, device, "the test images")
     hole = mask.permute(0, 2, 3, 1).cpu().numpy().astype(bool)  # (B, H, W, 1)
     hole = np.broadcast_to(hole, originals.shape)
     found = {}
@@ -107,7 +113,7 @@ def compare(
         squares = ((images.astype(float) - originals) / 255) ** 2
         known = squares[~hole].mean()
         found[name] = {
-            "fid": fid_of_images(images, reference, features),
+            "fid": fid_of_images(images, real, features, device),
             "psnr": float("inf") if known == 0 else -10 * np.log10(known),
             "distance": float(np.sqrt(squares[hole].mean())),
             "seconds": seconds,
@@ -180,7 +186,8 @@ def report(
     reference: np.ndarray,
 ) -> None:
     """Print the table, and save the picture and the filled images."""
-    for name, found in compare(filled, originals, mask, reference, args.features).items():
+    device = pick_device(args.device)
+    for name, found in compare(filled, originals, mask, reference, args.features, device).items():
         print(
             f"{name:<12} FID {found['fid']:7.2f}   PSNR of the known part "
             f"{found['psnr']:5.1f} dB   distance in the hole {found['distance']:.3f}   "

@@ -88,6 +88,18 @@ def can_compile(device: torch.device) -> bool:
     return cuda and triton and torch.cuda.get_device_capability(device) >= (7, 0)
 
 
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Inside, float32 products on CUDA keep 24 bits, where TF32 would keep 11 of each factor."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def memory_format(device: torch.device, compiled: bool) -> torch.memory_format:
     """How the images of a network should lie in memory: channels last, but on eager CUDA.
 

@@ -170,7 +170,7 @@ def distance(images, limit, what, reference=None):
 
 def refuse_copies(images, what):
     """Raise `Wrong` where too many images are copies of real ones, moved or mirrored ones too."""
-    from given.images.fid.distances import make_thumbnails, nearest
+    from given.images.fid.summary import make_thumbnails, nearest
 
     pixels = np.asarray(images)
     expect_that(

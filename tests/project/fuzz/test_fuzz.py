@@ -193,7 +193,7 @@ KEPT = written(np.savez, thumbnails=np.zeros((2, 256), np.uint8), **FIGURES)
 @fuzz(40, damaged_zip(KEPT))
 def test_damaged_statistics_in_the_cache(tmp_path, data):
     extractor = features.load_features()
-    source = features.open_source(PIXELS[:2], "x")
+    source = measure.open_source(PIXELS[:2], "x")
     first = measure.reference_summary(source, extractor, cache=tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
     file.write_bytes(data)

@@ -15,9 +15,9 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from given.images.data.imageset import load_dataset
-from given.images.fid import features, measure, train_classifier
-from given.images.fid.distances import Moments
-from given.images.fid.distances import nearest as nearest_thumbnail
+from given.images.fid import features, measure, summary, train_classifier
+from given.images.fid.summary import Moments
+from given.images.fid.summary import nearest as nearest_thumbnail
 from given.runtime.submission import ROOT
 
 
@@ -108,6 +108,65 @@ def test_the_covariance_is_divided_by_n_minus_1_whatever_the_batches():
         np.testing.assert_allclose(cov, np.cov(x.T), rtol=1e-6)
         biased = np.cov(x.T, bias=True)
         assert not np.allclose(cov, biased, rtol=0.05), "this is divided by n, not by n - 1"
+
+
+def test_moments_are_those_of_outer_products_and_need_one_product_a_batch(monkeypatch):
+    """Truth: Chan et al. 1979 with the outer product of the shift, as it was computed before."""
+    rng = np.random.default_rng(11)
+    x = np.abs(rng.normal(size=(300, 40))).astype(np.float32) * rng.uniform(0.01, 2, 40)
+    n, mean, scatter = 0, 0.0, 0.0
+    products, addmm = [], torch.Tensor.addmm_
+    counted = lambda self, *rest: products.append(1) or addmm(self, *rest)  # noqa: E731
+    monkeypatch.setattr(torch.Tensor, "addmm_", counted)
+    moments = Moments()
+    for part in np.split(x, [7, 64, 200]):
+        moments.update(torch.from_numpy(part))
+        part = part.astype(np.float64)
+        shift, total = part.mean(0) - mean, n + len(part)
+        centred = part - part.mean(0)
+        scatter = scatter + centred.T @ centred + np.outer(shift, shift) * (n * len(part) / total)
+        mean, n = mean + shift * (len(part) / total), total
+    mu, cov = moments.result()
+    np.testing.assert_allclose(mu, mean, rtol=1e-12)
+    np.testing.assert_allclose(cov, scatter / (n - 1), rtol=1e-9, atol=1e-12)
+    assert len(products) == 4 and moments.scatter.dtype == torch.float64
+
+
+def test_moments_stay_on_the_device_but_for_one_without_float64():
+    assert Moments("meta").where["device"] == "meta"
+    assert Moments("mps").where["device"] == "cpu"
+
+
+def test_a_reference_is_measured_once_for_many_distances(clothes, monkeypatch):
+    """Truth: the same figures as from the images, and one measurement a set of samples."""
+    sets = [clothes[:70], clothes[30:100]]
+    want = [measure.fid_of_images(x, clothes) for x in sets]
+    real, measured = measure.summary_of(clothes), []
+    whole = measure.summarise
+    monkeypatch.setattr(
+        measure, "summarise", lambda s, *rest: measured.append(s.where) or whole(s, *rest)
+    )
+    assert [measure.fid_of_images(x, real) for x in sets] == want
+    assert measured == ["the samples"] * 2
+
+
+def test_ways_of_inpainting_share_one_reference_and_the_device(clothes, monkeypatch):
+    from experiments.images.compare_inpainting import compare
+
+    seen, measured, summary_of = [], [], measure.summary_of
+    monkeypatch.setattr(
+        measure, "summary_of", lambda *args: measured.append(args[1:3]) or summary_of(*args)
+    )
+    whole = measure.fid_of_images
+    monkeypatch.setattr(measure, "fid_of_images", lambda *a: seen.append(a[3]) or whole(*a))
+    x = torch.zeros(3, 1, 28, 28)
+    filled = {"one": (x, 1.0), "two": (x + 0.1, 1.0)}
+    device = torch.device("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = compare(filled, clothes[:3], x[:1] + 1, clothes, "classifier", device)
+    assert found.keys() == filled.keys() and seen == [device] * 2
+    assert len(measured) == 3, "the test images once, and each way"
 
 
 def test_frechet_refuses_other_shapes_and_nan():
@@ -327,10 +386,10 @@ def test_the_cache_is_keyed_by_content(run, tmp_path, clothes, monkeypatch):
     cache = tmp_path / "cache"
     assert len(list(cache.iterdir())) == 1
     measured = []
-    whole = measure.summarise
-    monkeypatch.setattr(
-        measure, "summarise", lambda s, *rest: measured.append(s.where) or whole(s, *rest)
-    )
+    whole = summary.summarise
+    counted = lambda s, *rest: measured.append(s.where) or whole(s, *rest)  # noqa: E731
+    for module in (measure, summary):
+        monkeypatch.setattr(module, "summarise", counted)
     assert run(a, b)[0]["fid"] == first
     assert measured == [str(b)], "the reference comes from the cache"
     Image.fromarray(clothes[110].squeeze()).save(a / "007.png")

@@ -58,3 +58,28 @@ def test_bad_numbers_are_one_sentence(words):
 
     with pytest.raises(ValueError, match="--num_samples"):
         bits_per_dim.main(words)
+
+
+def test_likelihoods_are_computed_in_float32_throughout(monkeypatch):
+    """Truth: at every evaluation of the network no autocast, no TF32, weights and input float32."""
+    from experiments.images import bits_per_dim
+    from given.images.patch_unet import PatchUNet
+
+    seen, trunk = [], PatchUNet.trunk
+
+    def watched(self, x, emb):
+        mixed = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+        tf32 = torch.backends.cudnn.allow_tf32 or torch.get_float32_matmul_precision() != "highest"
+        if not x.is_meta:  # where only the shapes of a checkpoint are tried
+            seen.append((mixed, tf32, x.dtype, self.head.weight.dtype))
+        return trunk(self, x, emb)
+
+    monkeypatch.setattr(PatchUNet, "trunk", watched)
+    torch.set_float32_matmul_precision("high")  # as every command on CUDA does
+    try:
+        words = ["--num_samples", "2", "--batch_size", "2", "--slices", "1", "--tol", "1"]
+        bits_per_dim.main(words)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert set(seen) == {(False, False, torch.float32, torch.float32)}
