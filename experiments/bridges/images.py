@@ -34,7 +34,13 @@ from given.images.load import build_network, check_config
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path
 from given.runtime.files import make_folder
-from given.runtime.machine import pick_device, processes, seconds_of, warn_of_cost
+from given.runtime.machine import (
+    first_of_machine,
+    pick_device,
+    processes,
+    seconds_of,
+    warn_of_cost,
+)
 
 RESULTS = Path("results/bridge")
 ALIASES = {"fashion_mnist": "fashion", "stackedmnist": "stacked_mnist"}
@@ -261,7 +267,8 @@ def say_cost(run: BridgeRun, x: Tensor) -> None:
 
 def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> None:
     """Train one process's part of a bridge, and show it."""
-    sets = open_sets(args, "train")
+    with first_of_machine(rank, world_size):  # the others find the sets decoded
+        sets = open_sets(args, "train")
     config = configure(args, sets)
     check_method(config, world_size)
     ends = [Path(each).name for each in (args.prior, args.dataset)]

@@ -137,6 +137,17 @@ def save(run: TrainingRun, path: Path | str | None) -> None:
         save_whole(path, run.state())
 
 
+def stop_and_time(run: TrainingRun, began: float) -> tuple[bool, float]:
+    """Whether any process is to stop, and the seconds since `began`: the same in all of them.
+
+    So they save together, and those that train for a time have one learning rate.
+    """
+    stop, now = largest([bool(run.signals), time.monotonic() - began], run.world_size)
+    if run.budget:
+        run.budget.tick(now)
+    return stop > 0, now
+
+
 def train(
     run: TrainingRun,
     steps: Iterator[Tensor],
@@ -168,10 +179,7 @@ def train(
     with bar, stop_signals() as signals:
         run.signals = signals
         while True:
-            # One clock for all processes: they save together, and have one learning rate.
-            stop, now = largest([bool(signals), time.monotonic() - began], run.world_size)
-            if run.budget:
-                run.budget.tick(now)
+            stop, now = stop_and_time(run, began)
             if stop:
                 break
             if now - saved > save_every:
@@ -186,7 +194,7 @@ def train(
                 bar.set_postfix_str(describe(run.read_loss()), refresh=False)
             after_step()
         save(run, path)
-        stop = stop or largest([bool(signals)], run.world_size)[0]
+        stop = stop or largest([bool(signals)], run.world_size)[0] > 0
     if first and path and stop:
         print(f"Stopped after {run.step} steps; {run.go_on}.")
     return not stop

@@ -38,3 +38,24 @@ def test_a_device_keeps_its_number_unless_torchrun_gives_one(cuda, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     with machine.processes(torch.device("cuda:1")) as (_, _, device):
         assert device == torch.device("cuda", 0)
+
+
+def test_processes_on_cuda_agree_by_gloo_and_average_by_nccl(cuda, monkeypatch):
+    asked = []
+    monkeypatch.setattr(machine.distributed, "init_process_group", asked.append)
+    monkeypatch.setattr(machine.distributed, "destroy_process_group", lambda: asked.append("end"))
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    with machine.processes(torch.device("cuda")) as found:
+        assert found == (1, 2, torch.device("cuda", 1))
+    with machine.processes(torch.device("cpu")):
+        pass
+    assert asked == ["cpu:gloo,cuda:nccl", "end", "gloo", "end"]
+
+
+@pytest.mark.parametrize(("capability", "can"), [((6, 0), False), ((7, 0), True), ((9, 0), True)])
+def test_torch_compile_is_on_from_volta_on(capability, can, cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: name == "triton")
+    assert machine.can_compile(torch.device("cuda")) is can
+    assert not machine.can_compile(torch.device("cpu"))

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from experiments.images import train, train_config, training_loop
 from given.images import objectives
-from given.images.data.imageset import ImageSet
+from given.images.data.imageset import DATASETS, ImageSet
 from given.images.objectives import OBJECTIVES, draw_levels
 from given.images.presets import CIFAR10
 from given.runtime.checkpoint import read_checkpoint, save_whole
@@ -339,3 +339,13 @@ def test_objectives_need_no_task_done():
         log_snr, weight = draw_levels(name, scheduler, 4, torch.Generator().manual_seed(0))
         assert log_snr.shape == weight.shape == (4,)
     assert "sde_todo.sde" not in vars(objectives)
+
+
+def test_every_set_can_be_trained_on():
+    assert {*DATASETS} == {*train_config.PRESETS}
+
+
+def test_the_network_knows_the_levels_of_the_schedule_to_the_last_digit(tmp_path, tiny):
+    state = run(tmp_path, "--steps", "1", "--mode", "linear")
+    wanted = torch.from_numpy(LOG_SNR).float()
+    assert torch.equal(state["network"]["log_snr"], wanted), "of abar in float32 it is 2e-4 off"
