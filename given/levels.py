@@ -98,7 +98,7 @@ class NoiseLevels(nn.Module):
         k = timestep.float().clamp(0, last)
         low = k.long().clamp(max=max(last - 1, 0))
         high = (low + 1).clamp(max=last)
-        return torch.lerp(self.log_snr[low], self.log_snr[high], k - low)
+        return torch.lerp(self.log_snr[low], self.log_snr[high], (k - low).to(self.log_snr.dtype))
 
     def timestep_at(self, log_snr: Tensor) -> Tensor:
         """The timesteps at which the schedule has these log SNR; undoes `log_snr_at`.
@@ -112,7 +112,7 @@ class NoiseLevels(nn.Module):
         last = len(self.log_snr) - 1
         if last == 0:
             return torch.zeros_like(log_snr, dtype=torch.float32)
-        rising, wanted = -self.log_snr, -log_snr.float()
+        rising, wanted = -self.log_snr, -log_snr.to(self.log_snr.dtype)
         high = torch.searchsorted(rising, wanted).clamp(1, last)
         low = high - 1
         part = (wanted - rising[low]) / (rising[high] - rising[low])

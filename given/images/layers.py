@@ -49,7 +49,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, timestep: Tensor) -> Tensor:
         """timestep (B,), whole or fractional, gives (B, E)."""
-        angle = timestep[:, None].float() * self.frequencies  # (B, ch / 2)
+        angle = timestep[:, None].to(self.frequencies.dtype) * self.frequencies  # (B, ch / 2)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
@@ -73,7 +73,7 @@ class FourierEmbedding(nn.Module):
 
     def forward(self, level: Tensor) -> Tensor:
         """level (B,), such as log sigma, gives (B, E)."""
-        angle = level[:, None].float() * self.frequencies  # (B, ch)
+        angle = level[:, None].to(self.frequencies.dtype) * self.frequencies  # (B, ch)
         return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 

@@ -1,0 +1,323 @@
+"""The networks of this course beside those of the public code: the same weights, the same output.
+
+    python benchmarks/parity.py --public FOLDER
+
+FOLDER holds clones of openai/guided-diffusion, yang-song/score_sde_pytorch, ermongroup/ncsnv2,
+baofff/U-ViT and NVlabs/edm; without one its row is left out. diffusers is installed by
+benchmarks/peers.txt, and so are einops, ml_collections, which some of the others import. Every network gets
+random weights, which ours takes over; both see the same images in float64. The table has the
+largest difference, relative to the largest output, and the parameters of both.
+"""
+
+import argparse
+import math
+import os
+import re
+import sys
+import types
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("COURSE", "solutions")
+
+import torch
+from torch.nn import functional as F
+
+from given.images.load import build_network
+from given.images.presets import CIFAR10
+from given.images.published import from_public, shift_level
+from given.levels import log_snr_of
+
+ABAR = torch.linspace(1 - 1e-4, 1 - 0.02, 1000, dtype=torch.float64).cumprod(0)  # of DDPM
+TIMES = torch.tensor([1, 64, 512])  # powers of 2: their float32 products with frequencies are exact
+
+
+@contextmanager
+def imported(folder, *gone):
+    """A clone's modules can be imported inside, and those named in `gone` are then forgotten."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [n for n in sys.modules if n.split(".")[0] in gone]:
+            del sys.modules[name]
+
+
+def shaken(network):
+    """The network in float64, with random weights everywhere: many begin at zero."""
+    torch.manual_seed(0)
+    network.double().eval()
+    for parameter in network.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    for layer in network.modules():  # features of the time come in float32
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
+    return network
+
+
+def own(**config):
+    """A network of ours in float64."""
+    return build_network({"T": 1000, **config}, ABAR).double().eval()
+
+
+def images(size, channels=3):
+    return torch.randn(3, channels, size, size, dtype=torch.float64)
+
+
+def diffusers_ddpm(folder):
+    """google/ddpm-cifar10-32."""
+    from diffusers import UNet2DModel
+
+    theirs = shaken(
+        UNet2DModel(
+            sample_size=32,
+            block_out_channels=(128, 256, 256, 256),
+            down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=None,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+            downsample_padding=0,
+            norm_eps=1e-6,
+        )
+    )
+    ours = own(name="UNet", image_resolution=32, **CIFAR10["ddpm"] | {"group_ch": 4, "tensorflow": True})
+    ours.load_state_dict(from_public(ours, theirs.state_dict(), "diffusers", False))
+    x = images(32)
+    return theirs, ours, theirs(x, TIMES).sample, ours(x, TIMES)
+
+
+def adm(folder):
+    """The 64 x 64 network of Dhariwal and Nichol 2021, with classes."""
+    with imported(folder / "guided-diffusion", "guided_diffusion"):
+        from guided_diffusion.nn import GroupNorm32
+        from guided_diffusion.script_util import create_model
+
+        GroupNorm32.forward = torch.nn.GroupNorm.forward  # without its way through float32
+
+        theirs = create_model(
+            64,
+            64,
+            3,
+            learn_sigma=True,
+            class_cond=True,
+            use_scale_shift_norm=True,
+            resblock_updown=True,
+            num_head_channels=64,
+            attention_resolutions="32,16,8",
+        )
+        theirs, theirs.dtype = shaken(theirs), torch.float64
+        ours = own(
+            name="UNet",
+            image_resolution=64,
+            ch=64,
+            ch_mult=(1, 2, 3, 4),
+            attn=(1, 2, 3),
+            num_res_blocks=3,
+            biggan=True,
+            scale_shift=True,
+            head_ch=64,
+            group_ch=1,
+            norm_eps=1e-5,
+            use_cfg=True,
+            num_classes=1000,
+            predicts="noise",
+        )
+        ours.load_state_dict(from_public(ours, theirs.state_dict(), "guided_diffusion", True))
+        x, y = images(64), torch.tensor([0, 5, 999])
+        return theirs, ours, theirs(x, TIMES, y)[:, :3], ours(x, TIMES, y + 1)
+
+
+def edm_adm(folder):
+    """The network of simplified DSB (Tang et al. 2024): that of EDM, 96 wide, on 4 x 32 x 32."""
+    with imported(folder / "edm", "training", "torch_utils", "dnnlib"):
+        from training.networks import DhariwalUNet
+
+        theirs = shaken(
+            DhariwalUNet(32, 4, 4, model_channels=96, channel_mult=[1, 2, 2, 2], num_blocks=4, attn_resolutions=[8, 4])
+        )
+        ours = own(
+            name="UNet",
+            image_resolution=32,
+            in_ch=4,
+            ch=96,
+            ch_mult=(1, 2, 2, 2),
+            attn=(2, 3),
+            num_res_blocks=4,
+            biggan=True,
+            scale_shift=True,
+            head_ch=64,
+            group_ch=4,
+            norm_eps=1e-5,
+            predicts="noise",
+        )
+        weights = {k: v for k, v in theirs.state_dict().items() if "resample_filter" not in k}
+        ours.load_state_dict(from_public(ours, weights, "sdsb", True))
+        x = images(32, 4)
+        return theirs, ours, theirs(x, TIMES.double(), None), ours(x, TIMES)
+
+
+def score_sde(folder, name, module, **options):
+    """A network of score_sde_pytorch, ours with its weights, and both outputs."""
+    sys.modules["op"] = types.SimpleNamespace(upfirdn2d=upfirdn2d)  # theirs is compiled for a GPU
+    with imported(folder / "score_sde_pytorch", "models", "configs", "op"):
+        import importlib
+
+        config = importlib.import_module(f"configs.{module}").get_config()
+        config.device = torch.device("cpu")
+        models = importlib.import_module("models." + ("ddpm" if config.model.name == "ddpm" else "ncsnpp"))
+        theirs = shaken((models.DDPM if config.model.name == "ddpm" else models.NCSNpp)(config))
+        size = config.data.image_size
+        ours = own(name="UNet", image_resolution=size, group_ch=4, **CIFAR10[name] | options)
+        weights = {k: v for k, v in theirs.state_dict().items() if k != "sigmas"}
+        x0, sigma = images(size), ((1 - ABAR) / ABAR).sqrt()[TIMES]
+        if config.model.embedding_type == "fourier" and config.model.name != "ddpm":
+            frequencies = weights.pop("all_modules.0.W")
+            ours.time_embedding.frequencies = 2 * math.pi * frequencies
+            state = from_public(ours, weights, "score_sde", False)
+            key = "time_embedding.layers.0.weight"
+            state[key] = shift_level(state[key], ours.time_embedding.frequencies, math.log(2))
+            ours.load_state_dict(state)
+            # Theirs are images in [0, 1], with half the sigma; the score of x there.
+            score = theirs((x0 + 1) / 2, sigma / 2)
+            out = ours.at_log_snr(x0 * ABAR[TIMES].sqrt()[:, None, None, None], log_snr_of(sigma))
+            return theirs, ours, -score * sigma[:, None, None, None] / 2, -out
+        ours.load_state_dict(from_public(ours, weights, "score_sde", False))
+        x = x0 if config.data.centered else (x0 + 1) / 2
+        return theirs, ours, theirs(x, TIMES), ours(x0, TIMES)
+
+
+def uvit(folder):
+    """U-ViT-S/2, with ten classes."""
+    with imported(folder / "U-ViT", "libs"):
+        from libs.uvit import UViT
+
+        theirs = UViT(img_size=32, patch_size=2, in_chans=3, embed_dim=512, depth=12, num_heads=8, num_classes=10)
+        theirs = shaken(theirs)
+        ours = own(name="UViT", image_resolution=32, predicts="noise", use_cfg=True, num_classes=9)
+        ours.load_state_dict(renamed(theirs.state_dict(), UVIT_NAMES))
+        first = ours.time_embedding  # theirs begin with the cosines
+        first.register_forward_hook(lambda _, __, out: out.roll(out.shape[1] // 2, 1))
+        x, y = images(32), torch.tensor([0, 5, 9])
+        return theirs, ours, theirs(x, TIMES, y), ours(x, TIMES, y)
+
+
+UVIT_NAMES = {
+    "patch_embed.proj": "patches",
+    "pos_embed": "positions",
+    "label_emb": "class_embedding",
+    "in_blocks": "down",
+    "mid_block": "middle",
+    "out_blocks": "up",
+    "decoder_pred": "pixels",
+    "final_layer": "tail",
+    "attn.qkv": "qkv",
+    "attn.proj": "out",
+    "mlp.fc1": "layers.0",
+    "mlp.fc2": "layers.2",
+    "skip_linear": "join",
+}
+
+
+def ncsnv2(folder, size, name):
+    """NCSNv2 of a resolution; theirs are images in [0, 1], with half the sigma."""
+    import yaml
+
+    with imported(folder / "ncsnv2", "models"):
+        import models.ncsnv2 as public
+
+        text = (folder / "ncsnv2" / "configs" / f"{name}.yml").read_text()
+        config = yaml.safe_load(text)
+        config = types.SimpleNamespace(**{k: types.SimpleNamespace(**v) for k, v in config.items()})
+        config.device = "cpu"
+        class_ = {32: public.NCSNv2, 128: public.NCSNv2Deeper, 256: public.NCSNv2Deepest}[size]
+        theirs = shaken(class_(config))
+        ours = own(name="NCSNv2", image_resolution=size, predicts="ve", time_features="none")
+        ours.load_state_dict(ours.state_dict() | renamed_ncsnv2(theirs.state_dict()))
+        y, x0 = torch.tensor([1, 100, 200]), images(size)
+        sigma = 2 * theirs.sigmas[y]
+        a = (1 / (1 + sigma**2)).sqrt()[:, None, None, None]
+        torch.set_default_dtype(torch.float64)  # theirs makes its sums of that type
+        score = theirs((x0 + 1) / 2, y)
+        torch.set_default_dtype(torch.float32)
+        return theirs, ours, -score * sigma[:, None, None, None] / 2, -ours.at_log_snr(x0 * a, log_snr_of(sigma))
+
+
+def renamed_ncsnv2(weights):
+    """Theirs are called by the number of a stage, of which 31 comes after 3, and then before it."""
+    weights = {k: v for k, v in weights.items() if k != "sigmas"}
+    known = {name.split(".")[0] for name in weights}
+    downs = [k for k in ("res1", "res2", "res3", "res31", "res4", "res5") if k in known]
+    ups = [f"refine{k}" for k in (1, 2, 31, 3, 4, 5) if f"refine{k}" in known]
+    stages = {old: f"down.{k}" for k, old in enumerate(downs)}
+    stages |= {old: f"up.{k}" for k, old in enumerate(ups)}
+    inside = {
+        "begin_conv": "head",
+        "end_conv": "tail",
+        "normalizer": "norm",
+        "normalize": "norm",
+        "adapt_convs": "adapt",
+        "output_convs": "end",
+        "msf.convs": "fuse",
+        "crp": "pool",
+        "shortcut.conv": "shortcut",
+    }
+    out = {}
+    for name, value in weights.items():
+        head, rest = name.split(".", 1)
+        name = f"{stages.get(head, head)}.{rest}"
+        for old, new in inside.items():
+            name = name.replace(old, new)
+        name = re.sub(r"\.(\d)_(\d)_conv", lambda m: f".{int(m[1]) - 1}.conv{m[2]}", name)
+        name = re.sub(r"conv2\.conv\.", "conv2.", name)
+        out[name] = value
+    return out
+
+
+def renamed(weights, names):
+    for old, new in names.items():
+        weights = {k.replace(old, new): v for k, v in weights.items()}
+    return weights
+
+
+def upfirdn2d(x, kernel, up=1, down=1, pad=(0, 0)):
+    """Zeros between the pixels, padding, the kernel, every down-th pixel."""
+    B, C, H, W = x.shape
+    wide = x.new_zeros(B, C, H, up, W, up)
+    wide[:, :, :, 0, :, 0] = x
+    wide = F.pad(wide.reshape(B * C, 1, H * up, W * up), (*pad, *pad))
+    out = F.conv2d(wide, kernel.flip(0, 1)[None, None].to(x))
+    return out[:, :, ::down, ::down].unflatten(0, (B, C)).squeeze(2)
+
+
+ROWS = {
+    "DDPM 32 (diffusers)": diffusers_ddpm,
+    "ADM 64, classes (guided-diffusion)": adm,
+    "ADM of SDSB (edm)": edm_adm,
+    "DDPM (score_sde)": lambda f: score_sde(f, "ddpm", "vp.ddpm.cifar10_continuous", tensorflow=True, attn_up_last=True),
+    "DDPM++ (score_sde)": lambda f: score_sde(f, "ddpm++", "vp.cifar10_ddpmpp_continuous", tensorflow=True),
+    "U-ViT-S/2, classes (U-ViT)": uvit,
+    "NCSNv2 32 (ncsnv2)": lambda f: ncsnv2(f, 32, "cifar10"),
+    "NCSNv2 128, deeper (ncsnv2)": lambda f: ncsnv2(f, 128, "bedroom"),
+    "NCSN++ (score_sde)": lambda f: score_sde(f, "ncsn++", "ve.cifar10_ncsnpp_continuous"),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--public", type=Path, default=Path("public"))
+    parser.add_argument("--only", default="", help="rows with this in their name")
+    args = parser.parse_args()
+    for name, build in ROWS.items():
+        if args.only not in name:
+            continue
+        with torch.no_grad():
+            theirs, ours, a, b = build(args.public)
+        counts = [sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (theirs, ours)]
+        error = ((a - b).abs().max() / a.abs().max()).item()
+        print(f"{name:<38} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
