@@ -10,7 +10,6 @@ largest difference, relative to the largest output, and the parameters of both.
 """
 
 import argparse
-import math
 import os
 import re
 import sys
@@ -25,7 +24,7 @@ from torch.nn import functional as F
 
 from given.images.load import build_network
 from given.images.presets import CIFAR10
-from given.images.published import from_public, shift_level
+from given.images.published import from_public
 from given.levels import log_snr_of
 
 ABAR = torch.linspace(1 - 1e-4, 1 - 0.02, 1000, dtype=torch.float64).cumprod(0)  # of DDPM
@@ -82,7 +81,9 @@ def diffusers_ddpm(folder):
             norm_eps=1e-6,
         )
     )
-    ours = own(name="UNet", image_resolution=32, **CIFAR10["ddpm"] | {"group_ch": 4, "tensorflow": True})
+    ours = own(
+        name="UNet", image_resolution=32, **CIFAR10["ddpm"] | {"group_ch": 4, "published": True}
+    )
     ours.load_state_dict(from_public(ours, theirs.state_dict(), "diffusers", False))
     x = images(32)
     return theirs, ours, theirs(x, TIMES).sample, ours(x, TIMES)
@@ -135,7 +136,15 @@ def edm_adm(folder):
         from training.networks import DhariwalUNet
 
         theirs = shaken(
-            DhariwalUNet(32, 4, 4, model_channels=96, channel_mult=[1, 2, 2, 2], num_blocks=4, attn_resolutions=[8, 4])
+            DhariwalUNet(
+                32,
+                4,
+                4,
+                model_channels=96,
+                channel_mult=[1, 2, 2, 2],
+                num_blocks=4,
+                attn_resolutions=[8, 4],
+            )
         )
         ours = own(
             name="UNet",
@@ -166,24 +175,26 @@ def score_sde(folder, name, module, **options):
 
         config = importlib.import_module(f"configs.{module}").get_config()
         config.device = torch.device("cpu")
-        models = importlib.import_module("models." + ("ddpm" if config.model.name == "ddpm" else "ncsnpp"))
+        models = importlib.import_module(
+            "models." + ("ddpm" if config.model.name == "ddpm" else "ncsnpp")
+        )
         theirs = shaken((models.DDPM if config.model.name == "ddpm" else models.NCSNpp)(config))
         size = config.data.image_size
-        ours = own(name="UNet", image_resolution=size, group_ch=4, **CIFAR10[name] | options)
+        ours = own(
+            name="UNet",
+            image_resolution=size,
+            group_ch=4,
+            published=True,
+            **CIFAR10[name] | options,
+        )
         weights = {k: v for k, v in theirs.state_dict().items() if k != "sigmas"}
-        x0, sigma = images(size), ((1 - ABAR) / ABAR).sqrt()[TIMES]
-        if config.model.embedding_type == "fourier" and config.model.name != "ddpm":
-            frequencies = weights.pop("all_modules.0.W")
-            ours.time_embedding.frequencies = 2 * math.pi * frequencies
-            state = from_public(ours, weights, "score_sde", False)
-            key = "time_embedding.layers.0.weight"
-            state[key] = shift_level(state[key], ours.time_embedding.frequencies, math.log(2))
-            ours.load_state_dict(state)
-            # Theirs are images in [0, 1], with half the sigma; the score of x there.
-            score = theirs((x0 + 1) / 2, sigma / 2)
-            out = ours.at_log_snr(x0 * ABAR[TIMES].sqrt()[:, None, None, None], log_snr_of(sigma))
-            return theirs, ours, -score * sigma[:, None, None, None] / 2, -out
         ours.load_state_dict(from_public(ours, weights, "score_sde", False))
+        x0, sigma = images(size), ((1 - ABAR) / ABAR).sqrt()[TIMES]
+        if ours.predicts == "ve":  # theirs are images in [0, 1], with half the sigma
+            a = ABAR[TIMES].sqrt()[:, None, None, None]
+            score = theirs((x0 + 1) / 2, sigma / 2)
+            out = ours.at_log_snr(x0 * a, log_snr_of(sigma))
+            return theirs, ours, -score * sigma[:, None, None, None] / 2, out
         x = x0 if config.data.centered else (x0 + 1) / 2
         return theirs, ours, theirs(x, TIMES), ours(x0, TIMES)
 
@@ -193,7 +204,15 @@ def uvit(folder):
     with imported(folder / "U-ViT", "libs"):
         from libs.uvit import UViT
 
-        theirs = UViT(img_size=32, patch_size=2, in_chans=3, embed_dim=512, depth=12, num_heads=8, num_classes=10)
+        theirs = UViT(
+            img_size=32,
+            patch_size=2,
+            in_chans=3,
+            embed_dim=512,
+            depth=12,
+            num_heads=8,
+            num_classes=10,
+        )
         theirs = shaken(theirs)
         ours = own(name="UViT", image_resolution=32, predicts="noise", use_cfg=True, num_classes=9)
         ours.load_state_dict(renamed(theirs.state_dict(), UVIT_NAMES))
@@ -241,7 +260,12 @@ def ncsnv2(folder, size, name):
         torch.set_default_dtype(torch.float64)  # theirs makes its sums of that type
         score = theirs((x0 + 1) / 2, y)
         torch.set_default_dtype(torch.float32)
-        return theirs, ours, -score * sigma[:, None, None, None] / 2, -ours.at_log_snr(x0 * a, log_snr_of(sigma))
+        return (
+            theirs,
+            ours,
+            -score * sigma[:, None, None, None] / 2,
+            -ours.at_log_snr(x0 * a, log_snr_of(sigma)),
+        )
 
 
 def renamed_ncsnv2(weights):
@@ -295,8 +319,10 @@ ROWS = {
     "DDPM 32 (diffusers)": diffusers_ddpm,
     "ADM 64, classes (guided-diffusion)": adm,
     "ADM of SDSB (edm)": edm_adm,
-    "DDPM (score_sde)": lambda f: score_sde(f, "ddpm", "vp.ddpm.cifar10_continuous", tensorflow=True, attn_up_last=True),
-    "DDPM++ (score_sde)": lambda f: score_sde(f, "ddpm++", "vp.cifar10_ddpmpp_continuous", tensorflow=True),
+    "DDPM (score_sde)": lambda f: score_sde(
+        f, "ddpm", "vp.ddpm.cifar10_continuous", attn_up_last=True
+    ),
+    "DDPM++ (score_sde)": lambda f: score_sde(f, "ddpm++", "vp.cifar10_ddpmpp_continuous"),
     "U-ViT-S/2, classes (U-ViT)": uvit,
     "NCSNv2 32 (ncsnv2)": lambda f: ncsnv2(f, 32, "cifar10"),
     "NCSNv2 128, deeper (ncsnv2)": lambda f: ncsnv2(f, 128, "bedroom"),
@@ -314,7 +340,9 @@ def main():
             continue
         with torch.no_grad():
             theirs, ours, a, b = build(args.public)
-        counts = [sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (theirs, ours)]
+        counts = [
+            sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (theirs, ours)
+        ]
         error = ((a - b).abs().max() / a.abs().max()).item()
         print(f"{name:<38} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}", flush=True)
 

@@ -57,18 +57,19 @@ class FourierEmbedding(nn.Module):
     """Features sin(2 pi w c), cos(2 pi w c) of random w from N(0, scale^2), then two layers.
 
     (Tancik et al. 2020; Song et al. 2021, appendix H.1.) The w stay as they are drawn, from a seed
-    of their own, so that they need no place in a checkpoint.
+    of their own, so that they need no place in a checkpoint, unless they are `stored` there.
 
     Args:
         ch: number of sines, and of cosines.
         out: width E of the result; None for the features themselves.
         scale: of the w.
+        stored: whether the w are part of the weights, as those of public code have to be.
     """
 
-    def __init__(self, ch: int, out: int | None, scale: float = 16.0) -> None:
+    def __init__(self, ch: int, out: int | None, scale: float = 16.0, stored: bool = False) -> None:
         super().__init__()
         w = scale * torch.randn(ch, generator=torch.Generator().manual_seed(0), device="cpu")
-        self.register_buffer("frequencies", 2 * math.pi * w, persistent=False)
+        self.register_buffer("frequencies", 2 * math.pi * w, persistent=stored)
         self.layers = two_layers(2 * ch, out)
 
     def forward(self, level: Tensor) -> Tensor:

@@ -8,6 +8,9 @@
 All of them are `UNet` with some options. What is missing or left over is an error.
 """
 
+import math
+import re
+
 import torch
 from torch import Tensor
 
@@ -16,6 +19,7 @@ from given.images.unet import UNet
 
 Weights = dict[str, Tensor]
 LABELS = {"guided_diffusion": "label_emb.weight", "diffusers": "class_embedding.weight"}
+FREQUENCIES = "all_modules.0"  # of score_sde's Fourier features
 
 
 def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) -> Weights:
@@ -29,7 +33,8 @@ def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) 
             two halves of the first layer change places.
 
     Returns:
-        a state_dict.
+        a state_dict. What a VE network of score_sde gives for images in [0, 1] and sigma / 2 is
+        turned into the noise of images in [-1, 1] and sigma.
 
     Raises:
         ValueError: weights that are missing, left over, or of another shape.
@@ -50,6 +55,12 @@ def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) 
         known = rest.pop(labels)
         none = torch.zeros(network.num_classes + 1 - len(known), known.shape[1])
         ours["class_embedding.weight"] = torch.cat([none.to(known), known])  # label 0 is for none
+    if f"{FREQUENCIES}.W" in rest and network.time_features == "fourier":
+        ours |= fourier_of(ours, rest.pop(f"{FREQUENCIES}.W"))
+    if network.predicts == "ve":  # theirs gives -noise, the score times sigma
+        for name in ours:
+            if re.match(r"tail|images\.\d\.2", name):
+                ours[name] = -ours[name]
     if rest:
         raise ValueError(f"{min(rest)} has no place in this network; choose another --network.")
     return ours
@@ -107,18 +118,25 @@ def heads_outside(value: Tensor, heads: int) -> Tensor:
 HEADS_FIRST = {"guided_diffusion": legacy_heads, "sdsb": heads_outside}
 
 
-def shift_level(first: Tensor, frequencies: Tensor, by: float) -> Tensor:
-    """The first layer after Fourier features of c - by, so that it may be given those of c.
+def fourier_of(ours: Weights, frequencies: Tensor) -> Weights:
+    """The frequencies, and the first layer behind them, for images in [-1, 1].
 
-    sin(w (c - by)) and cos(w (c - by)) are those of w c, turned by the angle w by.
+    score_sde has images in [0, 1], where sigma is half as large: c - log(2) where ours has c =
+    log(sigma). The sine and cosine of w (c - log(2)) are those of w c, turned by w log(2).
 
     Args:
-        first: (E, 2 F) weights, of F sines and F cosines.
-        frequencies: (F,) w.
-        by: the shift.
+        ours: the weights so far; the first layer has (E, 2 F), of F sines and F cosines.
+        frequencies: (F,) w / (2 pi).
     """
-    angle = frequencies.double() * by
+    w = 2 * math.pi * frequencies
+    first = ours["time_embedding.layers.0.weight"]
     of_sin, of_cos = first.double().chunk(2, dim=1)
-    sin, cos = angle.sin(), angle.cos()
-    turned = torch.cat([of_sin * cos + of_cos * sin, of_cos * cos - of_sin * sin], dim=1)
-    return turned.to(first)
+    angle = w.double() * math.log(2)
+    turned = [
+        of_sin * angle.cos() + of_cos * angle.sin(),
+        of_cos * angle.cos() - of_sin * angle.sin(),
+    ]
+    return {
+        "time_embedding.layers.0.weight": torch.cat(turned, dim=1).to(first),
+        "time_embedding.frequencies": w,
+    }

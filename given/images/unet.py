@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from given.images.layers import (
     Attention,
     Downsample,
+    FourierEmbedding,
     Resample,
     ResBlock,
     TimeEmbedding,
@@ -54,8 +55,9 @@ class UNet(NoisePredictor):
         head_ch: channels of a head of the attention; None for one head of all.
         group_ch: channels of a group of the norms at least; 32 groups where there are enough.
         norm_eps: what the norms add to the variance.
-        tensorflow: pads where a convolution halves the resolution, and spaces the sines of the
-            time, as the first code of Ho et al. did; published weights want it.
+        published: for weights of Ho et al. and Song et al.: pads as TensorFlow does where a
+            convolution halves the resolution, spaces the sines of the time as their code does, and
+            keeps Fourier frequencies among the weights.
 
     Raises:
         ValueError: a resolution that cannot be halved often enough.
@@ -87,19 +89,21 @@ class UNet(NoisePredictor):
         head_ch: int | None = None,
         group_ch: int = 8,
         norm_eps: float = 1e-6,
-        tensorflow: bool = False,
+        published: bool = False,
     ) -> None:
         check_resolution(image_resolution, len(ch_mult))
         emb_ch = 4 * ch
         shared = (T, image_resolution, in_ch, emb_ch, use_cfg, cfg_dropout, num_classes)
         super().__init__(*shared, alphas_cumprod, predicts, time_features)
-        if tensorflow and time_features == "positional":
+        if published and time_features == "positional":
             self.time_embedding = TimeEmbedding(ch, emb_ch, reached=True)
+        elif published and time_features == "fourier":
+            self.time_embedding = FourierEmbedding(ch, emb_ch, stored=True)
         self.skip_rescale = skip_rescale
         norm = partial(group_norm, group_ch=group_ch, eps=norm_eps)
         inside = {"dropout": dropout, "rescale": skip_rescale, "norm": norm}
         inside["scale_shift"] = scale_shift
-        half, twice = resampling(biggan, fir, tensorflow, emb_ch, inside)
+        half, twice = resampling(biggan, fir, published, emb_ch, inside)
 
         def block(in_ch, out_ch, attention):
             return UNetBlock(in_ch, out_ch, emb_ch, attention, head_ch, **inside)
@@ -132,7 +136,7 @@ class UNet(NoisePredictor):
                 self.pyramid.append(Resample("down", fir))
                 self.widen.append(nn.Conv2d(in_ch, out, 1))
             elif input_pyramid:
-                self.pyramid.append(Downsample(before, out, fir, tensorflow))
+                self.pyramid.append(Downsample(before, out, fir, published))
         self.images, self.grow = nn.ModuleList(), Resample("up", fir)
         for ch in reversed(widths[1:] if output_pyramid else ()):
             tail = zero_(nn.Conv2d(ch, in_ch, 3, padding=1))
@@ -170,19 +174,19 @@ class UNet(NoisePredictor):
 
 
 def resampling(
-    biggan: bool, fir: bool, tensorflow: bool, emb_ch: int, inside: dict[str, Any]
+    biggan: bool, fir: bool, published: bool, emb_ch: int, inside: dict[str, Any]
 ) -> tuple:
     """What makes the layer that halves the resolution of so many channels, and that doubles it.
 
     Args:
         biggan: see UNet.
         fir: see UNet.
-        tensorflow: see UNet.
+        published: see UNet.
         emb_ch: width of the condition.
         inside: options of a residual block.
     """
     if not biggan:
-        return partial(Downsample, fir=fir, pad_after=tensorflow), partial(Upsample, fir=fir)
+        return partial(Downsample, fir=fir, pad_after=published), partial(Upsample, fir=fir)
 
     def block(way, ch):
         how = inside | {"resample": Resample(way, fir), "plain": inside["scale_shift"]}

@@ -35,24 +35,38 @@ def read_checkpoint(path: Path | str, device: str | torch.device = "cpu") -> dic
     Raises:
         ValueError: no such file, not a checkpoint, or not one of this course.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: there is no such checkpoint; training writes one.")
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"{path} holds objects other than tensors and plain data, and was not loaded; "
-            f"use one that training wrote."
-        ) from None
-    except Exception:  # of damaged data, torch makes any error
-        raise ValueError(
-            f"{path} is no checkpoint, or is cut short; use one that training wrote."
-        ) from None
+    state = read_plain(path, device)
     if not isinstance(state, dict) or not {"config", "network"} <= state.keys():
         raise ValueError(f"{path} is not a checkpoint of this course: it has no 'config'.")
     if not all(isinstance(state[name], dict) for name in ("config", "network")):
         raise ValueError(f"{path} has no names in 'config' or 'network'; use one of training.")
     return state
+
+
+def read_plain(
+    path: Path | str, device: str | torch.device = "cpu", source: str = "one that training wrote"
+) -> Any:
+    """What torch.save wrote, if it is tensors and plain data; nothing in it is executed.
+
+    Args:
+        path: of the file.
+        device: where its tensors go.
+        source: what to use instead of a file that is none, the end of a sentence.
+
+    Raises:
+        ValueError: no such file, one that executing code would open, or a damaged one.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such checkpoint; training writes one.")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path} holds objects other than tensors and plain data, and was not loaded; "
+            f"use {source}."
+        ) from None
+    except Exception:  # of damaged data, torch makes any error
+        raise ValueError(f"{path} is no checkpoint, or is cut short; use {source}.") from None
 
 
 @contextlib.contextmanager
