@@ -3,16 +3,18 @@
     python benchmarks/parity.py --public FOLDER
 
 FOLDER holds clones of openai/guided-diffusion, yang-song/score_sde_pytorch, ermongroup/ncsnv2,
-baofff/U-ViT and NVlabs/edm; without one its row is left out. diffusers is installed by
-benchmarks/peers.txt, and so are einops, ml_collections, which some of the others import. Every network gets
-random weights, which ours takes over; both see the same images in float64. The table has the
-largest difference, relative to the largest output, and the parameters of both.
+baofff/U-ViT and NVlabs/edm; a row whose clone is not there is left out. diffusers is in
+benchmarks/peers.txt, and so is what the others import. Every network gets random weights, which
+ours takes over; both see the same images in float64. The table has the largest difference,
+relative to the largest output, and the parameters of both. In the last rows a checkpoint goes to
+diffusers and back, and both sample from the same noise in 20 steps of DDIM, in float32.
 """
 
 import argparse
 import os
 import re
 import sys
+import tempfile
 import types
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ from given.images.load import build_network
 from given.images.presets import CIFAR10
 from given.images.published import from_public
 from given.levels import log_snr_of
+from given.runtime.checkpoint import save_whole
 
 ABAR = torch.linspace(1 - 1e-4, 1 - 0.02, 1000, dtype=torch.float64).cumprod(0)  # of DDPM
 TIMES = torch.tensor([1, 64, 512])  # powers of 2: their float32 products with frequencies are exact
@@ -305,6 +308,47 @@ def renamed(weights, names):
     return weights
 
 
+def there_and_back(folder):
+    """A checkpoint of ours in diffusers: 20 steps of DDIM from one noise, there, here, and back."""
+    from diffusers import DDIMScheduler as Theirs
+    from diffusers import DDPMPipeline
+
+    from experiments.images import export, import_weights
+    from experiments.images.samplers.draw import load_model
+    from image_diffusion.scheduler import DDIMScheduler
+
+    options = {"ch": 32, "ch_mult": (1, 2, 2), "group_ch": 1, "num_res_blocks": 1, "head_ch": 16}
+    config = {"name": "UNet", "T": 1000, "image_resolution": 32, "predicts": "noise", **options}
+    config |= {"use_cfg": True, "num_classes": 4}
+    schedule = {"num_train_timesteps": 1000, "mode": "linear"}
+    network = build_network(config, DDIMScheduler(**schedule).exact)
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    with tempfile.TemporaryDirectory() as name:
+        first, middle, last = (Path(name) / each for each in ("a.ckpt", "diffusers", "b.ckpt"))
+        model = {"network": config, "scheduler": schedule, "classes": list("abcd")}
+        save_whole(first, {"config": model, "network": network.state_dict()})
+        export.main([str(first), str(middle), "--format", "diffusers"])
+        import_weights.main([str(middle), str(last), "--format", "diffusers"])
+        pipeline = DDPMPipeline.from_pretrained(middle)
+        back = load_model(last, DDIMScheduler)[0].network
+    ours, theirs = DDIMScheduler(**schedule), Theirs.from_config(pipeline.scheduler.config)
+    theirs.register_to_config(clip_sample=False)
+    ours.set_timesteps(20)
+    theirs.set_timesteps(20)
+    labels, x = torch.tensor([0, 1, 4]), torch.randn(3, 3, 32, 32)
+    samples = {"there": x, "here": x, "back": x}
+    for t in ours.timesteps.tolist():
+        guess = pipeline.unet(samples["there"], t, class_labels=labels).sample
+        samples["there"] = theirs.step(guess, t, samples["there"]).prev_sample
+        for which, net in (("here", network.eval()), ("back", back)):
+            more = (labels + 1) * (which == "back") + labels * (which == "here")
+            samples[which] = ours.step(samples[which], t, net(samples[which], t, more))
+    assert (samples["here"] - samples["back"]).abs().max() < 1e-4 * samples["here"].abs().max()
+    return pipeline.unet, network, samples["there"], samples["here"]
+
+
 def upfirdn2d(x, kernel, up=1, down=1, pad=(0, 0)):
     """Zeros between the pixels, padding, the kernel, every down-th pixel."""
     B, C, H, W = x.shape
@@ -323,6 +367,7 @@ ROWS = {
         f, "ddpm", "vp.ddpm.cifar10_continuous", attn_up_last=True
     ),
     "DDPM++ (score_sde)": lambda f: score_sde(f, "ddpm++", "vp.cifar10_ddpmpp_continuous"),
+    "20 steps of DDIM, there and back (diffusers)": there_and_back,
     "U-ViT-S/2, classes (U-ViT)": uvit,
     "NCSNv2 32 (ncsnv2)": lambda f: ncsnv2(f, 32, "cifar10"),
     "NCSNv2 128, deeper (ncsnv2)": lambda f: ncsnv2(f, 128, "bedroom"),

@@ -31,7 +31,12 @@ COMMANDS = {
     ),
     "export": (
         "experiments.images.export",
-        "a smaller checkpoint, with what sampling needs",
+        "a smaller checkpoint, with what sampling needs, or a folder for diffusers",
+        NOTHING,
+    ),
+    "import": (
+        "experiments.images.import_weights",
+        "a published checkpoint of diffusers, score_sde, ... as one of this course",
         NOTHING,
     ),
     "classifier": (

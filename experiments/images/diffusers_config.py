@@ -1,6 +1,9 @@
 """The settings of diffusers' UNet2DModel and schedulers, and ours for the same model."""
 
+import inspect
 from typing import Any
+
+from given.images.unet import UNet
 
 SCHEDULES = {"linear": "linear", "scaled_linear": "quad", "squaredcos_cap_v2": "cosine"}
 PREDICTIONS = {"epsilon": "noise", "v_prediction": "v"}
@@ -38,8 +41,13 @@ def network_of(theirs: dict[str, Any], predicts: str) -> dict[str, Any]:
     down, up = theirs["down_block_types"], theirs["up_block_types"]
     if set(down) - set(DOWN.values()) or list(up) != [UP[k == DOWN[True]] for k in reversed(down)]:
         raise ValueError(f"The blocks {', '.join([*down, *up])} are not those of DDPM's U-Net.")
-    if any(width % widths[0] for width in widths) or theirs["in_channels"] != theirs["out_channels"]:
+    if (
+        any(width % widths[0] for width in widths)
+        or theirs["in_channels"] != theirs["out_channels"]
+    ):
         raise ValueError(f"Widths {widths} are no multiples of {widths[0]}, or channels differ.")
+    if scaled(theirs) and theirs.get("attn_norm_num_groups") != theirs.get("norm_num_groups", 32):
+        raise ValueError("Attention without a norm, as scale_shift has it, cannot be imported.")
     padding, shift = theirs.get("downsample_padding", 1), theirs.get("freq_shift", 0)
     if (padding, shift) not in ((1, 0), (0, 1)):
         raise ValueError(
@@ -57,7 +65,7 @@ def network_of(theirs: dict[str, Any], predicts: str) -> dict[str, Any]:
         "attn": tuple(k for k, name in enumerate(down) if name == DOWN[True]),
         "num_res_blocks": theirs["layers_per_block"],
         "dropout": theirs.get("dropout", 0.0),
-        "scale_shift": theirs.get("resnet_time_scale_shift", "default") == "scale_shift",
+        "scale_shift": scaled(theirs),
         "head_ch": theirs.get("attention_head_dim"),
         "group_ch": 1,
         "norm_eps": theirs.get("norm_eps", 1e-5),
@@ -66,6 +74,11 @@ def network_of(theirs: dict[str, Any], predicts: str) -> dict[str, Any]:
         "use_cfg": classes is not None,
         "num_classes": classes or 1,
     }
+
+
+def scaled(theirs: dict[str, Any]) -> bool:
+    """Whether the noise level scales and shifts inside the blocks of a UNet2DModel."""
+    return theirs.get("resnet_time_scale_shift", "default") == "scale_shift"
 
 
 def schedule_of(theirs: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -95,23 +108,26 @@ def network_for(ours: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: an option that UNet2DModel does not have, or norms of too few groups.
     """
+    if ours["name"] == "UNet":
+        ours = {k: v.default for k, v in inspect.signature(UNet).parameters.items()} | ours
     options = ("biggan", "fir", "skip_rescale", "input_pyramid", "output_pyramid", "attn_up_last")
     set_ones = [name for name in options if ours.get(name)]
     wrong = ours["name"] != "UNet" or ours.get("time_features", "positional") != "positional"
     if wrong or set_ones or ours.get("predicts") not in PREDICTIONS.values():
         raise ValueError(
             f"diffusers' UNet2DModel is DDPM's U-Net that predicts the noise or v; this is "
-            f"{ours['name']}, predicts {ours.get('predicts')} {' '.join(set_ones)}".rstrip() + "."
+            f"{ours['name']}, predicts {ours.get('predicts')} {' '.join(set_ones)}".rstrip()
+            + "."
         )
     widths = [ours["ch"] * factor for factor in ours["ch_mult"]]
-    groups = {min(32, width // ours.get("group_ch", 8)) for width in widths}
+    groups = {min(32, width // ours["group_ch"]) for width in widths}
     if len(groups) > 1:
         raise ValueError(
             f"UNet2DModel has one number of groups for all norms, where this network has "
             f"{sorted(groups)}; train with the U-Net of --network auto, which has 32."
         )
     attends = [k in ours["attn"] for k in range(len(widths))]
-    published = ours.get("published", False)
+    published, count = ours["published"], groups.pop()
     return {
         "_class_name": "UNet2DModel",
         "sample_size": ours["image_resolution"],
@@ -121,11 +137,12 @@ def network_for(ours: dict[str, Any]) -> dict[str, Any]:
         "down_block_types": [DOWN[k] for k in attends],
         "up_block_types": [UP[k] for k in reversed(attends)],
         "layers_per_block": ours["num_res_blocks"],
-        "dropout": ours.get("dropout", 0.1),
-        "resnet_time_scale_shift": "scale_shift" if ours.get("scale_shift") else "default",
-        "attention_head_dim": ours.get("head_ch"),
-        "norm_num_groups": groups.pop(),
-        "norm_eps": ours.get("norm_eps", 1e-6),
+        "dropout": ours["dropout"],
+        "resnet_time_scale_shift": "scale_shift" if ours["scale_shift"] else "default",
+        "attention_head_dim": ours["head_ch"],
+        "norm_num_groups": count,
+        "attn_norm_num_groups": count if ours["scale_shift"] else None,
+        "norm_eps": ours["norm_eps"],
         "flip_sin_to_cos": False,
         "freq_shift": int(published),
         "downsample_padding": int(not published),
@@ -143,4 +160,5 @@ def schedule_for(ours: dict[str, Any], predicts: str) -> dict[str, Any]:
         "beta_schedule": {ours_: theirs for theirs, ours_ in SCHEDULES.items()}[ours["mode"]],
         "prediction_type": {ours_: theirs for theirs, ours_ in PREDICTIONS.items()}[predicts],
         "clip_sample": True,
+        "timestep_spacing": "trailing",  # from T - 1 down, as here
     }

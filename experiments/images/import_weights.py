@@ -3,7 +3,7 @@
     python -m image_diffusion import FOLDER mine.ckpt --format diffusers
     python -m image_diffusion import checkpoint_24.pth mine.ckpt --format score_sde --network ncsn++
     python -m image_diffusion import 64x64_diffusion.pt mine.ckpt --format guided_diffusion \\
-        --network adm --resolution 64 --mode cosine
+        --network adm64 --resolution 64 --mode cosine --new_attention_order
 
 The settings of a model are in the folder that diffusers writes; for the other formats --network and
 --resolution name them. Weights are tensors: a file that only opens by executing code is refused.
@@ -30,8 +30,8 @@ Weights = dict[str, Tensor]
 # What the networks of a format have, beside the options of their preset.
 DETAILS: dict[str, dict[str, Any]] = {
     "score_sde": {"group_ch": 4, "published": True},
-    "guided_diffusion": {"group_ch": 1, "norm_eps": 1e-5},
-    "sdsb": {"group_ch": 4, "norm_eps": 1e-5},
+    "guided_diffusion": {},
+    "sdsb": {},
 }
 SOURCE = "a file of tensors alone, such as .safetensors"
 
@@ -47,7 +47,9 @@ def read_weights(path: Path) -> Any:
     try:
         from safetensors.torch import load_file
     except ImportError:
-        raise ValueError("A .safetensors file needs that package: pip install safetensors") from None
+        raise ValueError(
+            "A .safetensors file needs that package: pip install safetensors"
+        ) from None
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file.")
     with blamed_on(path, "download it again"):
@@ -109,13 +111,15 @@ def import_weights(path: Path, target: Path, args: argparse.Namespace) -> None:
     """Write a published checkpoint as one of this course."""
     read = from_diffusers if args.format == "diffusers" else from_preset
     config, schedule, weights, cosines_first = read(path, args)
-    network = build_network(config, DDIMScheduler(**schedule).alphas_cumprod)
+    network = build_network(config, DDIMScheduler(**schedule).exact)
     with blamed_on(path, "check --network and --resolution"):
-        network.load_state_dict(from_public(network, weights, args.format, cosines_first))
+        network.load_state_dict(
+            from_public(network, weights, args.format, cosines_first, args.new_attention_order)
+        )
     state = {"config": {"network": config, "scheduler": schedule}, "network": network.state_dict()}
     save_whole(target, state)
     count = sum(p.numel() for p in network.parameters())
-    print(f"{target}: {count / 1e6:.1f} M parameters. python image_diffusion/sampling.py --ckpt_path {target}")
+    print(f"{target}: {count / 1e6:.1f} M parameters; sample from it by sampling.py --ckpt_path.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -126,6 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--network", choices=NETWORKS, help="of the weights; see presets.py")
     parser.add_argument("--resolution", type=whole, default=32, help="pixels a side")
     parser.add_argument("--mode", choices=("linear", "cosine"), default="linear", help="schedule")
+    parser.add_argument(
+        "--new_attention_order",
+        action="store_true",
+        help="of guided_diffusion: queries, keys and values apart, as in its 64 x 64 model",
+    )
     args = parser.parse_args(arguments)
     if (args.network is None) != (args.format == "diffusers"):
         raise ValueError("--network goes with every --format but diffusers, which names its own.")

@@ -22,7 +22,13 @@ LABELS = {"guided_diffusion": "label_emb.weight", "diffusers": "class_embedding.
 FREQUENCIES = "all_modules.0"  # of score_sde's Fourier features
 
 
-def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) -> Weights:
+def from_public(
+    network: UNet,
+    theirs: Weights,
+    form: str,
+    cosines_first: bool,
+    new_attention_order: bool = False,
+) -> Weights:
     """The weights of `network`, taken from those of public code.
 
     Args:
@@ -31,6 +37,8 @@ def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) 
         form: of NAMES.
         cosines_first: whether the time features begin with the cosines. Ours begin with the sines:
             two halves of the first layer change places.
+        new_attention_order: of guided_diffusion, where queries, keys and values of all heads are
+            apart, as they are here.
 
     Returns:
         a state_dict. What a VE network of score_sde gives for images in [0, 1] and sigma / 2 is
@@ -44,7 +52,7 @@ def from_public(network: UNet, theirs: Weights, form: str, cosines_first: bool) 
         value = torch.cat([taken(rest, each) for each in names])
         if name.startswith("tail") and len(value) == 2 * network.in_ch:
             value = value[: network.in_ch]  # the second half is a variance
-        if ".qkv." in name and form in HEADS_FIRST:
+        if ".qkv." in name and form in HEADS_FIRST and not new_attention_order:
             value = HEADS_FIRST[form](value, network.get_submodule(name.rsplit(".", 2)[0]).heads)
         ours[name] = fitted(value, ours[name].shape, name, names[0])
     if cosines_first:
