@@ -3,8 +3,8 @@
     python benchmarks/parity.py --public FOLDER
 
 FOLDER holds clones of openai/guided-diffusion, yang-song/score_sde_pytorch, ermongroup/ncsnv2,
-baofff/U-ViT and NVlabs/edm; a row whose clone is not there is left out. diffusers is in
-benchmarks/peers.txt, and so is what the others import. Every network gets random weights, which
+baofff/U-ViT and NVlabs/edm; rows of clones that are not there are passed over. diffusers is
+in benchmarks/peers.txt, and so is what the others import. Every network gets random weights, which
 ours takes over; both see the same images in float64. The table has the largest difference,
 relative to the largest output, and the parameters of both. In the last rows a checkpoint goes to
 diffusers and back, and both sample from the same noise in 20 steps of DDIM, in float32.
@@ -383,13 +383,17 @@ def main():
     for name, build in ROWS.items():
         if args.only not in name:
             continue
-        with torch.no_grad():
-            theirs, ours, a, b = build(args.public)
+        try:
+            with torch.no_grad():
+                theirs, ours, a, b = build(args.public)
+        except ModuleNotFoundError as error:
+            print(f"{name:<44} no {error.name}", flush=True)
+            continue
         counts = [
             sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (theirs, ours)
         ]
         error = ((a - b).abs().max() / a.abs().max()).item()
-        print(f"{name:<38} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}", flush=True)
+        print(f"{name:<44} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}", flush=True)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ HEADS_FIRST = {"guided_diffusion": legacy_heads, "sdsb": heads_outside}
 
 
 def fourier_of(ours: Weights, frequencies: Tensor) -> Weights:
-    """The frequencies, and the first layer behind them, for images in [-1, 1].
+    """The frequencies, and the first layer that sees them, for images in [-1, 1].
 
     score_sde has images in [0, 1], where sigma is half as large: c - log(2) where ours has c =
     log(sigma). The sine and cosine of w (c - log(2)) are those of w c, turned by w log(2).

@@ -5,6 +5,7 @@ That the outputs agree with the public code itself is measured by benchmarks/par
 
 import json
 import pickle
+import sys
 
 import pytest
 import torch
@@ -226,6 +227,15 @@ def test_a_file_that_executes_code_is_refused_in_a_sentence(tmp_path, capsys, na
         import_weights.main([*arguments, "--network", "adm64", "--resolution", "64"])
     assert "executed" not in capsys.readouterr().out
     assert not (tmp_path / "x.ckpt").exists()
+
+
+def test_a_package_that_is_not_there_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    saved(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="pip install safetensors"):
+        export.main([str(tmp_path / "a.ckpt"), str(tmp_path / "d"), "--format", "diffusers"])
+    with pytest.raises(ValueError, match="pip install safetensors"):
+        import_weights.read_weights(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(
