@@ -30,7 +30,12 @@ ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 
 
 def grade_all(
-    folder: Path, out: Path, jobs: int | None = None, trained: bool = True, pages: bool = False
+    folder: Path,
+    out: Path,
+    jobs: int | None = None,
+    trained: bool = True,
+    pages: bool = False,
+    shard: tuple[int, int] = (1, 1),
 ) -> None:
     """Grade every folder and zip in `folder`; write a report for each, grades.csv and index.html.
 
@@ -40,18 +45,18 @@ def grade_all(
         jobs: submissions at a time; as many as processors by default.
         trained: whether to run the tests that train.
         pages: whether to write a page for each.
+        shard: (i, n): only every n-th submission from the i-th on, without the tables: several
+            machines that see the same `out` share a class, and `merge` writes its tables.
 
     Raises:
         SystemExit: there is nothing to grade, or `out` holds grades by other tests.
     """
     folder, out = Path(folder).resolve(), Path(out).resolve()
-    paths, skipped = find(folder, out)
-    for name, why in skipped.items():
-        print(f"Not graded: {name!a} ({why}).")
-    out.mkdir(parents=True, exist_ok=True)
-    check_same_course(out / COURSE, trained)
-    todo = [job for job in (make_job(path, out, trained, pages) for path in paths) if job]
-    print(f"{len(paths)} submissions, {len(paths) - len(todo)} of them graded already.")
+    paths, skipped = open_class(folder, out, trained)
+    which, shards = shard
+    share = paths[which - 1 :: shards]
+    todo = [job for job in (make_job(path, out, trained, pages) for path in share) if job]
+    print(f"{len(share)} submissions, {len(share) - len(todo)} of them graded already.")
     if todo:
         with Sandbox([folder]) as sandbox:
             sandbox.warn()
@@ -59,6 +64,41 @@ def grade_all(
         run(todo, folder, jobs or os.cpu_count() or 1)
     except KeyboardInterrupt:
         raise SystemExit("Stopped; the same command goes on with what is missing.") from None
+    if shards == 1:
+        write_tables(paths, skipped, out, pages)
+    else:
+        print(f"Share {which} of {shards} is graded; --merge writes the tables once all are.")
+
+
+def merge(folder: Path, out: Path, trained: bool = True, pages: bool = False) -> None:
+    """Write grades.csv and index.html of a class whose shares were graded apart.
+
+    Raises:
+        SystemExit: submissions that are not graded yet, or have changed since.
+    """
+    folder, out = Path(folder).resolve(), Path(out).resolve()
+    paths, skipped = open_class(folder, out, trained)
+    missing = [path.name for path in paths if make_job(path, out, trained, pages)]
+    if missing:
+        raise SystemExit(
+            f"{len(missing)} of {len(paths)} submissions are not graded yet, such as "
+            f"{missing[0]!a}; run their --shard, or --all without one, and merge then."
+        )
+    write_tables(paths, skipped, out, pages)
+
+
+def open_class(folder: Path, out: Path, trained: bool) -> tuple[list[Path], dict[str, str]]:
+    """The submissions in a folder, and what is none; `out` is made, or is of the same course."""
+    paths, skipped = find(folder, out)
+    for name, why in skipped.items():
+        print(f"Not graded: {name!a} ({why}).")
+    out.mkdir(parents=True, exist_ok=True)
+    check_same_course(out / COURSE, trained)
+    return paths, skipped
+
+
+def write_tables(paths: list[Path], skipped: dict[str, str], out: Path, pages: bool) -> None:
+    """The table and the page of a class, of all its reports."""
     reports = {path.name: json.loads(report_of(path, out).read_text("utf-8")) for path in paths}
     report.write(out / "grades.csv", table(reports))
     report.write(out / "index.html", class_page.render(reports, pages, skipped))

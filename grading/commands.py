@@ -30,10 +30,12 @@ def run_grade(args: argparse.Namespace) -> None:
     """Grade one submission, or a folder of them."""
     trained = settings.TRAINED and not args.no_marks
     if args.all:
-        from grading.class_run import grade_all
+        from grading.class_run import grade_all, merge
 
         out = args.out or Path("results") / "grades"
-        return grade_all(args.submission, out, args.jobs, trained, args.pages)
+        if args.merge:
+            return merge(args.submission, out, trained, args.pages)
+        return grade_all(args.submission, out, args.jobs, trained, args.pages, args.shard)
     return grade_one(args, trained)
 
 
@@ -102,6 +104,14 @@ def run_container(args: argparse.Namespace) -> None:
     gradescope.run(args.root)
 
 
+def share_of(text: str) -> tuple[int, int]:
+    """(2, 8) for "2/8"."""
+    which, _, shards = text.partition("/")
+    if not (which.isdecimal() and shards.isdecimal() and 1 <= int(which) <= int(shards)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write 1/8 to 8/8.")
+    return int(which), int(shards)
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments."""
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__.splitlines()[0])
@@ -116,6 +126,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     grade.add_argument("--page", type=file_path, help="page with pictures to write (.html)")
     grade.add_argument("--pages", action="store_true", help="with --all: a page for each")
     grade.add_argument("--jobs", type=int, help="with --all: how many at a time")
+    grade.add_argument(
+        "--shard",
+        type=share_of,
+        default=(1, 1),
+        metavar="I/N",
+        help="with --all: the I-th of N machines' share, without the tables",
+    )
+    grade.add_argument(
+        "--merge", action="store_true", help="with --all: the tables of shares that are graded"
+    )
     grade.add_argument("--seed", type=int, help="of the inputs, to repeat a grade")
     grade.add_argument("--no_marks", action="store_true", help="without 1.4 and 2.4, which train")
     isolation = commands.add_parser("isolation", help="try what a submission could do here")
@@ -136,4 +156,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if getattr(args, "jobs", None) is not None and args.jobs < 1:
         parser.error(f"--jobs is {args.jobs}; it must be at least 1.")
+    if getattr(args, "submission", None) and not args.all and (args.merge or args.shard != (1, 1)):
+        parser.error("--shard and --merge are of a class; add --all.")
+    if getattr(args, "merge", False) and args.shard != (1, 1):
+        parser.error("--shard grades a share, --merge writes the tables of all; leave one out.")
     return args

@@ -20,7 +20,7 @@ import pytest
 from autograder import harness, report, settings
 from autograder.harness import Result
 from given.runtime.submission import ROOT, TODO_MODULES
-from grading import class_page, class_run, grade
+from grading import class_page, class_run, commands, grade
 from grading.isolation import runtime
 from grading.isolation.sandbox import Sandbox
 
@@ -471,6 +471,39 @@ def test_one_unreadable_submission_does_not_stop_a_class(tmp_path, monkeypatch):
     grade_nothing(monkeypatch)
     class_run.grade_all(tmp_path / "in", tmp_path / "out", 1, trained=False)
     assert len(rows(tmp_path / "out")) == 2
+
+
+def test_machines_share_a_class_and_one_writes_its_tables(tmp_path, monkeypatch, capsys):
+    for k in range(5):
+        copy_stubs(tmp_path / "in" / f"s{k}")
+    grade_nothing(monkeypatch)
+    monkeypatch.setattr(class_run.class_page, "render", lambda *a: "a page")
+    folder, out = tmp_path / "in", tmp_path / "out"
+    class_run.grade_all(folder, out, 1, trained=False, shard=(1, 3))
+    assert sorted(path.stem for path in (out / "reports").iterdir()) == ["s0", "s3"]
+    assert not (out / "grades.csv").exists()
+    with pytest.raises(SystemExit, match="3 of 5 submissions are not graded yet, such as 's1'"):
+        class_run.merge(folder, out, trained=False)
+    for which in (2, 3):
+        class_run.grade_all(folder, out, 1, trained=False, shard=(which, 3))
+    assert "Share 3 of 3 is graded; --merge writes the tables" in capsys.readouterr().out
+    class_run.merge(folder, out, trained=False)
+    assert sorted(rows(out)) == [f"s{k}" for k in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--all", "--shard", "3/2"), "'3/2' is no share; write 1/8 to 8/8."),
+        (("--all", "--shard", "x"), "'x' is no share"),
+        (("--merge",), "--shard and --merge are of a class; add --all."),
+        (("--all", "--merge", "--shard", "1/2"), "leave one out"),
+    ],
+)
+def test_a_share_that_cannot_be_is_one_sentence(tmp_path, capsys, options, sentence):
+    with pytest.raises(SystemExit):
+        commands.parse(["grade", str(tmp_path), *options])
+    assert sentence in capsys.readouterr().err
 
 
 def test_cells_that_a_spreadsheet_would_run():
