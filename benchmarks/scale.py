@@ -1,5 +1,6 @@
-"""From one process to 64 GPUs: `python benchmarks/scale.py --parts law gloo reduce epoch`.
+"""From one process to 64 GPUs: `python benchmarks/scale.py --parts sizes law gloo reduce epoch`.
 
+sizes   parameters, operations and memory of the networks that `--network auto` takes by resolution
 law     whether the time of a training step follows its count of operations, on this machine
 gloo    train.py by 1, 2 and 4 processes with one batch between them: the same losses and weights
 reduce  the time of an all-reduce by 2 and 4 processes against the ring's law
@@ -24,19 +25,14 @@ os.environ.setdefault("COURSE", "solutions")
 import numpy as np
 import torch
 from torch import distributed
-from torch.utils.flop_counter import FlopCounterMode
 
+from given.images.cost import cost_of
+from given.images.presets import BATCH, BY_RESOLUTION, network_for
 from given.images.unet import UNet
 
 ROOT = Path(__file__).resolve().parents[1]
 AFHQ_IMAGES = 14_630
-AFHQ_512 = {  # DDPM's network, six levels down to 16 x 16, where it attends
-    "image_resolution": 512,
-    "ch": 128,
-    "ch_mult": (1, 1, 2, 2, 4, 4),
-    "attn": (5,),
-    "num_res_blocks": 2,
-}
+SHAPE = {"T": 1000, "in_ch": 3, "use_cfg": False, "num_classes": 1}
 BUCKET = 25 * 2**20  # of DistributedDataParallel, in bytes
 # Assumed, not measured: a card's dense bf16 peak and the share of it that training reaches, and
 # bytes a second and seconds a message between two cards of one node and of two.
@@ -44,15 +40,18 @@ PEAK, SHARE = 989e12, 0.3
 LINKS = {8: (300e9, 5e-6), 64: (40e9, 15e-6)}
 
 
-def count(**options):
-    """Parameters, and operations of the forward and backward pass of one image."""
-    with torch.device("meta"):
-        network = UNet(**options)
-        size = options["image_resolution"]
-        x, t = torch.zeros(1, 3, size, size), torch.zeros(1, dtype=torch.long)
-    with FlopCounterMode(display=False) as counter:
-        network(x, t).sum().backward()
-    return sum(p.numel() for p in network.parameters()), counter.get_total_flops()
+def sizes(args):
+    """Print what the network of each resolution costs, with and without checkpointing."""
+    print("sizes: one image, forward and backward; saved for the backward pass in float32")
+    for size in BY_RESOLUTION:
+        network = network_for(size) | SHAPE | {"image_resolution": size}
+        plain, again = cost_of(network), cost_of(network, checkpointing=True)
+        print(
+            f"  {size:4}  batch {BATCH[size]:3}  {plain.parameters / 1e6:6.1f} M  "
+            f"{plain.flops / 1e9:6.0f} GFLOP  {plain.saved / 2**20:6.0f} MiB   checkpointing: "
+            f"{again.flops / 1e9:6.0f} GFLOP  {again.saved / 2**20:6.0f} MiB",
+            flush=True,
+        )
 
 
 def law(args):
@@ -61,7 +60,7 @@ def law(args):
     rates = []
     for size, ch in ((32, 32), (64, 32), (128, 32), (32, 64), (64, 64), (128, 64)):
         options = {"image_resolution": size, "ch": ch, "ch_mult": (1, 2, 2, 2), "attn": (2,)}
-        _, flops = count(**options)
+        flops = cost_of({"name": "UNet", "predicts": "noise"} | SHAPE | options).flops
         seconds = step_seconds(UNet(**options), size)
         rates.append(flops / seconds)
         print(
@@ -159,7 +158,7 @@ def ring(n, size, bandwidth, alpha):
 
 def epoch(args):
     """Print what an epoch of AFHQ 512 takes on 1, 8 and 64 GPUs."""
-    parameters, flops = count(**AFHQ_512)
+    parameters, flops, _ = cost_of(network_for(512) | SHAPE | {"image_resolution": 512})
     speed = args.images_per_second or SHARE * PEAK / flops
     gradient = 4 * parameters
     print(
@@ -190,10 +189,17 @@ def epoch(args):
 
 
 def main():
-    parts = {"law": law, "gloo": gloo, "reduce": reduce, "epoch": epoch, "worker": worker}
+    parts = {
+        "sizes": sizes,
+        "law": law,
+        "gloo": gloo,
+        "reduce": reduce,
+        "epoch": epoch,
+        "worker": worker,
+    }
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--parts", nargs="+", choices=parts, default=["law", "gloo", "reduce", "epoch"]
+        "--parts", nargs="+", choices=parts, default=["sizes", "law", "gloo", "reduce", "epoch"]
     )
     parser.add_argument("--batch_size", type=int, default=8, help="of epoch: images a GPU and step")
     parser.add_argument(

@@ -23,19 +23,21 @@ from typing import Any
 import torch
 
 from experiments.images.train_config import (
+    NETWORKS,
     PRESETS,
     TIMES,
     check_unchanged,
     chosen_network,
     make_config,
     on_this_machine,
+    preset_of,
 )
 from experiments.images.training_loop import Run
 from experiments.images.training_progress import seconds_of_image, show, train
+from given.images.cost import check_checkpointing, check_memory
 from given.images.data import imageset as data
 from given.images.load import check_config, levels_of
 from given.images.noise_predictor import PREDICTS, TIME_FEATURES
-from given.images.presets import CIFAR10
 from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path, number, whole
@@ -72,7 +74,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
     parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
     parser.add_argument("--debias", action=flag, help="draw the times of that weighting by it")
-    parser.add_argument("--network", choices=CIFAR10, help="a U-Net of presets.py")
+    parser.add_argument("--network", choices=NETWORKS, help="auto by default; see presets.py")
     parser.add_argument("--ch", type=whole, help="channels of the network's first level")
     parser.add_argument("--dropout", type=number, help="in the residual blocks of a U-Net")
     parser.add_argument("--predicts", choices=PREDICTS, help="what the network's end gives")
@@ -85,6 +87,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=whole, help="of a CPU; all by default")
     parser.add_argument("--bf16", action=flag, help="mixed precision; on by default on CUDA")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
+    memory = "train a U-Net in a third of the memory, for more time"
+    parser.add_argument("--checkpointing", action=flag, help=memory)
     parser.add_argument("--save_every", type=whole, help="steps; once a minute in any case")
     parser.add_argument("--sample_every", type=whole, help="steps; else every 2 minutes or more")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
@@ -105,7 +109,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out.")
     if not args.resume:
         size = args.resolution or data.DATASETS[args.dataset].resolution
-        check_resolution(size, levels_of(chosen_network(args, PRESETS[args.dataset])))
+        network = chosen_network(args, preset_of(args.dataset, size), size)
+        check_resolution(size, levels_of(network))
+        if args.checkpointing:
+            check_checkpointing(network)
 
 
 def main(arguments: list[str] | None = None) -> bool:
@@ -135,6 +142,7 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
         config = make_config(args, train_set, device)
         refuse_to_overwrite(checkpoint, args.overwrite)
         clear_pictures(folder)
+    check_memory(config, config["batch_size"] // world_size, device)
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(config, device, rank, world_size)
     if args.resume:

@@ -12,10 +12,11 @@ import torch
 from given.images.data import imageset as data
 from given.images.load import build_network
 from given.images.objectives import CONTINUOUS, OBJECTIVES
-from given.images.presets import CIFAR10
+from given.images.presets import BATCH, CIFAR10, network_for, size_class
 from given.runtime.machine import can_compile, has_bf16
 
-# What each set is trained with, unless the command line says otherwise.
+# What each set is trained with, unless the command line says otherwise. A set without a network of
+# its own has the one for its resolution, and the number of images a step that goes with it.
 SMALL: dict[str, Any] = {
     "network": {"name": "PatchUNet", "predicts": "v", "ch": (48, 96), "num_res_blocks": 2},
     "mode": "cosine",
@@ -30,10 +31,8 @@ SMALL: dict[str, Any] = {
     "use_cfg": True,
 }
 DDPM = {
-    "network": {"name": "UNet"} | CIFAR10["ddpm"],
     "mode": "linear",
     "times": "uniform",
-    "batch_size": 128,
     "steps": 800_000,
     "lr": 2e-4,
     "decay": False,
@@ -42,7 +41,7 @@ DDPM = {
     "weight_decay": 0.0,
     "use_cfg": False,
 }
-FACES = DDPM | {"batch_size": 32, "steps": 100_000, "warmup": 200, "ema": 0.999}
+FACES = DDPM | {"steps": 100_000, "warmup": 200, "ema": 0.999}
 COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": False}
 PRESETS = {
     "fashion": SMALL,
@@ -53,6 +52,8 @@ PRESETS = {
     "cifar10": DDPM,
 }
 PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
+# auto: of the set, or else of its resolution; unet: of its resolution, whatever the set has.
+NETWORKS = ("auto", "unet", *CIFAR10)
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
@@ -67,7 +68,7 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     Raises:
         ValueError: a number that cannot be, or options that do not go together.
     """
-    preset = PRESETS[args.dataset]
+    preset = preset_of(args.dataset, train_set.images.shape[1])
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
     if args.minutes is not None:
         chosen |= by_the_time(args)
@@ -78,7 +79,7 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     network = network_config(args, preset, train_set)
     return chosen | {
         "network": network,
-        "architecture": args.network,
+        "architecture": args.network or "auto",
         "scheduler": {"num_train_timesteps": network["T"], "mode": args.mode or preset["mode"]},
         "dataset": args.dataset,
         "data": train_set.fingerprint(),
@@ -87,7 +88,19 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
         "clip": 1.0,
         "bf16": has_bf16(device) if args.bf16 is None else args.bf16,
         "compile": can_compile(device) if args.compile is None else args.compile,
+        "checkpointing": bool(args.checkpointing),
     }
+
+
+def preset_of(dataset: str, resolution: int) -> dict:
+    """What a set is trained with at a resolution."""
+    preset = PRESETS[dataset]
+    if "network" in preset:
+        return preset
+    return {
+        "network": network_for(resolution),
+        "batch_size": BATCH[size_class(resolution)],
+    } | preset
 
 
 def by_the_time(args: argparse.Namespace) -> dict:
@@ -132,9 +145,10 @@ def weighting(args: argparse.Namespace, times: str) -> dict:
 
 def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
     """The network of a new run; see `given.images.load.build_network`."""
-    network = chosen_network(args, preset) | {
+    resolution = train_set.images.shape[1]
+    network = chosen_network(args, preset, resolution) | {
         "T": 1000,
-        "image_resolution": train_set.images.shape[1],
+        "image_resolution": resolution,
         "in_ch": train_set.images.shape[3],
         "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
         "cfg_dropout": 0.1 if args.cfg_dropout is None else args.cfg_dropout,
@@ -177,9 +191,11 @@ def with_width(network: dict, ch: int) -> dict:
     return network
 
 
-def chosen_network(args: argparse.Namespace, preset: dict) -> dict:
-    """The architecture alone: of --network, or of the preset."""
-    return {"name": "UNet"} | CIFAR10[args.network] if args.network else preset["network"]
+def chosen_network(args: argparse.Namespace, preset: dict, resolution: int) -> dict:
+    """The architecture alone: of --network, or of the preset; see NETWORKS."""
+    if args.network in CIFAR10:
+        return {"name": "UNet"} | CIFAR10[args.network]
+    return network_for(resolution) if args.network == "unet" else preset["network"]
 
 
 def base_width(ch: Any) -> Any:
@@ -188,8 +204,8 @@ def base_width(ch: Any) -> Any:
 
 
 def on_this_machine(config: dict, args: argparse.Namespace, device: torch.device) -> dict:
-    """bf16 and compile of a run that goes on: as asked, else as begun where this device can."""
-    able = {"bf16": has_bf16(device), "compile": can_compile(device)}
+    """What the machine decides in a run that goes on: as asked, else as begun where it can."""
+    able = {"bf16": has_bf16(device), "compile": can_compile(device), "checkpointing": True}
     found = {}
     for name, can in able.items():
         asked, began = getattr(args, name), bool(config.get(name))
@@ -207,7 +223,7 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
     names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout"]
     started = {"likelihood_weighting": False, "debias": False, "time_features": "positional"}
     started |= config | config["scheduler"] | config["network"]
-    started["network"] = config.get("architecture")
+    started["network"] = config.get("architecture") or "auto"
     started["ch"] = base_width(started.get("ch"))
     for name in names:
         asked, began = getattr(args, name), started.get(name)

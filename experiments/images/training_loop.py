@@ -51,6 +51,7 @@ class Run(TrainingRun):
         torch.manual_seed(config["seed"])
         scheduler = DDIMScheduler(**config["scheduler"])
         network = build_network(config["network"], scheduler.exact)
+        network.checkpointing = config.get("checkpointing", False)
         scheduler.clip = gives_noise(network)
         self.model = DiffusionModule(network, scheduler).to(device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

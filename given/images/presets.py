@@ -1,4 +1,4 @@
-"""The networks that the papers train on CIFAR-10, as arguments of UNet.
+"""Arguments of UNet: the networks that the papers train on CIFAR-10, and one for each resolution.
 
     python image_diffusion/train.py --dataset cifar10 --network ddpm++ --times vp
 
@@ -86,3 +86,39 @@ LARGER = {
     "ncsnv2": {"name": "NCSNv2", "predicts": "ve", "time_features": "none", "ch": 128},
 }
 NETWORKS = CIFAR10 | LARGER
+
+# For other sets, by pixels a side: the network of DDPM with more levels, so that it attends at 16 x
+# 16 pixels (128 and 512: at 8 x 8 too) whatever the size. 64 and 1024: the levels of Song et al.
+# 2021 for CelebA and FFHQ; 256: Ho et al. 2020; 128, 512: Dhariwal and Nichol 2021, half as wide.
+BY_RESOLUTION = {
+    28: DDPM | {"ch": 64, "ch_mult": (1, 2, 2)},
+    32: DDPM,
+    64: DDPM | {"attn": (2,)},
+    128: DDPM | {"ch_mult": (1, 1, 2, 3, 4), "attn": (3, 4)},
+    256: DDPM | {"ch_mult": (1, 1, 2, 2, 4, 4), "attn": (4,)},
+    512: DDPM | {"ch": 64, "ch_mult": (1, 2, 2, 4, 4, 8, 8), "attn": (5, 6)},
+    1024: DDPM
+    | {"ch": 16, "ch_mult": (1, 2, 4, 8, 16, 32, 32, 32), "attn": (6,), "num_res_blocks": 1},
+}
+BATCH = {28: 128, 32: 128, 64: 32, 128: 32, 256: 16, 512: 8, 1024: 8}  # images a step
+
+
+def size_class(resolution: int) -> int:
+    """The entry of `BY_RESOLUTION` for images of so many pixels a side: the next one above.
+
+    Raises:
+        ValueError: there is none for images that large.
+    """
+    fitting = [size for size in BY_RESOLUTION if size >= resolution]
+    if not fitting:
+        largest = max(BY_RESOLUTION)
+        raise ValueError(
+            f"There is no network for images of {resolution} pixels a side; use a --resolution of "
+            f"{largest} at most."
+        )
+    return fitting[0]
+
+
+def network_for(resolution: int) -> dict:
+    """The U-Net for images of so many pixels a side, as a configuration of `build_network`."""
+    return {"name": "UNet"} | BY_RESOLUTION[size_class(resolution)]

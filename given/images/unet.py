@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from given.images.layers import (
     Attention,
@@ -59,9 +60,15 @@ class UNet(NoisePredictor):
             convolution halves the resolution, spaces the sines of the time as their code does, and
             keeps Fourier frequencies among the weights.
 
+    Attributes:
+        checkpointing: whether training keeps the inputs of the blocks alone and computes what is
+            inside again on the way back, for a quarter more operations (Chen et al. 2016).
+
     Raises:
         ValueError: a resolution that cannot be halved often enough.
     """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -148,9 +155,9 @@ class UNet(NoisePredictor):
         skips, image = [h], x
         for k, level in enumerate(self.down):
             for block in level.blocks:
-                skips.append(h := block(h, emb))
+                skips.append(h := self.through(block, emb, h))
             if level.resample:
-                h = level.resample(h, emb)
+                h = self.through(level.resample, emb, h)
                 if len(self.pyramid):
                     image = self.pyramid[k](image)
                     if len(self.widen):
@@ -159,18 +166,28 @@ class UNet(NoisePredictor):
                         h = image = join(image, h, self.skip_rescale)
                 skips.append(h)
         for block in self.middle:
-            h = block(h, emb)
+            h = self.through(block, emb, h)
         grown = None
         for k, level in enumerate(self.up):
             for block in level.blocks:
-                h = block(torch.cat([h, skips.pop()], dim=1), emb)
+                h = self.through(block, emb, h, skips.pop())
             if k < len(self.images):
                 seen = self.images[k](h)
                 grown = self.grow(seen if grown is None else grown + seen)
             if level.resample:
-                h = level.resample(h, emb)
+                h = self.through(level.resample, emb, h)
         out = self.tail(F.silu(self.norm(h)))
         return out if grown is None else grown + out
+
+    def through(self, block: nn.Module, emb: Tensor, *parts: Tensor) -> Tensor:
+        """A block of some parts, joined along their channels, and of the condition."""
+
+        def apply(emb, *parts):
+            return block(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], emb)
+
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(apply, emb, *parts, use_reentrant=False)
+        return apply(emb, *parts)
 
 
 def resampling(
