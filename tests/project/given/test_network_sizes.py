@@ -94,11 +94,11 @@ def test_what_does_not_fit_is_one_sentence_with_what_would(monkeypatch):
         torch.device("cpu"),
     )
     check_memory(config, 100, device)
-    said = "300 images of 64 pixels a side take about 10 GiB to train on, and cpu has 4; use a"
+    said = "200 images of 64 pixels a side take about 7 GiB to train on, and cpu has 4; use a"
     with pytest.raises(ValueError, match=f"{said} --batch_size of 1[0-9]+ a process, --checkpoint"):
-        check_memory(config, 300, device)
-    check_memory(config | {"bf16": True}, 300, device)
-    check_memory(config | {"checkpointing": True}, 300, device)
+        check_memory(config, 200, device)
+    check_memory(config | {"bf16": True}, 200, device)
+    check_memory(config | {"checkpointing": True}, 200, device)
     monkeypatch.setattr(cost, "memory_of", lambda _: None)
     check_memory(config, 10**9, device)
 
