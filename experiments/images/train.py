@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from experiments.images.train_config import (
-    NETWORKS,
+    CHOICES,
     PRESETS,
     TIMES,
     check_unchanged,
@@ -74,7 +74,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
     parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
     parser.add_argument("--debias", action=flag, help="draw the times of that weighting by it")
-    parser.add_argument("--network", choices=NETWORKS, help="auto by default; see presets.py")
+    parser.add_argument("--network", choices=CHOICES, help="auto by default; see presets.py")
     parser.add_argument("--ch", type=whole, help="channels of the network's first level")
     parser.add_argument("--dropout", type=number, help="in the residual blocks of a U-Net")
     parser.add_argument("--predicts", choices=PREDICTS, help="what the network's end gives")

@@ -12,7 +12,7 @@ import torch
 from given.images.data import imageset as data
 from given.images.load import build_network
 from given.images.objectives import CONTINUOUS, OBJECTIVES
-from given.images.presets import BATCH, CIFAR10, network_for, size_class
+from given.images.presets import BATCH, NETWORKS, network_for, size_class
 from given.runtime.machine import can_compile, has_bf16
 
 # What each set is trained with, unless the command line says otherwise. A set without a network of
@@ -53,7 +53,7 @@ PRESETS = {
 }
 PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
 # auto: of the set, or else of its resolution; unet: of its resolution, whatever the set has.
-NETWORKS = ("auto", "unet", *CIFAR10)
+CHOICES = ("auto", "unet", *NETWORKS)
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
 
 
@@ -177,8 +177,10 @@ def with_width(network: dict, ch: int) -> dict:
     """The network with `ch` channels at its first level, and the others in proportion.
 
     Raises:
-        ValueError: the groups of a normalisation do not divide its channels.
+        ValueError: the groups of a normalisation do not divide its channels, or it has none.
     """
+    if "ch" not in network:
+        raise ValueError(f"--ch {ch}: {network['name']} has no such width; leave it out.")
     if isinstance(widths := network["ch"], int):
         network = network | {"ch": ch}
     else:
@@ -192,9 +194,9 @@ def with_width(network: dict, ch: int) -> dict:
 
 
 def chosen_network(args: argparse.Namespace, preset: dict, resolution: int) -> dict:
-    """The architecture alone: of --network, or of the preset; see NETWORKS."""
-    if args.network in CIFAR10:
-        return {"name": "UNet"} | CIFAR10[args.network]
+    """The architecture alone: of --network, or of the preset; see CHOICES."""
+    if args.network in NETWORKS:
+        return {"name": "UNet"} | NETWORKS[args.network]
     return network_for(resolution) if args.network == "unet" else preset["network"]
 
 

@@ -12,7 +12,7 @@ from experiments.images import train, train_config, training_loop
 from given.images import objectives
 from given.images.data.imageset import DATASETS, ImageSet
 from given.images.objectives import OBJECTIVES, draw_levels
-from given.images.presets import CIFAR10
+from given.images.presets import CIFAR10, NETWORKS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 
 ABAR = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))  # the linear schedule of DDPM
@@ -231,7 +231,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(train.data, "load_dataset", lambda *_: made_up)
     less = {"ch": 16, "ch_mult": (1, 2), "num_res_blocks": 1}
     for name, preset in list(CIFAR10.items()):
-        monkeypatch.setitem(CIFAR10, name, preset | less)
+        monkeypatch.setitem(NETWORKS, name, preset | less)
     small = copy.deepcopy(train_config.SMALL)
     small["network"] |= {"ch": (16, 16)}
     monkeypatch.setitem(train_config.PRESETS, "fashion", small)
