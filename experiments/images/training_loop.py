@@ -175,6 +175,6 @@ def lognormal_times(scheduler: Any, z: Tensor, mean: float = -0.6, std: float = 
 def parallel_model(run: Run) -> nn.Module:
     """The loss as training calls it: compiled where asked, and wrapped for several processes."""
     if run.config["compile"]:
-        run.model.network.compile()
+        run.model.network.compile(dynamic=False)  # the batch keeps its size
     between_timesteps = run.config["times"] in OBJECTIVES
     return parallel(NoiseError(run.model) if between_timesteps else run.model, run.world_size)

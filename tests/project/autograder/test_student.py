@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from autograder import board, harness, report
+from autograder import board, harness, report, settings
 from autograder.harness import Result
 from autograder.tasks import all_tasks
 from given.runtime.submission import ROOT, TODO_MODULES
@@ -173,6 +173,24 @@ def test_the_board_fits_80_columns():
             lines = board.render([(test, Result(verdict, "long " * 60))], all_hints=True)
             assert max(map(len, lines.splitlines())) <= board.WIDTH, lines
     assert max(map(len, board.render(graded).splitlines())) <= board.WIDTH
+
+
+@pytest.mark.parametrize(
+    ("dataset", "marks", "said"),
+    [
+        ("fashion", {}, False),
+        ("cifar10", {}, True),
+        ("afhq", {}, True),
+        ("afhq", {"2.4a": {"plain": 20.0}}, False),
+    ],
+)
+def test_marks_that_were_never_measured_are_said(monkeypatch, dataset, marks, said):
+    monkeypatch.setenv("COURSE_DATASET", dataset)
+    monkeypatch.setattr(settings, "MARKS", marks)
+    board_of = lambda task: board.render(outcome(task))  # noqa: E731
+    assert ("marks of 2.4a for " + dataset in board_of("2.4a")) == said
+    assert ("not calibrated" in board_of("2.4a")) == said
+    assert "not calibrated" not in board_of("2.1a")
 
 
 class Watcher:
