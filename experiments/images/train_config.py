@@ -55,6 +55,7 @@ PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
 # auto: of the set, or else of its resolution; unet: of its resolution, whatever the set has.
 CHOICES = ("auto", "unet", *NETWORKS)
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
+WIDTHS = (8, 1024)  # the least and the most channels of a first level
 
 
 def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torch.device) -> dict:
@@ -177,10 +178,12 @@ def with_width(network: dict, ch: int) -> dict:
     """The network with `ch` channels at its first level, and the others in proportion.
 
     Raises:
-        ValueError: the groups of a normalisation do not divide its channels, or it has none.
+        ValueError: a width beyond WIDTHS, one that the groups of a norm do not divide, or none.
     """
     if "ch" not in network:
         raise ValueError(f"--ch {ch}: {network['name']} has no such width; leave it out.")
+    if not WIDTHS[0] <= ch <= WIDTHS[1]:
+        raise ValueError(f"--ch {ch}: choose {WIDTHS[0]} to {WIDTHS[1]} channels.")
     if isinstance(widths := network["ch"], int):
         network = network | {"ch": ch}
     else:
@@ -189,7 +192,7 @@ def with_width(network: dict, ch: int) -> dict:
         with torch.device("meta"):  # without memory, however wide
             build_network(network)
     except (ValueError, ZeroDivisionError, RuntimeError):
-        raise ValueError(f"--ch {ch}: no network has this width; use a multiple of 32.") from None
+        raise ValueError(f"--ch {ch}: its norms cannot group so; use a multiple of 32.") from None
     return network
 
 

@@ -106,6 +106,9 @@ TRAINING += (
     "--data_root",
     "--network",
     "--predicts",
+    "--minutes",
+    "--ch",
+    "--dropout",
 )
 
 

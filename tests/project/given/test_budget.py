@@ -119,8 +119,8 @@ def test_minutes_that_were_stopped_go_on_with_what_is_left(tmp_path, clock):
         ("--ema 1.5", "--ema 1.5: choose it in"),
         ("--dropout 0.1", "--dropout 0.1: the small network of this set has none"),
         ("--network ddpm --resolution 32 --dropout 1", r"--dropout 1: choose it in \[0, 1\)"),
-        ("--network ddpm --resolution 32 --ch 44", "--ch 44: no network has this width"),
-        ("--ch 4", "--ch 4: no network has this width"),
+        ("--network ddpm --resolution 32 --ch 44", "--ch 44: its norms cannot group so"),
+        ("--ch 4", "--ch 4: choose 8 to 1024 channels"),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(words, said, tmp_path):
