@@ -166,8 +166,7 @@ def checked_dropout(dropout: float, network: dict) -> float:
     """A share of dropout, of a network that has any."""
     if "dropout" not in network:
         raise ValueError(
-            f"--dropout {dropout:g}: the small network of this set has none; leave it out, or "
-            f"choose a --network."
+            f"--dropout {dropout:g}: {network['name']} has none; leave it out, or name a --network."
         )
     if not 0 <= dropout < 1:
         raise ValueError(f"--dropout {dropout:g}: choose it in [0, 1).")

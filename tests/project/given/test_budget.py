@@ -117,7 +117,7 @@ def test_minutes_that_were_stopped_go_on_with_what_is_left(tmp_path, clock):
         ("--no-decay", "--no-decay does not go with --minutes"),
         ("--minutes 0", "--minutes must be above 0, not 0"),
         ("--ema 1.5", "--ema 1.5: choose it in"),
-        ("--dropout 0.1", "--dropout 0.1: the small network of this set has none"),
+        ("--dropout 0.1", "--dropout 0.1: PatchUNet has none"),
         ("--network ddpm --resolution 32 --dropout 1", r"--dropout 1: choose it in \[0, 1\)"),
         ("--network ddpm --resolution 32 --ch 44", "--ch 44: its norms cannot group so"),
         ("--ch 4", "--ch 4: choose 8 to 1024 channels"),
