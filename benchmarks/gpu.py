@@ -38,7 +38,7 @@ PARTS = {
     "ladder": (gpu_speed.ladder, 150),
     "batch": (gpu_speed.batch, 150),
     "sampling": (gpu_speed.sampling, 100),
-    "minutes": (gpu_minutes.minutes, 400),
+    "minutes": (gpu_minutes.minutes, 560),
 }
 BRIDGES = ["tr", "flow", "fr", "sdsb", "dsb", "dsbm", "sb-fbsde-alt", "sb-fbsde-joint"]
 # The same script in a few minutes on a CPU.
