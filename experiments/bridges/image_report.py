@@ -1,7 +1,7 @@
 """What a bridge between images is judged by, and what it leaves in its folder.
 
 Carried test images are held against real images of the set where they should arrive, by the Fréchet
-distance of the classifier's features, beside two figures: that of real test images (the floor), and
+distance of features that fit the set, beside two figures: that of real test images (the floor), and
 that of the images as they were (doing nothing). How much of an image survives is its distance to
 where it came from, against the distance of a random image of the target from there.
 """
@@ -20,7 +20,10 @@ from experiments.bridges.sides import OTHER
 from given.bridges.figures import gif
 from given.images import figures
 from given.images.data.imageset import to_tensor, to_uint8
-from given.images.fid.measure import fid_of_images
+from given.images.fid.distances import frechet_distance
+from given.images.fid.features import Features, load_features
+from given.images.fid.sources import open_source
+from given.images.fid.summary import Summary, summarise
 from given.runtime.files import npz, write
 
 SHOWN = 10  # images in a picture
@@ -50,22 +53,51 @@ class Judge:
                 )
         shape = next(x for x in images.values() if x is not None).shape[1:]
         self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
+        self.extractor = features_for(shape, device)
         ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
         self.real = {n: np.asarray(end[0][: 4 * limit]) for n, end in ends.items()}
+        if self.extractor is None:
+            self.real = {}
+        self.known = {n: self.summary(x) for n, x in self.real.items()}
         self.floor, self.nothing = {}, {}
         for name in self.real:
             self.floor[name] = self.distance(images[OTHER[name]][:limit], name)
             self.nothing[name] = self.distance(to_uint8(self.source[name]), name)
 
+    @property
+    def features(self) -> str:
+        """The name of the features that judge."""
+        return "none" if self.extractor is None else self.extractor.name
+
     def distance(self, images: np.ndarray, name: str) -> float:
         """Fréchet distance of uint8 images to real ones at the end of a direction."""
-        return fid_of_images(np.asarray(images), self.real[name], device=str(self.device))
+        found, real = self.summary(images), self.known[name]
+        return frechet_distance(real.mu, real.cov, found.mu, found.cov)
+
+    def summary(self, images: np.ndarray) -> Summary:
+        """The features of images, in short."""
+        assert self.extractor is not None
+        return summarise(open_source(np.asarray(images)), self.extractor)
 
     def __call__(self, run: BridgeRun) -> dict[str, float]:
         """The distance of each direction."""
         return {
             n: self.distance(to_uint8(carried(run, n, self.source[n])[-1]), n) for n in self.real
         }
+
+
+def features_for(shape: tuple[int, int, int], device: torch.device) -> Features | None:
+    """The features for images (H, W, C): of the small classifier up to 28 x 28, else of Inception.
+
+    None, which is said, where the weights of Inception are not here.
+    """
+    if shape[0] <= 28:
+        return load_features("classifier", device)
+    try:
+        return load_features("inception", device)
+    except FileNotFoundError as error:
+        print(f"No distance judges images of {shape[0]} pixels a side here. {error}")
+        return None
 
 
 def first_batch(
@@ -120,7 +152,7 @@ def write_results(run: BridgeRun, judge: Judge, folder: Path, num_samples: int) 
         animate(run, name, x[:SHOWN], folder / f"{name}.gif")
         if name in judge.real:
             report["directions"][name] = distances(run, judge, name, x, states)
-    if run.history:
+    if run.history and judge.real:
         figures.save(rounds_figure(run.history, judge), folder / "rounds.png")
     write(folder / "samples.npz", npz(**arrays))
     write(folder / "metrics.json", json.dumps(report, indent=2) + "\n")
@@ -134,7 +166,7 @@ def distances(run: BridgeRun, judge: Judge, name: str, x: Tensor, states: Tensor
         "floor": judge.floor[name],
         "doing_nothing": judge.nothing[name],
     }
-    line = f"{name:<9} Frechet distance (classifier) {result['frechet']:.2f}, floor "
+    line = f"{name:<9} Frechet distance ({judge.features}) {result['frechet']:.2f}, floor "
     line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
     if run.config["prior"] != "standard":
         to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
@@ -181,7 +213,8 @@ def rounds_figure(history: list[dict], judge: Judge) -> Figure:
         last = history[-1]["round"]
         lines[f"{name}: floor"] = [(1, judge.floor[name]), (last, judge.floor[name])]
     title = "Does it arrive? Distance to the target after each round"
-    return figures.curves(lines, title, "round", "Fréchet distance (classifier)", log="y")
+    label = f"Fréchet distance ({judge.features})"
+    return figures.curves(lines, title, "round", label, log="y")
 
 
 def animate(run: BridgeRun, name: str, x: Tensor, path: Path, frames: int = 40) -> None:

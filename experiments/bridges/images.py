@@ -1,9 +1,9 @@
 """Schrödinger bridges between image sets, by the loop of sde_todo/bridge.py.
 
     python -m image_diffusion bridge --prior "fashion_mnist:boot" --dataset fashion_mnist:bag
-    python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog --bf16
+    python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog
     torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
-        --dataset afhq-cat-64 --bf16
+        --dataset afhq-cat-64
 
 A class is named after a colon, and a folder of images is a set, as in `--dataset photos/:cat`;
 `--prior standard` is noise. `--method flow` trains a flow, and --init_from starts a bridge with it,
@@ -28,17 +28,26 @@ from experiments.bridges.options import add_options, check_method, make_config, 
 from experiments.bridges.run import BridgeRun, train
 from experiments.bridges.sides import OTHER
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
+from given.bridges.methods import METHODS
+from given.images.cost import check_checkpointing, check_memory
 from given.images.data import imageset as data
 from given.images.labels import class_index
-from given.images.load import build_network, check_config
+from given.images.load import build_network, check_config, levels_of
+from given.images.presets import BATCH, CIFAR10, network_for, size_class
+from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
 from given.runtime.cli import file_path
 from given.runtime.files import make_folder
 from given.runtime.machine import (
+    can_compile,
     first_of_machine,
+    has_bf16,
+    memory_format,
     pick_device,
     processes,
     seconds_of,
+    seed_of,
+    sent,
     warn_of_cost,
 )
 
@@ -61,21 +70,10 @@ LARGE = SMALL | {
     "num_steps": 50,
     "rounds": 10,
     "iters": 8000,
-    "batch_size": 128,
-    "cache_size": 1280,
     "lr": 2e-4,
     "ema": 0.999,
 }
 PATCH_UNET = {"name": "PatchUNet", "predicts": "noise", "ch": (48, 96), "num_res_blocks": 2}
-UNET = {
-    "name": "UNet",
-    "predicts": "noise",
-    "ch": 128,
-    "ch_mult": (1, 2, 2, 2),
-    "attn": (1,),
-    "num_res_blocks": 2,
-    "dropout": 0.0,
-}
 FLOW = {"small": {"rounds": 1, "iters": 1000}, "large": {"rounds": 1, "iters": 100_000}}
 
 
@@ -90,6 +88,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--num_samples", type=int, default=400, help="images in samples.npz")
     parser.add_argument("--threads", type=int, help="of the CPU")
+    flag = argparse.BooleanOptionalAction
+    choices = ("auto", "unet", *CIFAR10)
+    parser.add_argument("--network", choices=choices, default="auto", help="see presets.py")
+    parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
+    memory = "train a U-Net in a third of the memory, for more time"
+    parser.add_argument("--checkpointing", action="store_true", help=memory)
     add_options(parser)
     return parser.parse_args(arguments)
 
@@ -137,18 +141,40 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 class ImageSource:
-    """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits."""
+    """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits.
 
-    def __init__(self, images: np.ndarray, flip: bool, device: torch.device) -> None:
-        """Keep (N, H, W, C) uint8 images; flip: whether a mirrored one stays one of the set."""
-        self.images, self.flip, self.device = images, flip, device
+    A set lives on the device where `room_for_images` says so. Of a larger one the draws are made on
+    the host, by a generator that follows the one of the device, and sent when they are read.
+    """
+
+    def __init__(self, images: np.ndarray, flip: bool, device: torch.device, salt: int = 0) -> None:
+        """Keep (N, H, W, C) uint8 images.
+
+        Args:
+            images: of the set.
+            flip: whether a mirrored one stays one of the set.
+            device: where they are wanted.
+            salt: another one for each set of a run, whose draws would else go together.
+        """
+        self.images, self.flip, self.device, self.salt = images, flip, device, salt
+        self.resident = None
+        if device.type != "cpu" and images.nbytes <= data.room_for_images(device):
+            self.resident = torch.from_numpy(np.array(images)).to(device)
 
     def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
         """(rows, columns, C, H, W) in [-1, 1]: the columns `own` of rows x B draws."""
-        where: dict = {"generator": generator, "device": self.device}
+        if self.resident is None and self.device.type != "cpu":
+            seed = seed_of(generator.initial_seed(), self.salt)
+            generator = torch.Generator().manual_seed(seed)
+        where: dict = {"generator": generator, "device": generator.device}
         index = torch.randint(len(self.images), (rows, B), **where)[:, own]
         mirrored = torch.rand((rows, B), **where)[:, own] < (0.5 if self.flip else 0.0)
-        x = data.to_tensor(self.images[index.flatten().cpu().numpy()]).to(self.device)
+        if self.resident is None:
+            images = torch.from_numpy(self.images[index.flatten().numpy()])
+            images, mirrored = (sent(each, self.device) for each in (images, mirrored))
+        else:
+            images = self.resident[index.flatten()]
+        x = data.to_tensor(images)
         x = torch.where(mirrored.flatten()[:, None, None, None], x.flip(-1), x)
         return x.unflatten(0, index.shape)
 
@@ -184,6 +210,14 @@ def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
 
 def build_networks(config: dict) -> Mapping[str, nn.Module]:
     """The velocity networks of both directions, from one start where there is one."""
+    nets = started_networks(config)
+    for each in nets.values():
+        each.net.checkpointing = config["checkpointing"]
+    return nets
+
+
+def started_networks(config: dict) -> Mapping[str, nn.Module]:
+    """Those of `build_networks`, as they are begun with."""
     torch.manual_seed(config["seed"])
     path, mirrored = config["init_from"], {"forward": False, "backward": True}
     if not path:
@@ -231,23 +265,43 @@ def main(arguments: list[str] | None = None) -> None:
         work(args, device, rank, world_size)
 
 
-def configure(args: argparse.Namespace, sets: dict) -> dict:
-    """The configuration of a run on these sets."""
+def configure(args: argparse.Namespace, sets: dict, device: torch.device) -> dict:
+    """The configuration of a run on these sets and this device."""
     H, _, C = sets["backward"][0].shape[1:]
     size = "small" if H <= 28 else "large"
-    defaults = SMALL if size == "small" else LARGE
+    batch = BATCH[size_class(H)]
+    defaults = SMALL if size == "small" else LARGE | {"batch_size": batch, "cache_size": 10 * batch}
     if args.method == "lightsb":
         raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
     config = make_config(args, defaults | (FLOW[size] if args.method == "flow" else {}))
-    net, factor = (PATCH_UNET, 4) if size == "small" else (UNET, 8)
-    if H % factor:
-        raise ValueError(
-            f"The network cannot halve images of {H} pixels a side often enough; choose a "
-            f"--resolution that is a multiple of {factor}."
-        )
+    net = chosen_network(args.network, H)
+    check_resolution(H, levels_of(net))
+    if args.checkpointing:
+        check_checkpointing(net)
     net = net | {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
     config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H, "network": net}
-    return config | {"divergence": "hutchinson", "clip": 1.0}
+    return config | {"divergence": "hutchinson", "clip": 1.0} | of_machine(args, device)
+
+
+def chosen_network(name: str, resolution: int) -> dict:
+    """The network of --network, as one whose output is a velocity."""
+    if name == "auto" and resolution <= 28:
+        return PATCH_UNET
+    net = {"name": "UNet"} | CIFAR10[name] if name in CIFAR10 else network_for(resolution)
+    return net | {"predicts": "noise", "time_features": "positional", "dropout": 0.0}
+
+
+def of_machine(args: argparse.Namespace, device: torch.device) -> dict:
+    """What the machine decides where the command line does not: bf16 and torch.compile.
+
+    The divergence of a policy is differentiated twice, which torch.compile cannot.
+    """
+    policy = METHODS[args.method].predicts == "policy"
+    if policy and args.compile:
+        raise ValueError(f"--compile does not go with --method {args.method}; leave it out.")
+    compiled = can_compile(device) and not policy if args.compile is None else args.compile
+    bf16 = has_bf16(device) and not policy if args.bf16 is None else args.bf16
+    return {"bf16": bf16, "compile": compiled, "checkpointing": args.checkpointing}
 
 
 @torch.no_grad()
@@ -269,7 +323,7 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     """Train one process's part of a bridge, and show it."""
     with first_of_machine(rank, world_size):  # the others find the sets decoded
         sets = open_sets(args, "train")
-    config = configure(args, sets)
+    config = configure(args, sets, device)
     check_method(config, world_size)
     ends = [Path(each).name for each in (args.prior, args.dataset)]
     name = "-".join([*ends, args.method]).replace(":", "-").replace(" ", "_")
@@ -279,16 +333,22 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
         config = resumed_config(checkpoint, config)
     else:
         refuse_to_overwrite(checkpoint, args.overwrite)
+    check_memory(config, config["batch_size"] // world_size, device)
     make_folder(folder)
     C, H = config["network"]["in_ch"], config["resolution"]
     sources = {
-        n: NoiseSource((C, H, H), device) if each is None else ImageSource(each[0], each[1], device)
-        for n, each in sets.items()
+        n: NoiseSource((C, H, H), device)
+        if each is None
+        else ImageSource(each[0], each[1], device, salt)
+        for salt, (n, each) in enumerate(sets.items())
     }
-    nets = {
-        n: net.to(memory_format=torch.channels_last) for n, net in build_networks(config).items()
-    }
+    layout = memory_format(device, config["compile"])
+    nets = {n: net.to(memory_format=layout) for n, net in build_networks(config).items()}
     run = BridgeRun(config, nets, sources, device, rank, world_size)
+    if config["compile"]:
+        for side in run.sides.values():
+            side.model.net.net.compile(dynamic=False)
+            side.average.net.net.compile(dynamic=False)
     if args.resume:
         run.load(checkpoint)
     if rank == 0:

@@ -41,6 +41,7 @@ PRESETS: dict[str, dict] = {
 }
 
 
+MACHINE = ("bf16", "compile", "checkpointing")  # change no result but by rounding
 # Options without effect on a method, which are refused: it keeps no cache, or has no use for them.
 UNUSED: dict[str, tuple[str, ...]] = {
     "flow": ("gamma", "variance", "cache_size", "refresh_every"),
@@ -77,9 +78,9 @@ def add_options(parser: ArgumentParser) -> None:
         "--init_from", type=file_path, help="checkpoint of --method flow to start from"
     )
     parser.add_argument("--skip_rounds", type=int, default=0, help="rounds that it replaces")
-    parser.add_argument("--bf16", action="store_true", help="mixed precision where it is safe")
+    parser.add_argument("--bf16", action=flag, help="mixed precision where it is safe")
     parser.add_argument(  # the spelling of before, for one release
-        "--use_amp", dest="bf16", action="store_true", help=SUPPRESS
+        "--use_amp", dest="bf16", action="store_true", default=None, help=SUPPRESS
     )
     parser.add_argument("--exp_name", help="name of the folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from last.ckpt")
@@ -115,7 +116,7 @@ def make_config(args: Namespace, defaults: dict) -> dict:
         "reinit": args.reinit,
         "init_from": str(args.init_from) if args.init_from else "",
         "skip_rounds": args.skip_rounds,
-        "use_amp": args.bf16,
+        "bf16": bool(args.bf16),
         "divergence": "exact",
         "clip": None,
         "seed": args.seed,
@@ -216,10 +217,13 @@ def check_method(config: dict, world_size: int) -> None:
 
 
 def resumed_config(path: Path, asked: dict) -> dict:
-    """The configuration of a run that goes on; another than asked for is refused."""
+    """The configuration of a run that goes on; another than asked for is refused.
+
+    Only what belongs to the machine may change.
+    """
     config = read_checkpoint(path)["config"]
     for name, value in asked.items():
-        if config.get(name) != value:
+        if name not in MACHINE and config.get(name) != value:
             raise ValueError(
                 f"The run in {path.parent} was started with {name} {config.get(name)!r}, not "
                 f"{value!r}; give the same options with --resume, or choose another --exp_name."

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from experiments.bridges.caches import Rows, chain_on, place_of_cache
 from experiments.bridges.direct import flow_steps, joint_steps
 from experiments.bridges.sides import OTHER, Side, step_weights, walked_chain
 from given.bridges.methods import METHODS
 from given.runtime.checkpoint import blamed_on, read_checkpoint
 from given.runtime.files import alone
-from given.runtime.machine import autocast, parallel, seed_of
+from given.runtime.machine import autocast, parallel, seed_of, sent
 from given.runtime.training import TrainingRun, lr_factor, set_lr, until_stopped
 from given.runtime.training import train as train_to_the_end
 from sde_todo import bridge
@@ -74,6 +75,7 @@ class BridgeRun(TrainingRun):
         self.wrapped = {n: parallel(side.model, self.world_size) for n, side in self.sides.items()}
         predicts = self.method.predicts
         self.weights = {n: step_weights(predicts, c).to(self.device) for n, c in chains.items()}
+        self.dt = {n: c.dt.flip(0).float().to(self.device) for n, c in chains.items()}
         if config["method"] == "sb-fbsde-joint":  # one optimizer for the weights of both
             weights = {"params": self.sides["forward"].weights}
             self.sides["backward"].optimizer.add_param_group(weights)
@@ -92,7 +94,7 @@ class BridgeRun(TrainingRun):
 
     def autocast(self) -> AbstractContextManager:
         """bfloat16 inside the networks, where it was asked for."""
-        return autocast(self.device, self.config["use_amp"])
+        return autocast(self.device, self.config["bf16"])
 
     @torch.no_grad()
     def collect(self, name: str, half: int, i: int) -> bridge.Cache:
@@ -115,15 +117,16 @@ class BridgeRun(TrainingRun):
         starts = self.sources[name](rows, B, self.own, generator)
         ends = self.line_ends(name, starts, generator) if lines else starts
         F = self.mean_map(name, half)
+        place = place_of_cache(config, starts[0, 0], self.device, starts.shape[1])
+        kept = Rows(rows, place)
         with self.autocast():
-            walks = [
-                self.lines(chain, x, end, noise) if lines else self.walk(name, F, x, noise)
-                for x, end in zip(starts, ends, strict=True)
-            ]
-        states, means, means_next = (_stack_rows(rows) for rows in zip(*walks, strict=True))
+            for row, (x, end) in enumerate(zip(starts, ends, strict=True)):
+                walked = self.lines(chain, x, end, noise) if lines else self.walk(name, F, x, noise)
+                kept.put(row, walked)
         order = torch.rand((B, rows * chain.N), generator=generator, device=self.device)
-        order = order.argsort(1)[self.own]
-        published = config["published"]
+        order = order.argsort(1)[self.own].to(place)
+        states, means, means_next = kept.whole()
+        chain, published = chain_on(chain, place), config["published"]
         return bridge.Cache(config["method"], chain, order, states, means, means_next, published)
 
     def walk(self, name: str, F: Callable, x: Tensor, noise: Callable) -> tuple:
@@ -156,12 +159,13 @@ class BridgeRun(TrainingRun):
     def fit(self, name: str, batch: tuple) -> Tensor:
         """One step of gradient descent and of the average; returns the loss, a tensor."""
         config, side = self.config, self.sides[name]
+        batch = tuple(sent(part, self.device) for part in batch)
         half, i = divmod(self.step, self.iters)
         if i == 0 and half > 1 and config["reinit"]:
             side.reset()
         self.set_rate(side.optimizer, i, self.iters)
         if self.method.predicts == "policy":
-            loss = self.fit_policy(side, batch)
+            loss = self.fit_policy(name, batch)
         else:
             loss = self.fit_regression(name, batch)
         side.update_average(config["ema"], i)
@@ -189,10 +193,10 @@ class BridgeRun(TrainingRun):
             torch.nn.utils.clip_grad_norm_(side.weights, self.config["clip"])
         side.optimizer.step()
 
-    def fit_policy(self, side: Side, batch: tuple) -> Tensor:
+    def fit_policy(self, name: str, batch: tuple) -> Tensor:
         """A step of alternating SB-FBSDE."""
-        s, x, z_other, k = batch
-        dt = side.chain.dt.flip(0).to(x)[k]
+        side, (s, x, z_other, k) = self.sides[name], batch
+        dt = self.dt[name][k]
         torch.manual_seed(seed_of(self.config["seed"], self.step))  # of Hutchinson's probes
         loss_fn = SBALoss(self.config["divergence"])
         step_fn = get_sb_step_fn(side.model, side.optimizer, loss_fn, side.chain)
@@ -258,11 +262,6 @@ class BridgeRun(TrainingRun):
         if not last_noise:
             states[-1] = means[-1]
         return states
-
-
-def _stack_rows(rows):
-    """Rows (steps, B, ...) as one tensor (steps, rows, B, ...); None where there are none."""
-    return None if rows[0] is None else torch.stack(rows, 1)
 
 
 def train(run: BridgeRun, folder: Path, evaluate: Callable, save_every: float = 60.0) -> bool:

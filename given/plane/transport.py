@@ -20,9 +20,16 @@ def transport_plan(cost: np.ndarray) -> np.ndarray:
         (N, M) float64 array whose rows sum to 1/N and columns to 1/M.
 
     Raises:
-        ValueError: a cost is NaN or infinite, or the solver stopped before the best plan.
+        ValueError: a cost is NaN or infinite, the solver stopped before the best plan, or POT is
+            missing.
     """
-    import ot  # a tenth of the start of a notebook, and seldom needed
+    try:
+        import ot  # a tenth of the start of a notebook, and seldom needed
+    except ImportError:
+        raise ValueError(
+            "Optimal transport needs the package POT: pip install pot. A bridge does without by "
+            "--no-ot."
+        ) from None
 
     if not np.isfinite(cost).all():
         raise ValueError("A cost is NaN or infinite; look for such points in the two clouds.")

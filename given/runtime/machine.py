@@ -110,6 +110,13 @@ def memory_format(device: torch.device, compiled: bool) -> torch.memory_format:
     return torch.contiguous_format if turned else torch.channels_last
 
 
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """x on a device; from the host to CUDA out of pinned memory, so that nobody waits for it."""
+    if device.type == "cuda" and x.device.type == "cpu":
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
+
+
 def seconds_of(call: Callable[[], object], device: torch.device) -> float:
     """How long a call takes once it is warm; a first one that takes seconds counts itself."""
     for _ in range(2):

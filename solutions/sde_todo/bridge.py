@@ -161,7 +161,7 @@ def mean_map(method: str, chain: Chain, model: Callable, published: bool = False
     s, dt, left, to_state, to_end = _step_numbers(chain, published)
 
     def F(k, x):
-        p = model(torch.full((len(x),), s[k]).to(x), x)
+        p = model(x.new_full((len(x),), s[k]), x)
         # BEGIN SOLUTION 1.6h
         # Hint: four cases. dt[k], chain.sigma, left[k], to_state[k] and to_end[k] are numbers.
         if method in ("dsb", "sdsb"):

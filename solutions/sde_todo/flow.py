@@ -75,8 +75,8 @@ def flow_sample(model: Callable, x: Tensor, steps: int = 50, reverse: bool = Fal
         # Hint: an Euler step to t_next, then the mean of the velocities at both of its ends. The
         #   step t_next - t is negative on the way back; models want a tensor of times (B,).
         x, dt = states[-1], t_next - t
-        v = model(torch.full((len(x),), t).to(x), x)
-        v_next = model(torch.full((len(x),), t_next).to(x), x + dt * v)
+        v = model(x.new_full((len(x),), t), x)
+        v_next = model(x.new_full((len(x),), t_next), x + dt * v)
         states.append(x + 0.5 * dt * (v + v_next))
         # END SOLUTION
     return torch.stack(states)

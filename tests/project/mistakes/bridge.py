@@ -44,7 +44,7 @@ MISTAKES = {
     "map of a drift without dt": ("1.6h", "bridge", "return x + dt[k] * p", "return x + p", "dt is missing"),
     "map is the prediction": ("1.6h", "bridge", "return x + dt[k] * p", "return p", "not the mean itself"),
     "map of a policy without sigma": ("1.6h", "bridge", "return x + dt[k] * chain.sigma * p", "return x + dt[k] * p", "sigma is missing"),
-    "map asks one step too late": ("1.6h", "bridge", "p = model(torch.full((len(x),), s[k]).to(x), x)", "p = model(torch.full((len(x),), s[k + 1]).to(x), x)", "one step too late"),
+    "map asks one step too late": ("1.6h", "bridge", "p = model(x.new_full((len(x),), s[k]), x)", "p = model(x.new_full((len(x),), s[k + 1]), x)", "one step too late"),
     "map of the published step by default": ("1.6h", "bridge", STATE_MAP, "return x + (end - x) / (chain.N - k)", "constant gamma alone"),
     "map goes to the end at once": ("1.6h", "bridge", STATE_MAP, "return end", "part of the way"),
     "map with the weights exchanged": ("1.6h", "bridge", STATE_MAP, "return to_end[k] * x + to_state[k] * end", "exchanged"),

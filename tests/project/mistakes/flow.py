@@ -3,7 +3,7 @@
 LINE = "return (1 - t) * x0 + t * x1, x1 - x0"
 FLOW_LOSS = "return (model(t, x_t) - velocity).pow(2).flatten(1).sum(1).mean()"
 HEUN = "states.append(x + 0.5 * dt * (v + v_next))"
-SECOND = "v_next = model(torch.full((len(x),), t_next).to(x), x + dt * v)"
+SECOND = "v_next = model(x.new_full((len(x),), t_next), x + dt * v)"
 PLAN = "return torch.from_numpy(plan.argmax(1)).to(x0.device)"
 
 MISTAKES = {
@@ -18,11 +18,11 @@ MISTAKES = {
     "flow loss with ends exchanged": ("1.6b", "flow", "x_t, velocity = flow_path(x0, x1, t)", "x_t, velocity = flow_path(x1, x0, t)", "wrong way"),
     "flow loss evaluates at x1": ("1.6b", "flow", FLOW_LOSS, "return (model(t, x1) - velocity).pow(2).flatten(1).sum(1).mean()", "evaluated at x1"),
     "flow by euler": ("1.6c", "flow", HEUN, "states.append(x + dt * v)", "Euler steps"),
-    "flow second velocity at the old time": ("1.6c", "flow", SECOND, "v_next = model(torch.full((len(x),), t).to(x), x + dt * v)", "wrong time"),
-    "flow second velocity at the old state": ("1.6c", "flow", SECOND, "v_next = model(torch.full((len(x),), t_next).to(x), x)", "Euler step first"),
+    "flow second velocity at the old time": ("1.6c", "flow", SECOND, "v_next = model(x.new_full((len(x),), t), x + dt * v)", "wrong time"),
+    "flow second velocity at the old state": ("1.6c", "flow", SECOND, "v_next = model(x.new_full((len(x),), t_next), x)", "Euler step first"),
     "flow velocities added": ("1.6c", "flow", HEUN, "states.append(x + dt * (v + v_next))", "not averaged"),
     "flow back with positive steps": ("1.6c", "flow", "x, dt = states[-1], t_next - t\n", "x, dt = states[-1], abs(t_next - t)\n", "negative"),
-    "flow time as a number": ("1.6c", "flow", "v = model(torch.full((len(x),), t).to(x), x)", "v = model(torch.full((1,), t).to(x), x)", "time for each sample"),
+    "flow time as a number": ("1.6c", "flow", "v = model(x.new_full((len(x),), t), x)", "v = model(x.new_full((1,), t), x)", "time for each sample"),
     "coupling is the identity": ("1.6d", "flow", PLAN, "return torch.arange(len(x0)).to(x0.device)", "as before"),
     "coupling of nearest neighbours": ("1.6d", "flow", PLAN, "return cost.argmin(1)", "nearest neighbour"),
     "coupling inverted": ("1.6d", "flow", PLAN, "return torch.from_numpy(plan.argmax(0)).to(x0.device)", "inverse"),
