@@ -282,7 +282,7 @@ def test_a_new_run_leaves_no_samples_of_the_one_it_replaces(tmp_path, shown):
 def test_a_resolution_that_does_not_fit_is_said_before_a_set_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(train.data, "load_dataset", None)
     for words in (["--resolution", "30"], ["--dataset", "afhq", "--resolution", "100"]):
-        with pytest.raises(ValueError, match=r"divides, not (30; use 28 or 32|100; use 96 or 104)"):
+        with pytest.raises(ValueError, match=r"divides, not (30; use 28 or 32|100; use 96 or 112)"):
             run_here(tmp_path, "--steps", "1", *words)
 
 
