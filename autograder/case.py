@@ -5,16 +5,22 @@ from typing import Any
 
 import numpy as np
 
+from autograder.formula import Formula
+
 
 @dataclasses.dataclass
 class Case:
-    """A wrong value `got` instead of `want`, of one shape, within `rtol` and `atol`."""
+    """A wrong value `got` instead of `want`, of one shape, within `rtol` and `atol`.
+
+    `formula` says how `want` is made, where the check tells.
+    """
 
     got: np.ndarray
     want: np.ndarray
     rtol: float
     atol: float
     inputs: dict
+    formula: Formula | None = None
 
     def fits(self, got: np.ndarray, other: np.ndarray) -> bool:
         """Whether other values explain what came, and are not so small that anything would."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograder.case import Case
+from autograder.formula import Formula, explanation
 from autograder.terms import growth, missing_term, parts
 
 # Factors that formulas lose or gain, by the name of each and of its inverse.
@@ -32,7 +33,12 @@ POWERS = {  # of an input, as a factor that differs from row to row
 
 
 def diagnose(
-    got: np.ndarray, want: np.ndarray, rtol: float, atol: float, inputs: dict[str, Any]
+    got: np.ndarray,
+    want: np.ndarray,
+    rtol: float,
+    atol: float,
+    inputs: dict[str, Any],
+    formula: Formula | None = None,
 ) -> str:
     """Say in a sentence how a wrong value differs.
 
@@ -42,9 +48,10 @@ def diagnose(
         rtol: what counts as right.
         atol: what counts as right.
         inputs: dict of the inputs of the test, arrays and numbers.
+        formula: of the true value, where it is known.
     """
     got, want = np.asarray(got, dtype=float), np.asarray(want, dtype=float)
-    case = Case(got, want, rtol, atol, inputs)
+    case = Case(got, want, rtol, atol, inputs, formula)
     if not want.size:
         return "there are no values."
     with np.errstate(all="ignore"):
@@ -67,6 +74,13 @@ def zero(case: Case) -> str | None:
     if case.want.size >= 3 and not case.got.any() and (np.abs(case.want) > case.atol).all():
         return "it is 0 everywhere."
     return None
+
+
+def changed_part(case: Case) -> str | None:
+    if case.formula is None:
+        return None
+    said = explanation(case.formula, case.got, case.rtol, case.atol, case.inputs)
+    return f"{said}." if said else None
 
 
 def factor(case: Case) -> str | None:
@@ -247,6 +261,7 @@ def some_columns(case: Case) -> str | None:
 RULES = (
     sign,
     zero,
+    changed_part,
     factor,
     constant,
     power,

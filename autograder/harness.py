@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograder.diagnose import diagnose
+from autograder.formula import Formula
 from autograder.handed_in import Unreadable, imports_as_graded
 from autograder.shapes import of_crash, of_result
 from given.runtime.submission import ROOT, TODO_MODULES
@@ -324,14 +325,15 @@ def expect(
 
     Args:
         got: array from a probe.
-        want: the true array.
+        want: the true array, or a `Formula` of it, whose parts are then tried for mistakes too.
         name: what it is, as the student calls it.
         mistakes: dict from "what went wrong" to the value that this mistake would give.
         rtol: relative and absolute tolerance.
         atol: relative and absolute tolerance.
         broadcast: whether a shape that broadcasts to the true one is right too.
     """
-    got, want = np.asarray(got), np.asarray(want, dtype=float)
+    formula = want if isinstance(want, Formula) else None
+    got, want = np.asarray(got), value_of(want)
     if got.dtype.kind != "f" and want.dtype.kind == "f" and got.dtype.kind != "b":
         got = got.astype(float)
     _expect_shape(got, want, name, broadcast)
@@ -349,7 +351,12 @@ def expect(
             fits[message] = np.abs(got - value).sum()
     if fits:
         raise Wrong(f"{name}: {min(fits, key=lambda message: fits[message])}.")
-    raise Wrong(f"{name}: {diagnose(got, want, rtol, atol, _running['inputs'])}")
+    raise Wrong(f"{name}: {diagnose(got, want, rtol, atol, _running['inputs'], formula)}")
+
+
+def value_of(want: Any) -> np.ndarray:
+    """A true value as an array, of a `Formula` too."""
+    return want.value if isinstance(want, Formula) else np.asarray(want, dtype=float)
 
 
 def _expect_shape(got, want, name, broadcast):
@@ -378,11 +385,11 @@ def expect_mean(
 
     The tolerance is `sigmas` standard errors, estimated from the draws, plus rtol * |want|.
     """
-    draws, want = np.asarray(draws, dtype=float), np.asarray(want, dtype=float)
+    draws, true = np.asarray(draws, dtype=float), value_of(want)
     if not np.isfinite(draws).all():
         raise Wrong(f"{name} has NaN or infinite values.")
     error = draws.std(0) / np.sqrt(len(draws))
-    tolerance = float(np.max(sigmas * error + rtol * np.abs(want)))
+    tolerance = float(np.max(sigmas * error + rtol * np.abs(true)))
     # Draws without any noise have no standard error; float32 is exact to less than 1e-5.
     expect(draws.mean(0), want, name, mistakes, rtol=1e-5, atol=tolerance + 1e-5)
 

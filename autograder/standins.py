@@ -178,7 +178,19 @@ class LinearNet(torch.nn.Module):
         self.b = torch.nn.Parameter(b.clone())
 
     def forward(self, t: Any, x: Tensor) -> Tensor:
+        check_times(t, x, "the model")
         return x @ self.A.T + t[:, None] * self.b
+
+
+class ConstantNet(torch.nn.Module):
+    """b for every sample, a network that does not look at x."""
+
+    def __init__(self, b: Any) -> None:
+        super().__init__()
+        self.b = torch.nn.Parameter(b.clone())
+
+    def forward(self, t: Any, x: Tensor) -> Tensor:
+        return self.b.expand_as(x)
 
 
 @contextlib.contextmanager

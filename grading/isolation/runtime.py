@@ -18,8 +18,8 @@ from given.runtime.submission import PACKAGES, ROOT, TODO_MODULES
 
 HALVES_AT_HOME = ("inputs", "check", "draw")
 SHARED = (
-    *("__init__", "harness", "handed_in", "case", "diagnose", "terms", "shapes"),
-    *("standins", "standins_images"),
+    *("__init__", "harness", "handed_in", "case", "diagnose", "formula", "terms"),
+    *("shapes", "standins", "standins_images"),
 )
 GRADING = ("__init__", "zygote", "confine", "arrays", "attempts")
 GIVEN = ("given", "experiments", *PACKAGES)

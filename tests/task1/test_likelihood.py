@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 
 B, D, T = 5, 6, 3.0
@@ -100,6 +101,11 @@ class Trace:
         y, divergence = pairs["points"]
         graph = y.requires_grad or divergence.requires_grad
         out = {"y": y, "points": divergence, "images": pairs["images"][1], "graph": graph}
+        same = torch.ones(D, requires_grad=True)
+        try:
+            out["flat"] = trace(lambda x: same.expand(x.shape[0], D), x, v)[1]
+        except (RuntimeError, TypeError, AttributeError):
+            out["flat"] = torch.full((B,), torch.nan)
         return out | {"touched": x.requires_grad}
 
     def check(got, A, x, v):
@@ -125,6 +131,12 @@ class Trace:
             "it is |v|^2 instead of v^T J v": (v**2).sum((0, 2)),
         }
         expect_both(got, want, "divergence", mistakes)
+        expect_that(
+            not np.isnan(got["flat"]).any(),
+            "A field that does not depend on x ends in an error; its divergence is 0: pass "
+            "materialize_grads=True to torch.autograd.grad, or add 0 * x to the field.",
+        )
+        expect(got["flat"], np.zeros(B), "divergence of a field that does not depend on x")
         expect_that(
             not np.any(got["graph"]),
             "y or its divergence still carries the graph; detach both, or memory grows.",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, expect_that, graded
 
 B, D = 7, 3
@@ -43,7 +44,8 @@ class DSMTarget:
             "it is not divided by std": -z,
             "it is multiplied by std; divide": -z * std,
         }
-        expect(got["y"], -z / std, "target", mistakes)
+        true = Formula(lambda z, std: -z / std, {"z": z, "std": std})
+        expect(got["y"], true, "target", mistakes)
         expect(got["wide"], -z / std, "target, std of full shape", mistakes)
 
 
@@ -80,7 +82,7 @@ class DSM:
         for name, w in (("plain", np.ones(B)), ("weighted", weight)):
             expect(
                 got[name],
-                (w * per_sample).mean(),
+                dsm_formula(score, y, w),
                 f"{name} loss",
                 {
                     "the factor 1/2 is missing": (w * 2 * per_sample).mean(),
@@ -103,6 +105,25 @@ class DSM:
                 | losses_of_terms(bound, w),
             )
         expect(got["grad"], (weight[:, None] * error).T @ x / B, "gradient of the loss")
+
+
+def dsm_formula(score, y, weight):
+    """The loss of denoising score matching, with the numbers that are in it."""
+
+    def loss(s, y, weight, half, square, whole):
+        return (weight * half * ((s - y) ** square).sum(1) ** whole).mean()
+
+    return Formula(
+        loss,
+        {
+            "s = model(t, x)": score,
+            "y": y,
+            "weight": weight,
+            "the factor 1/2": 0.5,
+            "the exponent of s - y": 2,
+            "the exponent of |s - y|^2": 1,
+        },
+    )
 
 
 def losses_of_terms(terms, weight):
@@ -251,7 +272,7 @@ class ISM:
         for name, w in (("plain", np.ones(B)), ("weighted", weight)):
             expect(
                 got[name],
-                (w * (square / 2 + trace)).mean(),
+                implicit_formula(s, trace, w),
                 f"{name} loss",
                 {
                     "the squared norm is that of the whole batch; take it per sample, or the "
@@ -271,6 +292,25 @@ class ISM:
             )
         grad = (weight[:, None] * s).T @ x / B + weight.mean() * np.eye(D)
         expect(got["grad"], grad, "gradient of the loss")
+
+
+def implicit_formula(s, divergence, weight):
+    """The loss of implicit score matching, with the numbers that are in it."""
+
+    def loss(s, weight, half, square, whole, of_div):
+        return (weight * (half * (s**square).sum(1) ** whole + of_div * divergence)).mean()
+
+    return Formula(
+        loss,
+        {
+            "s": s,
+            "weight": weight,
+            "the factor 1/2 of |s|^2": 0.5,
+            "the exponent of s": 2,
+            "the exponent of |s|^2": 1,
+            "the factor of the divergence": 1,
+        },
+    )
 
 
 MARKED = (
@@ -306,10 +346,18 @@ class SSM:
         weighted = SSMLoss("rademacher")(t, many, net, None, torch.full((n,), 2.0))
         plain.backward()
         marked = many.requires_grad
-        return {"plain": plain, "weighted": weighted, "grad": net.A.grad, "marked": marked}
+        out = {"plain": plain, "weighted": weighted, "grad": net.A.grad, "marked": marked}
+        few, weight = torch.full((5,), 0.5), torch.arange(5) + 1.0
+        flat = standins.ConstantNet(b)  # its derivatives by x are 0: the rest of the loss is exact
+        try:
+            out["flat"] = SSMLoss()(few, many[:5], flat, None, weight)
+        except (RuntimeError, TypeError, AttributeError):
+            out["flat"] = torch.tensor(torch.nan)
+        return out
 
     def check(got, A, b, x, n):
         expect_that(not got["marked"], MARKED)
+        check_flat(got["flat"], b)
         s = x @ A.T + 0.5 * b
         square, trace, total = (s**2).sum(), np.trace(A), A.sum()
         signs = np.array([[1, i, j] for i in (-1, 1) for j in (-1, 1)])
@@ -360,21 +408,33 @@ class SSM:
         expect(got["grad"], want, "gradient of the loss", rtol=0, atol=6 / np.sqrt(n) + 1e-3)
 
 
+def check_flat(got, b):
+    """Check the sliced loss of a score b, which does not depend on x."""
+    expect_that(
+        not np.isnan(got),
+        "A score that does not depend on x ends in an error; its v^T (ds/dx) v is 0: pass "
+        "materialize_grads=True to torch.autograd.grad, or add 0 * x to the score.",
+    )
+    true = implicit_formula(np.tile(b, (5, 1)), 0.0, np.arange(5) + 1.0)
+    named = {"it has t instead of weight": 0.5 * (b**2).sum() / 2}
+    expect(got, true, "loss of a score that does not depend on x", named)
+
+
 @graded("1.2i", points=2)
 class UniformTimes:
     """Times fill [eps, T] evenly and never touch 0."""
 
     def inputs(rng):
-        return {"eps": float(rng.uniform(0.3, 0.5))}
+        return {"eps": float(rng.uniform(0.3, 0.5)), "u": numbers()}
 
-    def probe(eps):
+    def probe(eps, u):
         from sde_todo.loss import sample_time
 
         sde = standins.ToyProcess()
         t, weight = sample_time(20_000, sde, eps)
         return {"t": t, "weight": weight} | generator_and_device(sample_time, sde, eps)
 
-    def check(got, eps):
+    def check(got, eps, u):
         t = got["t"]
         expect(t[:0], np.zeros(0), "t")
         expect_that(
@@ -390,12 +450,37 @@ class UniformTimes:
             {
                 "T is taken for 1; it is sde.T": (eps + 1) / 2,
                 "it is that of [eps, T + eps]": (2 * eps + 3) / 2,
+                "these are the weights; t comes first": 1.0,
+                "the length T - eps is missing: u in [0, 1] goes to eps + (T - eps) u": eps + 0.5,
             },
             rtol=0.005,
         )
         expect(t.var(), (3 - eps) ** 2 / 12, "variance of the times", rtol=0.03)
         expect(got["weight"], np.ones(len(t)), "weight")
         check_generator_and_device(got)
+        check_strata((got["seeded"] - eps) / (3 - eps))
+
+
+DRAWN = 1000  # times drawn from one seed
+
+
+def numbers():
+    """The numbers u of `sample_time` for the generator in `generator_and_device`."""
+    import torch
+
+    draws = torch.rand(DRAWN, generator=torch.Generator().manual_seed(3))
+    return ((torch.arange(DRAWN) + draws) / DRAWN).numpy()
+
+
+def check_strata(u):
+    """Refuse times without one in each of the equal parts of their range; u is their place in it."""
+    edges = np.linspace(0, 1, len(u) + 1)
+    ranked = np.sort(u)
+    expect_that(
+        (ranked > edges[:-1] - 1e-4).all() and (ranked < edges[1:] + 1e-4).all(),
+        "The times are not stratified: a batch of B is to have one in each of B equal parts, which "
+        "lowers the variance of the loss. The numbers u that are drawn above have this.",
+    )
 
 
 def generator_and_device(sample_time, sde, eps, **options):
@@ -403,7 +488,7 @@ def generator_and_device(sample_time, sde, eps, **options):
     import torch
 
     times = [
-        sample_time(1000, sde, eps, generator=torch.Generator().manual_seed(3), **options)[0]
+        sample_time(DRAWN, sde, eps, generator=torch.Generator().manual_seed(3), **options)[0]
         for _ in range(2)
     ]
     try:  # a device on every machine; it holds shapes, but no numbers
@@ -416,7 +501,7 @@ def generator_and_device(sample_time, sde, eps, **options):
 
 
 def check_generator_and_device(got):
-    expect(got["seeded"] * 0, np.zeros(1000), "t")
+    expect(got["seeded"] * 0, np.zeros(DRAWN), "t")
     expect_that(
         np.array_equal(got["seeded"], got["seeded again"]),
         "Two generators of the same seed give different times: take the random numbers u, which "
@@ -431,32 +516,25 @@ class DebiasedTimes:
     """Times with density g^2/std^2, and the weights that undo it."""
 
     def inputs(rng):
-        return {"eps": float(rng.uniform(0.2, 0.4))}
+        return {"eps": float(rng.uniform(0.2, 0.4)), "u": numbers()}
 
-    def probe(eps):
+    def probe(eps, u):
         from sde_todo.loss import sample_time
 
         sde, density = standins.ToyProcess(), {"density": "debiased"}
         t, weight = sample_time(20_000, sde, eps, **density)
         return {"t": t, "weight": weight} | generator_and_device(sample_time, sde, eps, **density)
 
-    def check(got, eps):
+    def check(got, eps, u):
         t, weight = got["t"].astype(float), got["weight"]
         expect(t * 0, np.zeros(20_000), "t")
         expect_that(eps - 1e-5 <= t.min() and t.max() <= 3 + 1e-5, "t leaves [eps, T].")
-        # std/alpha = c t here, so the density is 2/t over [eps, T].
-        u = np.log(t / eps) / np.log(3 / eps)
-        uniform = np.log(((eps + 3) / 2) / eps) / np.log(3 / eps)
-        expect_mean(
-            u,
-            0.5,
-            "mean of the log noise-to-signal ratio (scaled to [0, 1])",
-            {
-                "the times are uniform": uniform,
-            },
-            rtol=0.01,
-        )
-        expect(u.var(), 1 / 12, "its variance", rtol=0.05)
+        # std/alpha = c t here, so the density is proportional to 1/t on [eps, T].
+        place = np.log(t / eps) / np.log(3 / eps)
+        if abs(place.mean() - 0.5) > 0.005 or abs(place.var() * 12 - 1) > 0.05:
+            check_lookup(got["seeded"], u, eps)
+        expect_mean(place, 0.5, "mean of log(std/alpha), scaled to [0, 1]", rtol=0.01)
+        expect(place.var(), 1 / 12, "variance of log(std/alpha), scaled to [0, 1]", rtol=0.05)
         check_interpolation(t, eps)
         q = 1 / (t * np.log(3 / eps))
         want = 1 / ((3 - eps) * q)
@@ -483,6 +561,31 @@ class DebiasedTimes:
             rtol=0.02,
         )
         check_generator_and_device(got)
+        check_strata(np.log(got["seeded"] / eps) / np.log(3 / eps))
+
+
+def check_lookup(got, u, eps):
+    """Say how the times that belong to the numbers u differ."""
+
+    def time(u, first, last, start):
+        return np.clip(np.exp((start + (last - first) * u) / 2) / 1.5, eps, 3)
+
+    first, last = 2 * np.log(1.5 * eps), 2 * np.log(1.5 * 3)
+    ends = {
+        "u": u,
+        "value[0]": first,
+        "value[-1]": last,
+        "value[0] (where the target starts)": first,
+    }
+    named = {
+        "the times are uniform": eps + (3 - eps) * u,
+        "the times fall where u rises: the table or the ends are exchanged": time(
+            1 - u, first, last, first
+        ),
+        "all of them are eps": np.full(DRAWN, eps),
+        "all of them are T": np.full(DRAWN, 3.0),
+    }
+    expect(got, Formula(time, ends), "t for the numbers u", named, atol=1e-4)
 
 
 def check_interpolation(t, eps):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_that, graded
 
 
@@ -318,29 +319,39 @@ class ScoreAdapter:
         alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
         expect(
             got["noise"],
-            -p / std,
+            Formula(lambda z, std: -z / std, {"z": p, "std": std}),
             "score from noise",
             {
                 "the sign is wrong: the score points against the noise": p / std,
                 "it is divided by std^2; the score is -z/std": -p / std**2,
                 "it is not divided by std": -p,
                 "it is multiplied by std; divide": -p * std,
+                "the branches are exchanged: this is the score from data": (alpha * p - x) / std**2,
+                "the branches are exchanged: this is the score from v": -(std * x + alpha * p) / std,
             },
         )
         expect(
             got["data"],
-            (alpha * p - x) / std**2,
+            Formula(
+                lambda alpha, x_0, sign, x, var: (alpha * x_0 + sign * x) / var,
+                {"alpha": alpha, "x_0": p, "the factor of x": -1, "x": x, "std^2": std**2},
+            ),
             "score from data",
             {
                 "it is divided by std; the score is (alpha x_0 - x)/std^2": (alpha * p - x) / std,
                 "the mean is alpha x_0, not x_0": (p - x) / std**2,
                 "the sign is wrong": (x - alpha * p) / std**2,
+                "the branches are exchanged: this is the score from noise": -p / std,
+                "the branches are exchanged: this is the score from v": -(std * x + alpha * p) / std,
             },
         )
         alpha, std = np.cos(t / 2)[:, None], np.sin(t / 2)[:, None]
         expect(
             got["v"],
-            -(std * x + alpha * p) / std,
+            Formula(
+                lambda std, x, alpha, v, below: -(std * x + alpha * v) / below,
+                {"std": std, "x": x, "alpha": alpha, "v": p, "std (the divisor)": std},
+            ),
             "score from v",
             {
                 "this is -z; the score is -z/std": -(std * x + alpha * p),
@@ -404,7 +415,10 @@ class Preconditioning:
         }
         expect(
             got["zero"],
-            skip * y0,
+            Formula(
+                lambda s, c_skip, c_in, x, alpha: s**2 * c_skip * c_in * x / alpha,
+                {"s": s, "c_in": c_in, "c_in of y": c_in, "x": x, "alpha": alpha},
+            ),
             "D where F = 0",
             {
                 "x is not divided by alpha": skip * x,
@@ -426,7 +440,10 @@ class Preconditioning:
         }
         expect(
             got["full"],
-            skip * y0 + out * F,
+            Formula(
+                lambda sigma, s, c_in, F: skip * y0 + sigma * s * c_in * F,
+                {"sigma": sigma, "s": s, "c_in": c_in, "F": F},
+            ),
             "D",
             {said: skip * y0 + value * F for said, value in outs.items()},
         )

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from autograder import standins
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.formula import Formula
+from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
 
 B, D = 7, 3
 
@@ -81,7 +82,7 @@ class OUCoefficients:
             "this is -x, but the drift is -x/2": -x,
             "the sign is wrong: the drift pulls towards 0": x / 2,
         }
-        expect(got["f"], -x / 2, "drift f", drifts)
+        expect(got["f"], Formula(lambda x: -x / 2, {"x": x}), "drift f", drifts)
         expect(got["g"], np.ones_like(x), "diffusion g", broadcast=True)
 
 
@@ -104,7 +105,8 @@ class OUMarginal:
             "it grows: the mean is exp(-t/2) x0": np.exp(t / 2) * x,
             "this is x0: the drift shrinks it by exp(-t/2)": x,
         }
-        expect(got["mean"], np.exp(-t / 2) * x, "mean", means)
+        true = Formula(lambda t, x_0: np.exp(-t / 2) * x_0, {"t": t, "x_0": x})
+        expect(got["mean"], true, "mean", means)
         variance = 1 - np.exp(-t)
         check_std(
             got["std"],
@@ -168,7 +170,7 @@ class VP:
             "this has the integral of beta instead of beta": integral,
         }
         default = {said: -value * x / 2 for said, value in rates.items()}
-        check_vp_drift(got["f"], beta, x, default)
+        check_vp_drift(got["f"], rate_of(beta_min, beta_max, T), t, x, default)
         roots = {"this is beta; g is its square root": beta * np.ones_like(x)}
         expect(got["g"], np.sqrt(beta) * np.ones_like(x), "diffusion g", roots, broadcast=True)
         integrals = {
@@ -191,7 +193,7 @@ class VP:
             "this has beta instead of its integral": beta,
         }
         means = {said: np.exp(-value / 2) * x for said, value in integrals.items()}
-        check_vp_mean(got["mean"], integral, beta * t, x, means)
+        check_vp_mean(got["mean"], rate_of(beta_min, beta_max, T, 1), t, beta * t, x, means)
         check_std(
             got["std"],
             1 - np.exp(-integral),
@@ -216,15 +218,23 @@ def vp_rates(t, beta_min, beta_max, T):
     return beta_min + slope * t, beta_min * t + slope * t**2 / 2
 
 
-def check_vp_drift(got, beta, x, mistakes=None):
+def rate_of(beta_min, beta_max, T, which=0):
+    """beta as a function of time alone; its integral with which = 1."""
+    return lambda t: vp_rates(t, beta_min, beta_max, T)[which]
+
+
+def check_vp_drift(got, rate, t, x, mistakes=None):
+    beta = rate(t)
     mistakes = (mistakes or {}) | {
         "this is -beta x; the drift is -beta x / 2, or the variance settles at 1/2": -beta * x,
         "the sign is wrong: the drift pulls towards 0": beta * x / 2,
     }
-    expect(got, -beta * x / 2, "drift f", mistakes)
+    true = Formula(lambda t, x: -rate(t) * x / 2, {"t": t, "x": x})
+    expect(got, true, "drift f", mistakes)
 
 
-def check_vp_mean(got, integral, product, x, mistakes=None):
+def check_vp_mean(got, rate, t, product, x, mistakes=None):
+    integral = rate(t)
     mistakes = (mistakes or {}) | {
         "it decays too fast: this is exp(-B) x0, the mean is exp(-B/2) x0": np.exp(-integral) * x,
         "beta(t) t is used instead of the integral of beta: that of t is t^2/2": np.exp(
@@ -233,7 +243,8 @@ def check_vp_mean(got, integral, product, x, mistakes=None):
         * x,
         "this is x0: the drift shrinks it": x,
     }
-    expect(got, np.exp(-integral / 2) * x, "mean", mistakes)
+    true = Formula(lambda t, x_0: np.exp(-rate(t) / 2) * x_0, {"t": t, "x_0": x})
+    expect(got, true, "mean", mistakes)
 
 
 @graded("1.1c", points=4)
@@ -277,9 +288,13 @@ class VE:
             ),
             "the logarithm is missing: log(sigma_max/sigma_min)/T": ratio / T,
         }
+        level = Formula(
+            lambda t, sigma_min, ratio: sigma_min * ratio ** (t / T) * np.sqrt(2 * rate) * one,
+            {"t": t, "sigma_min": sigma_min, "sigma_max/sigma_min": ratio},
+        )
         expect(
             got["g"],
-            sigma * np.sqrt(2 * rate) * one,
+            level,
             "diffusion g",
             {
                 "a factor of 2 is missing under the root: g^2 is the derivative of sigma^2, "
@@ -362,7 +377,7 @@ class SubVP:
         beta, integral = vp_rates(t, beta_min, beta_max, T)
         decay = np.exp(-2 * integral)
         variance_rate, vp = beta * (1 - decay), np.sqrt(beta)
-        check_vp_drift(got["f"], beta, x)
+        check_vp_drift(got["f"], rate_of(beta_min, beta_max, T), t, x)
         expect(
             got["g"],
             np.sqrt(variance_rate) * one,
@@ -400,7 +415,7 @@ class SubVP:
             },
             broadcast=True,
         )
-        check_vp_mean(got["mean"], integral, beta * t, x)
+        check_vp_mean(got["mean"], rate_of(beta_min, beta_max, T, 1), t, beta * t, x)
         check_std(
             got["std"],
             (1 - np.exp(-integral)) ** 2,
@@ -509,9 +524,24 @@ class PriorLogDensity:
             n = flat.shape[1]
             energy = (flat**2).sum(1) / 2
             constant = n / 2 * np.log(2 * np.pi * s**2)
+            true = Formula(
+                lambda x, p, two, s, power, D, pi, below: (
+                    -(x**p).sum(1) / (two * s**power) - D / 2 * np.log(pi * below)
+                ),
+                {
+                    "x": flat,
+                    "the exponent of x": 2,
+                    "the 2 of |x|^2/(2 s^2)": 2,
+                    "s (below |x|^2)": s,
+                    "the exponent of s": 2,
+                    "D": n,
+                    "2 pi": 2 * np.pi,
+                    "s^2 (in the logarithm)": s**2,
+                },
+            )
             expect(
                 got[name],
-                -energy / s**2 - constant,
+                true,
                 f"log density of {name}",
                 {
                     "the constant -(D/2) log(2 pi s^2) is missing": -energy / s**2,
@@ -600,13 +630,14 @@ def step_many(sde, t, x, dt, **options):
     }
 
 
-def check_step(got, x, f, g, dt, name):
+def check_step(got, x, f, g, dt, name, others=None):
     expect(got[:1] * 0, np.zeros((1, len(x))), "one step")
     expect_mean(
         got,
-        x + f * dt,
+        Formula(lambda x, f, dt: x + f * dt, {"x": x, "the drift": f, "dt": dt}),
         f"mean of {name}",
-        {
+        (others or {})
+        | {
             "the drift is not multiplied by dt": x + f,
             "self.dt is used for the drift although a dt was passed": x + f * 0.6,
             "x itself is missing: a step is x plus the change": f * dt,
@@ -719,7 +750,28 @@ def check_reverse_drift(got, s, x, lam, name):
             t, half=1 - lam
         )
         mistakes["lam is not used"] = drift(t, half=1.0)
-    expect(got, drift(t), name, mistakes)
+    expect(got, reverse_drift(s, x, lam), name, mistakes)
+
+
+def reverse_drift(s, x, lam):
+    """The drift as a formula, with numbers that leave parts of it out."""
+
+    def drift(T, s, lam, of_f, power, of_score):
+        t = T - s
+        score = -(0.4 + t) * x + 0.3
+        return of_f * x / (1 + t) + (1 - lam / 2) * standins.g(t, 2.0) ** power * score**of_score
+
+    return Formula(
+        drift,
+        {
+            "T": 3.0,
+            "s": s,
+            "lam": lam,
+            "the factor of -f": 1,
+            "the exponent of g": 2,
+            "the exponent of the score": 1,
+        },
+    )
 
 
 @graded("1.1g", points=2)
@@ -755,8 +807,10 @@ class ReverseStep:
 
     def check(got, x, s, dt):
         drift, ode = -x - 0.5 * s, 0.7 * x + s
-        check_step(got["passed"], x, drift, 1.7, dt, "a reverse SDE step of the dt that is passed")
-        check_step(got["default"], x, drift, 1.7, 0.6, "a reverse SDE step of self.dt")
+        for name, step in (("the dt that is passed", dt), ("self.dt", 0.6)):
+            ours = got["passed" if step == dt else "default"]
+            others = {"it follows the ODE, which has another drift": x + ode * step}
+            check_step(ours, x, drift, 1.7, step, f"a reverse SDE step of {name}", others)
         for name, step in (("ode", dt), ("ode default", 0.6)):
             expect_that(
                 np.allclose(got[name][0], got[name][1]),
@@ -764,7 +818,7 @@ class ReverseStep:
             )
             expect(
                 got[name][0],
-                x + ode * step,
+                Formula(lambda x, f, dt: x + f * dt, {"x": x, "the drift": ode, "dt": step}),
                 f"an ODE step of dt = {step:.3g}",
                 {
                     "it uses the drift of the SDE": x + drift * step,

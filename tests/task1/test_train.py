@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 
 from autograder import standins
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.formula import Formula
+from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
 
 
 @graded("1.2m", points=3)
@@ -46,7 +47,7 @@ class MovingAverage:
         )
         expect(
             got["averages"],
-            want,
+            average_formula(weights, decay),
             "average",
             {
                 "decay is exchanged with 1 - decay: ema = d ema + (1 - d) p": average(
@@ -77,6 +78,31 @@ class MovingAverage:
             "The average requires gradients after an update, and so holds on to every graph before "
             "it: update it under torch.no_grad().",
         )
+
+
+def average_formula(weights, decay):
+    """The averages, with the numbers that are in the warm-up and in the step."""
+
+    def averages(top, bottom, count, grows, one, of_d, decay):
+        out, ema = [], np.zeros(weights.shape[1])
+        for k, p in enumerate(weights):
+            d = min(decay, (top + count * k) / (bottom + grows * k))
+            ema = ema + (one + of_d * d) * (p - ema)
+            out.append(ema)
+        return np.stack(out)
+
+    return Formula(
+        averages,
+        {
+            "the 1 of (1 + k)/(10 + k)": 1,
+            "the 10 of (1 + k)/(10 + k)": 10,
+            "the factor of k above": 1,
+            "the factor of k below": 1,
+            "the 1 of 1 - d": 1,
+            "the factor of d in 1 - d": -1,
+            "decay": decay,
+        },
+    )
 
 
 def average(weights, decays):
@@ -123,7 +149,14 @@ class NoisyBatch:
             alpha, std = standins.alpha(t)[:, None], standins.std(t)[:, None]
             expect(x * 0, np.zeros_like(batch), "x_t")
             z = (x - alpha * batch) / std
-            expect_mean(z, np.zeros(3), "mean of (x_t - mean)/std", {}, rtol=0.0)
+            moved = {
+                "the mean is alpha; batch is missing": (alpha * (1 - batch) / std).mean(0),
+                "the mean is alpha/batch; multiply": (alpha * (1 / batch - batch) / std).mean(0),
+                "the mean is batch; alpha is missing": ((1 - alpha) * batch / std).mean(0),
+                "the mean is missing": (-alpha * batch / std).mean(0),
+            }
+            expect_mean(z, np.zeros(3), "mean of (x_t - mean)/std", moved, rtol=0.0)
+            expect_gaussian(z, "x_t")
             expect_mean(
                 (z**2),
                 np.ones(3),
@@ -131,6 +164,7 @@ class NoisyBatch:
                 {
                     "no noise is added": 0.0,
                     "the noise is multiplied by std^2": (std**2).mean(),
+                    "the noise is not multiplied by std": (1 / std**2).mean(),
                 },
             )
             if kind == "edm":
@@ -205,7 +239,9 @@ def check_weight(w, kind, t, alpha, std):
     right = {"denoising": std**2, "likelihood": g**2, "edm": edm(alpha, std)}[kind]
     expect(
         w,
-        time_weight * right,
+        Formula(
+            lambda time, w: time * w, {"time_weight": time_weight, f"the {kind} weight": right}
+        ),
         f"weight ({kind})",
         {
             "time_weight is missing": right,

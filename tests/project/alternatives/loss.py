@@ -32,11 +32,12 @@ ALTERNATIVES = {
     ],
     "sliced score matching by a double product": [
         ("loss", "vjp = torch.autograd.grad((s * v).sum(), x, create_graph=True, materialize_grads=True)[0]",
-         "vjp = torch.autograd.grad(s, x, v, create_graph=True)[0]"),
+         "vjp = torch.autograd.grad(s + 0 * x, x, v, create_graph=True)[0]"),
     ],
-    "uniform times without strata": [
+    "uniform times with one shift for all strata": [
         ("loss", "t = eps + (sde.T - eps) * u\n",
-         "t = eps + (sde.T - eps) * torch.rand(B, generator=generator)\n"),
+         "u = (torch.arange(B) + torch.rand(1, generator=generator)) / B\n"
+         "        t = eps + (sde.T - eps) * u\n"),
     ],
     "losses of sb-fbsde by einsum": [
         ("loss", "product = (z * (0.5 * z + z_other)).flatten(1).sum(1)",

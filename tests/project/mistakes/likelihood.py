@@ -29,6 +29,7 @@ SPREAD = "return x + step * (torch.rand_like(x) - 0.5)"
 BITS = "return -(logp + D * math.log(step)) / (D * math.log(2))"
 
 MISTAKES = {
+    "trace of a field that does not depend on x": ("1.5a", "likelihood", VJP, "vjp = torch.autograd.grad(y, x, v, retain_graph=True)[0]", "does not depend on x ends in an error"),
     "trace without the second v": ("1.5a", "likelihood", DIVERGENCE, "divergence = divergence + vjp.flatten(1).sum(1)", "meet v again"),
     "trace sums the jacobian": ("1.5a", "likelihood", VJP, "v = torch.ones_like(v) / len(probes) ** 0.5\n            vjp = torch.autograd.grad(y, x, v, retain_graph=True, materialize_grads=True)[0]", "sum of the whole Jacobian"),
     "trace of the last direction": ("1.5a", "likelihood", DIVERGENCE, "divergence = (vjp * v).flatten(1).sum(1)", "only the last direction"),
