@@ -90,7 +90,7 @@ def changes(
     """What to say of a part that is another value, and that value."""
     part = np.asarray(part, dtype=float)
     if name.startswith(NUMBER) and not part.ndim:
-        for value in (0.0, 1.0, -part, *(change(part) for change in FORMS.values())):
+        for value in (0.0, 1.0, -1.0, -part, *(change(part) for change in FORMS.values())):
             yield f"{name} is {value:.4g} instead of {part:.4g}", value
     else:
         yield f"the factor {name} is missing", np.ones_like(part)

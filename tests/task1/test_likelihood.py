@@ -4,7 +4,15 @@ import numpy as np
 
 from autograder import standins
 from autograder.formula import Formula
-from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
+from autograder.harness import (
+    expect,
+    expect_gaussian,
+    expect_mean,
+    expect_that,
+    expect_untouched,
+    graded,
+    value_of,
+)
 
 B, D, T = 5, 6, 3.0
 IMAGE = (B, 2, 1, 3)  # the same D numbers a sample
@@ -70,6 +78,7 @@ def both_shapes(call, x, *probes):
 def expect_both(got, want, name, mistakes, shape=None):
     """Compare the points, then the images, which must be of `shape` where one is given."""
     expect(got["points"], want, name, mistakes)
+    want = value_of(want)
     mistakes = {said: np.broadcast_to(value, want.shape) for said, value in mistakes.items()}
     if shape is not None:
         want = want.reshape(shape)
@@ -129,6 +138,8 @@ class Trace:
             "it is the sum over the batch; each sample has a divergence of its own": want.sum(),
             "the sign is wrong": -want,
             "it is |v|^2 instead of v^T J v": (v**2).sum((0, 2)),
+            "v is summed up; v^T J is missing": v.sum((0, 2)),
+            "v^T J is divided by v; multiply": (vjps / v).sum((0, 2)),
         }
         expect_both(got, want, "divergence", mistakes)
         expect_that(
@@ -184,7 +195,18 @@ class Flow:
             "the score is evaluated at T - t": velocity(at=T - t),
             "the factor 1/2 is squared too: it is g^2/2": velocity(0.25),
         }
-        expect_both(got, velocity(), "flow", mistakes, IMAGE)
+        true = Formula(
+            lambda f, half, g, power, score, share: f - half * g**power * score**share,
+            {
+                "f": f,
+                "the factor 1/2": 0.5,
+                "g": g,
+                "the exponent of g": 2,
+                "score": score(t),
+                "the exponent of the score": 1,
+            },
+        )
+        expect_both(got, true, "flow", mistakes, IMAGE)
 
 
 def spread(t, variances, c=1.5):
@@ -393,7 +415,20 @@ class Interpolation:
                 / np.sin(angle),
                 "it is divided by the angle; it is sin(angle)": arc(angle) * np.sin(angle) / angle,
             }
-        expect_both(got, arc(angle), "interpolate", mistakes, IMAGE)
+        true = Formula(
+            lambda one, w, a, w_b, b, below: (
+                (np.sin((one - w) * angle) * a + np.sin(w_b * angle) * b) / below
+            ),
+            {
+                "the 1 of 1 - w": 1,
+                "w (of a)": weight,
+                "a": a,
+                "w (of b)": weight,
+                "b": b,
+                "sin(angle)": np.sin(angle),
+            },
+        )
+        expect_both(got, true, "interpolate", mistakes, IMAGE)
         for w, end in ((0, a), (1, b)):
             expect(got[f"end {w}"], end, f"interpolate with weight {w}")
         expect_that(
@@ -475,7 +510,22 @@ class ElboRate:
                 + np.eye(D) / (1 + t)[:, None, None],
             ),
         }
-        expect_both(got, square + div(), "rate", mistakes)
+        true = Formula(
+            lambda half, of_drift, of_f, power, whole, of_g: (
+                half
+                * (((of_drift * (g**2 * score - f) + of_f * f) * g**of_g) ** power).sum(1) ** whole
+                + div()
+            ),
+            {
+                "the factor 1/2 of the square": 0.5,
+                "the factor of the drift in (drift + f)/g": 1,
+                "the factor of f in (drift + f)/g": 1,
+                "the exponent of (drift + f)/g": 2,
+                "the exponent of the squared norm": 1,
+                "the exponent of g in (drift + f)/g": -1,
+            },
+        )
+        expect_both(got, true, "rate", mistakes)
 
 
 @graded("1.5f", points=2)
@@ -569,6 +619,13 @@ class Elbo:
             ),
             "the prior is missing": bound(prior=0.0),
             "first_step is missing": bound(first=0.0),
+            "this is first_step alone": first,
+            "this is the prior alone": prior,
+            "weight is divided by the rates; multiply": bound((weight / rates).mean(0)),
+            "the rates are missing: this is the mean of weight": bound(weight.mean(0)),
+            "first_step gets another eps": bound(first=got["bound"] - bound(first=0.0))
+            if is_multiple(got["bound"] - bound(first=0.0), first)
+            else np.nan,
             "first_step is subtracted; it is added": bound(first=-first),
             "first_step is taken at the last x_t; it starts from x": bound(
                 first=3 * eps * at(t[-1])[:, 0]
@@ -588,6 +645,14 @@ class Elbo:
             len(np.unique(got["probes"], axis=0)) == 3 * B,
             "bound: slices share their directions; draw fresh ones for each by make_probes.",
         )
+
+
+def is_multiple(values, of):
+    """Whether values are one number times others."""
+    if values.shape != of.shape:
+        return False
+    times = (values * of).sum() / (of**2).sum()
+    return np.allclose(values, times * of, rtol=1e-3, atol=1e-4)
 
 
 def small(M):
@@ -613,9 +678,16 @@ class PathAtTheODE:
             with standins.patched(likelihood, **given):
                 return likelihood.path_elbo(sde, small(M), x, 1.0, eps)
 
-        return both_shapes(call, x)
+        return both_shapes(call, x) | {"again": call(x)}
 
     def check(got, t, x, M, v, eps):
+        expect_that(
+            got["points"].shape != got["again"].shape
+            or np.allclose(got["points"], got["again"], rtol=1e-4),
+            "Two calls at lam = 1 differ: the path of the ODE has no noise. Its factor is "
+            "sqrt(1 - lam) g sqrt(dt).",
+        )
+
         def walk(steps=4, share=0.5, drift=1.0, sign=1.0, div=0.5, factor=1.0, last=False):
             y, integral, dt = x, 0.0, (T - eps) / 4
             for k in range(steps):
@@ -646,7 +718,57 @@ class PathAtTheODE:
                 factor=1 / D
             ),
         }
-        expect_both(got, walk(), "bound at lam = 1", mistakes)
+        expect_both(got, path_formula(x, M, v, eps), "bound at lam = 1", mistakes)
+
+
+def path_formula(x, M, v, eps, lam=1.0, steps=4):
+    """The bound along the path without noise, with the numbers that are in it."""
+    dt = (T - eps) / steps
+
+    def bound(**n):
+        y, integral = x, 0.0
+        for k in range(steps):
+            t = eps + k * dt
+            g, f = standins.g(t), -y / (1 + t)
+            score = -0.3 * (0.4 + t) * (y @ M.T) + 0.3
+            drift = (1 - lam / 2) * g**2 * score - f
+            J = -(1 - lam / 2) * g**2 * 0.3 * (0.4 + t) * M + np.eye(D) / (1 + t)
+            divisor = n["one of pull"] - n["lam of pull"] / n["two of pull"]
+            pull = (n["drift"] * drift + n["f"] * f) / divisor ** n["divisor"]
+            square = (n["one"] - n["lam"]) * ((pull / g) ** 2).sum(1) ** n["square"]
+            rate = n["half"] * square + n["divergence"] * quadratic(v, J)
+            integral = integral + dt ** n["dt"] * rate ** n["rate"]
+            of_pull = n["lam of path"] / n["two of path"] * pull ** n["pull"]
+            change = n["f of path"] * f - of_pull
+            y = n["x"] * y + dt ** n["dt of path"] * change ** n["change"]
+        return prior_logp(y) - n["integral"] * integral
+
+    numbers = {
+        "one": ("the 1 of (1 - lam)/2", 1),
+        "lam": ("lam of (1 - lam)/2", lam),
+        "half": ("the factor 1/2 of the square", 0.5),
+        "square": ("the exponent of |pull/g|^2", 1),
+        "one of pull": ("the 1 of 1 - lam/2 below pull", 1),
+        "lam of pull": ("lam of 1 - lam/2 below pull", lam),
+        "two of pull": ("the 2 of 1 - lam/2 below pull", 2),
+        "divisor": ("the exponent of 1 - lam/2 below pull", 1),
+        "drift": ("the factor of the drift in pull", 1),
+        "f": ("the factor of f in pull", 1),
+        "divergence": ("the factor of the divergence", 1),
+        "dt": ("the exponent of dt in the integral", 1),
+        "rate": ("the exponent of the rate", 1),
+        "integral": ("the factor of the integral", 1),
+        "lam of path": ("lam of lam/2 in the path", lam),
+        "two of path": ("the 2 of lam/2 in the path", 2),
+        "pull": ("the exponent of pull in the path", 1),
+        "f of path": ("the factor of f in the path", 1),
+        "x": ("the factor of x in a step of the path", 1),
+        "dt of path": ("the exponent of dt in the path", 1),
+        "change": ("the exponent of the drift of the path", 1),
+    }
+    return Formula(
+        lambda *values: bound(**dict(zip(numbers, values, strict=True))), dict(numbers.values())
+    )
 
 
 @graded("1.5g", points=1)
@@ -692,6 +814,8 @@ class PathStep:
             "the noise is multiplied by g^2; it is g": spread * g**2,
             "the noise is scaled by sqrt(lam); it is sqrt(1 - lam)": spread * lam / (1 - lam),
             "the noise is scaled by sqrt(1 - lam/2)": spread * (1 - lam / 2) / (1 - lam),
+            "the noise is divided by sqrt(dt); multiply": spread / dt**2,
+            "the noise is divided by g; multiply": spread / g**4,
         }
         moved = moved_first(M, x, f, score, g, eps, lam, dt, v, w)
         # The mean first: a rate at the new state is random, and would pass for noise.
@@ -721,7 +845,23 @@ class PathStep:
             "the score's part of the path's drift is missing": end(0.0) - rate(),
             "the drift of the path has g; it is g^2": end(lam / 2 * g * score) - rate(),
         }
-        expect_mean(got["bound"].T, mean, "mean of the bound after one step", means)
+        true = Formula(
+            lambda half, share, power, whole, div, of_path: (
+                end(of_path / 2 * g**2 * score)
+                - dt * half * share * ((g * score) ** power).sum(1) ** whole
+                - rate(half=0.0, div=div)
+            ),
+            {
+                "the factor 1/2 of the square": 0.5,
+                "1 - lam (of the square)": 1 - lam,
+                "the exponent of g score": 2,
+                "the exponent of |g score|^2": 1,
+                "1 - lam/2": 1 - lam / 2,
+                "lam (of the path)": lam,
+            },
+        )
+        expect_mean(got["bound"].T, true, "mean of the bound after one step", means)
+        expect_gaussian(got["bound"].T, "the path")
         variance = got["bound"].var(1).mean()
         expect(variance, spread, "variance of the bound", noises, rtol=0.04)
 
@@ -766,6 +906,8 @@ class Dequantise:
                     "it runs from 0 to 1; centre it": 0.5,
                     "it runs from 0 to -1; centre it": -0.5,
                     "it is shifted down by one level: rand lies in [0, 1]; subtract 1/2": -1.0,
+                    "step alone is added, for every pixel": 1.0,
+                    "step is used instead of x": ((width - x) / width).mean(),
                 },
             )
             expect(
@@ -774,6 +916,8 @@ class Dequantise:
                 f"variance of the noise in steps, {name} step",
                 {
                     "there is no noise": 0.0,
+                    "x is missing: this is the noise alone": 1 / 12 + (x / width).var(),
+                    "the noise is multiplied by x, not by step": ((x / width) ** 2).mean() / 12,
                     "it runs from -1 to 1; a level reaches half a step to either side": 1 / 3,
                     "it is normal; it is uniform": 1.0,
                     "it is normal, of half a step; it is uniform": 0.25,

@@ -3,7 +3,8 @@
 import numpy as np
 
 from autograder import standins
-from autograder.harness import expect, expect_mean, expect_that, graded
+from autograder.formula import Formula
+from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
 
 B, D, T = 7, 3, 3.0
 
@@ -27,7 +28,7 @@ class Grid:
         dense = (T ** (1 / 3) + steps * (eps ** (1 / 3) - T ** (1 / 3))) ** 3
         expect(
             got["uniform"],
-            uniform,
+            grid_formula(eps, 1.0),
             "grid for rho = 1",
             {
                 "this is t; the clock s = T - t runs forward from 0": T - uniform,
@@ -38,7 +39,7 @@ class Grid:
         )
         expect(
             got["dense"],
-            T - dense,
+            grid_formula(eps, 3.0),
             "grid for rho = 3",
             {
                 "this is t; return s = T - t": dense,
@@ -63,6 +64,26 @@ class Grid:
             "Near the data times are equal, or t = 0: float32 holds s = T - t to T/10^7 only. "
             "Return the float64 numbers.",
         )
+
+
+def grid_formula(eps, rho):
+    """The grid, with its three exponents."""
+
+    def grid(T, top, eps, bottom, rho):
+        start, end = T ** (1 / top), eps ** (1 / bottom)
+        return T - (start + np.linspace(0, 1, 7) * (end - start)) ** rho
+
+    return Formula(
+        grid,
+        {"T": T, "rho of T^(1/rho)": rho, "eps": eps, "rho of eps^(1/rho)": rho, "rho": rho},
+    )
+
+
+def check_evaluations(got, want, name="evaluations"):
+    """Say how many evaluations of the score are counted, and how many there are."""
+    expect(got * 0, 0, name)
+    times = {1: "once", 2: "twice"}.get(want, f"{want} times")
+    expect_that(got == want, f"{name}: {got:g} counted; the score is evaluated {times}.")
 
 
 AFTER_EPS = "the last time is t = 0, after eps; all N steps lie between T and eps"
@@ -97,7 +118,7 @@ class EulerMaruyama:
 
     def check(got, x, s, ds, n):
         slope = -0.7 * (1 + s[0]) * x[0]
-        expect(got["evaluations"], 1, "evaluations")
+        check_evaluations(got["evaluations"], 1)
         expect_mean(
             got["out"],
             x[0] + slope * ds,
@@ -169,6 +190,9 @@ class Walk:
             {
                 "it counts steps, not evaluations": 4,
                 "it counts stored states": 5,
+                "the evaluations are not counted": 0,
+                "this is the count of the last step alone; add them up": 3,
+                "the count starts at 1": 13,
             },
         )
         expect(
@@ -181,7 +205,9 @@ class Walk:
         )
         expect(
             got["ds"],
-            np.diff(timesteps),
+            Formula(
+                lambda s_next, s: s_next - s, {"s_next": timesteps[1:], "s": timesteps[:-1]}
+            ),
             "length given to each step",
             {
                 "it is sde.dt; the grid need not be uniform": T / 20,
@@ -256,6 +282,7 @@ class PredictorCorrector:
                 "the corrector's is not counted": 3,
                 "the predictor's are not counted; it returns how often it asks": 1,
                 "the predictor is counted once; it returns how often it asks": 2,
+                "the corrector asks once": 5,
             },
         )
         expect(
@@ -291,7 +318,7 @@ class ODEEuler:
                 "sde.dt is used instead of ds": x + slope * T / 20,
             },
         )
-        expect(got["evaluations"], 1, "evaluations")
+        check_evaluations(got["evaluations"], 1)
 
 
 @graded("1.3d", points=3)
@@ -308,9 +335,23 @@ class Heun:
         s = s[:, None]
         k, k_next, k_mid = (-0.7 * (1 + time) for time in (s, s + ds, s + ds / 2))
         euler = x + ds * k * x
+
+        def heun(x, ds, at_start, step, share, whole):
+            slope = k * x
+            end = k_next * (x + ds * slope**at_start)
+            return x + step * (share * (slope + end)) ** whole
+
+        numbers = {
+            "x": x,
+            "ds (of the Euler point)": ds,
+            "the exponent of the first slope": 1,
+            "ds": ds,
+            "the factor of both slopes": 0.5,
+            "the exponent of their mean": 1,
+        }
         expect(
             got["out"],
-            x + ds * (k * x + k_next * euler) / 2,
+            Formula(heun, numbers),
             "a Heun step",
             {
                 "this is Euler": euler,
@@ -325,7 +366,7 @@ class Heun:
                 "this is the midpoint rule": x + ds * k_mid * (x + ds / 2 * k * x),
             },
         )
-        expect(got["evaluations"], 2, "evaluations", {"Heun asks twice": 1})
+        check_evaluations(got["evaluations"], 2)
 
 
 ONLY_VE = "this is right for VE alone"
@@ -349,22 +390,39 @@ class ReverseDiffusion:
         b2 = standins.std(t) ** 2 - a**2 * standins.std(t - ds) ** 2
         ve, vp = standins.std(t) ** 2 - standins.std(t - ds) ** 2, 1 - a**2
         score, stale = -(0.5 + t) * x, -(0.5 + s[0]) * x
-        expect(got["evaluations"], 1, "evaluations")
+        check_evaluations(got["evaluations"], 1)
         expect(got["out"][:1] * 0, np.zeros((1, D)), "one step")
         expect_mean(
             got["out"],
-            (2 - a) * x + b2 * score,
+            Formula(
+                lambda two, x, before, after, ve, power, score, share: (
+                    (two - before / after) * x
+                    + (standins.std(t) ** 2 - (before / after) ** power * ve) * score**share
+                ),
+                {
+                    "the 2 of 2 - a": 2,
+                    "x": x,
+                    "alpha(t)": standins.alpha(t),
+                    "alpha(t - ds)": standins.alpha(t - ds),
+                    "std(t - ds)^2": standins.std(t - ds) ** 2,
+                    "the exponent of a": 2,
+                    "the score": score,
+                    "the exponent of the score": 1,
+                },
+            ),
             "mean of a step",
             {
                 "the score is taken at s; it wants t = T - s": (2 - a) * x + b2 * stale,
                 "x is multiplied by a; going back it grows by 1 - a": a * x + b2 * score,
                 "the factor of the score is b; it is b^2": (2 - a) * x + np.sqrt(b2) * score,
                 "the change of x is missing": x + b2 * score,
+                "this is 0, the noise alone: the mean is missing": 0 * x,
                 f"{ONLY_VE}, where a = 1: x + (std(t)^2 - std(t - ds)^2) score": x + ve * score,
                 f"b^2 is right for VE alone: {A_SQUARED}": (2 - a) * x + ve * score,
                 f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": (2 - a) * x + vp * score,
             },
         )
+        expect_gaussian(got["out"], "a step")
         expect(
             got["out"].var(0),
             np.full(D, b2),
@@ -464,6 +522,9 @@ class MultistepWeights:
             weights = got[str(order)]
             right = np.array(given_weights(lams[3 - order : 3], lams[3]))
             expect(weights * 0, np.zeros(order), f"weights of order {order}")
+            if not np.allclose(weights @ np.polyval(c, lams[3 - order : 3] - lams[2]), want, 1e-3):
+                backwards = {"they are in the wrong order; the newest comes last": right[::-1]}
+                expect(weights, weights_formula(lams[3 - order :]), f"weights of order {order}", backwards)
             values = np.polyval(c, lams[3 - order : 3] - lams[2])
             expect(
                 weights @ values,
@@ -475,6 +536,34 @@ class MultistepWeights:
                     @ values,
                 },
             )
+
+
+def weights_formula(lams):
+    """The weights for lams[:-1], integrated to lams[-1], with the numbers that are in them."""
+
+    def weights(end, start, first, growth, power, of_last, last, nodes, shift):
+        h = end - start
+        moments = [np.exp(h) - first]
+        for k in range(1, len(lams) - 1):
+            step = np.exp(h) ** growth * h ** (k * power)
+            moments.append(step - of_last * k * moments[-1] ** last)
+        powers = np.vander(nodes - shift, increasing=True).T
+        return np.linalg.lstsq(powers, moments, rcond=None)[0]
+
+    return Formula(
+        weights,
+        {
+            "lam_next": lams[-1],
+            "lams[-1]": lams[-2],
+            "the 1 of I_0 = e^h - 1": 1,
+            "the exponent of e^h in I_k": 1,
+            "the exponent of h^k in I_k": 1,
+            "the factor of k I_(k-1)": 1,
+            "the exponent of I_(k-1)": 1,
+            "lams (of u_j)": lams[:-1],
+            "lams[-1] (of u_j)": lams[-2],
+        },
+    )
 
 
 @graded("1.3g", points=3)
@@ -514,7 +603,7 @@ class Multistep:
         exact = deviation(t) / deviation(T) * x
         D_end = exact[-1] * standins.alpha(t[-1]) * variance / deviation(t[-1]) ** 2
         expect(got["order 3"] * 0, np.zeros_like(exact), "x_traj")
-        expect(got["ntot"], 25, "evaluations for 25 times")
+        check_evaluations(got["ntot"], 25, "ntot for 25 times")
         expect_that(
             not np.allclose(got["order 3"], got["order 1"]),
             "Order 3 does the same as order 1: the older values of D are not used.",
@@ -637,17 +726,41 @@ class Ancestral:
             f"b^2 = 1 - a^2 is right for VP alone: {A_SQUARED}": vp * ratio,
             f"b^2 = 1 - a^2 is right for VP alone, and so is the large variance: {A_SQUARED}": vp,
         }
-        expect(got["evaluations"], 1, "evaluations", {"the score is evaluated once": 2})
+        check_evaluations(got["evaluations"], 1)
         expect(got["out"] * 0, np.zeros((3 * n, D)), "one step")
         expect(got["image"] * 0, np.zeros((3, 1, D, 1)), "one step of images")
         drawn = got["out"].reshape(3, n, D)
         for k in range(3):
             named = {said: value[k] for said, value in means.items()}
-            want = ((x + b2 * score) / a)[k]
-            expect_mean(drawn[k], want, "mean of an ancestral step", named)
+            true = ancestral_mean(x[k], t[k, 0], ds, score[k])
+            expect_mean(drawn[k], true, "mean of an ancestral step", named)
+            expect_gaussian(drawn[k], "an ancestral step")
         wide = {said: value + np.zeros((3, D)) for said, value in variances.items()}
         want = b2 * ratio + np.zeros((3, D))
         expect(drawn.var(1), want, "variance of an ancestral step", wide, rtol=0.06)
+
+
+def ancestral_mean(x, t, ds, score):
+    """The mean of an ancestral step from one point, with the numbers that are in it."""
+
+    def mean(x, before, after, ve, power, score, share, divided):
+        a = before / after
+        b2 = standins.std(t) ** 2 - a**power * ve
+        return (x + b2 * score**share) / a**divided
+
+    return Formula(
+        mean,
+        {
+            "x": x,
+            "alpha(t)": standins.alpha(t),
+            "alpha(t - ds)": standins.alpha(t - ds),
+            "std(t - ds)^2": standins.std(t - ds) ** 2,
+            "the exponent of a": 2,
+            "score": score,
+            "the exponent of the score": 1,
+            "the exponent of a in the division": 1,
+        },
+    )
 
 
 def mean_after(x, score, t, ds):
@@ -720,7 +833,23 @@ class AnnealedLangevin:
         drawn = got["out"].reshape(3, n, D)
         for k in range(3):
             named = {said: value[k] for said, value in means.items()}
-            expect_mean(drawn[k], (x + eps * score)[k], "mean of a Langevin step", named)
+            named["this is 0, the noise alone: x + eps score is missing"] = 0 * x[k]
+            true = Formula(
+                lambda x, two, snr, std, square, score, share: (
+                    x + two * (snr * std) ** square * score**share
+                ),
+                {
+                    "x": x[k],
+                    "the 2 of eps": 2,
+                    "snr": snr,
+                    "std": std[k],
+                    "the exponent of snr std": 2,
+                    "score": score[k],
+                    "the exponent of the score": 1,
+                },
+            )
+            expect_mean(drawn[k], true, "mean of a Langevin step", named)
+            expect_gaussian(drawn[k], "a Langevin step")
         wide = {said: value + np.zeros((3, D)) for said, value in variances.items()}
         want = 2 * eps + np.zeros((3, D))
         expect(drawn.var(1), want, "variance of a Langevin step", wide, rtol=0.06)
@@ -796,6 +925,7 @@ class WithCorrector:
                     "those of the step are not counted": k,
                     "a corrector asks once, not as often as the step": 4 + 4 * k,
                     "the step is counted once; it says how often it asks": 1 + k,
+                    "those of the corrector are subtracted": 4 - k,
                 },
             )
 

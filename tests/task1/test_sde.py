@@ -856,24 +856,50 @@ class Langevin:
 
         t = torch.full((n,), 0.7)
         out = sde.correct_fn(t, x, score_fn, snr)
-        return {"out": out, "still": sde.correct_fn(t, x, lambda t, x: 0 * x, snr)}
+        wider = sde.correct_fn(t, x, score_fn, 2 * snr)
+        steeper = sde.correct_fn(t, x, lambda t, x: 3 * score_fn(t, x), snr)
+        out = {"out": out, "2 snr": wider, "3 score": steeper}
+        return out | {"still": sde.correct_fn(t, x, lambda t, x: 0 * x, snr)}
 
     def check(got, score, snr):
         expect(got["out"][:1] * 0, np.zeros((1, D)), "one corrected sample")
         z_norm = 2 * np.sqrt(2 / np.pi)  # mean length of a normal vector in three dimensions
         square = np.linalg.norm(score) ** 2
         eps = 2 * snr**2 * D / (1.5**2 * square)
-        variance = got["out"][::2].var(0).mean()
+        expect_gaussian(got["out"][::2], "the step")
+        runs = ("out", "2 snr", "3 score")
+        ratios, lengths = np.array([1, 2, 1]), np.array([1, 1, 3])  # of snr and of the score
+        eps = eps * (ratios / lengths) ** 2
+        variance = np.array([got[name][::2].var(0).mean() for name in runs])
         expect(
             variance,
-            2 * eps,
-            "variance of the step",
+            Formula(
+                lambda under, two, snr, root, norm, square: (
+                    under * two * (snr * root / norm) ** square
+                ),
+                {
+                    "the 2 of sqrt(2 eps)": 2,
+                    "the 2 of eps": 2,
+                    "snr": ratios * snr,
+                    "sqrt(D)": D**0.5,
+                    "|score|": lengths * 1.5 * square**0.5,
+                    "the exponent of snr sqrt(D)/|score|": 2,
+                },
+            ),
+            "variance of the step, for snr, 2 snr and 3 score",
             {
                 "it is eps: Langevin noise is sqrt(2 eps) z, or the variance settles at 1/2": eps,
                 "it is (2 eps)^2: the root is missing": (2 * eps) ** 2,
                 "there is no noise": 0.0,
                 "eps is half of 2 (snr sqrt(D)/|score|)^2": eps,
                 "the ratio snr sqrt(D)/|score| is not squared": 2 * np.sqrt(2 * eps),
+                "sqrt(2 eps) is missing before the noise": 1.0,
+                "2 eps divides under the root; multiply": 2 / eps,
+                "snr sqrt(D)/|score| is upside down in eps": 8 / eps,
+                "|score| multiplies; divide by it": 2
+                * eps
+                * (lengths * 1.5) ** 4
+                * square**2,
                 "|z| is drawn with the noise; the step is to have sqrt(D), which is not": 2
                 * eps
                 * z_norm**2
@@ -890,10 +916,10 @@ class Langevin:
             },
             rtol=0.03,
         )
-        moved = got["out"][::2].mean(0) - 0.5
+        moved, eps = got["out"][::2].mean(0) - 0.5, eps[0]
         expect(
             moved,
-            eps * score,
+            Formula(lambda eps, score: eps * score, {"eps": eps, "score": score}),
             "mean of the step",
             {
                 "the score has the wrong sign": -eps * score,
@@ -902,6 +928,8 @@ class Langevin:
                 / 2
                 * score,
                 "the score is missing": 0 * score,
+                "eps is divided by the score; multiply": eps / score,
+                "it moves by eps: the score is missing there": eps + 0 * score,
             },
             rtol=0.05,
             atol=6 * np.sqrt(2 * eps / 20_000),
