@@ -102,6 +102,8 @@ def changes(
                 f"it has {form.format(name if bare else f'({name})')} instead of {name}",
                 change(part),
             )
+        if part.ndim and len(part) > 2:
+            yield f"{name} is in reversed order along axis 0", part[::-1]
     for other, value in (*parts.items(), *others.items()):
         if other != name and not other.startswith(NUMBER):
             yield f"it has {other} instead of {name}", beside(value, part, shape)

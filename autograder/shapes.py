@@ -200,6 +200,11 @@ def everyone_meets_everyone(got: np.ndarray, want: np.ndarray, inputs: dict[str,
     n = want.shape[0] if want.ndim else 0
     if n > 1 and got.shape == (n, n) and want.size == n:
         return f"every sample met every other, as where ({n},) meets ({n}, 1)"
+    if n > 1 and want.ndim > 1 and [k for k in got.shape if k != 1] == [n, *want.shape]:
+        return (
+            f"every sample met every other: what is one number for each sample has too few or too "
+            f"many axes of length 1; it takes ({n}, {', '.join('1' * (want.ndim - 1))})"
+        )
     return ""
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_that, graded
 
 B, D, N = 7, 3, 6
@@ -44,6 +45,7 @@ class GammaSchedule:
                 ),
                 "it rises over all steps; it falls over the second half": np.linspace(A, B, 8),
                 "it falls first: small steps belong to both ends": np.concatenate([up[::-1], up]),
+                "it falls over both halves": np.concatenate([up[::-1], up[::-1]]),
                 "the peak is there once; the second half is the whole mirror image of the "
                 "first": np.concatenate([up, fine[:-1][::-1]]),
                 "the peak is never reached: each half has N // 2 numbers from A to B": (
@@ -108,7 +110,10 @@ class ReferenceChain:
             a = np.exp(-rate * dt)
             expect(
                 got[f"{name} a"],
-                a,
+                Formula(
+                    lambda theta, dt: np.exp(-theta * dt) + 0 * s[1:],
+                    {"theta": rate, "dt": dt},
+                ),
                 f"a ({name})",
                 {
                     "it grows: the process pulls towards 0": 1 / a,
@@ -123,9 +128,19 @@ class ReferenceChain:
                 },
             )
             gain = (1 - a**2) / (2 * rate) if rate else dt
+            ou = Formula(
+                lambda total, one, a, power, theta: total * (one - a**power) / theta,
+                {
+                    "the sum of gammas": total,
+                    "the 1 of 1 - a^2": 1,
+                    "a": a,
+                    "the exponent of a": 2,
+                    "theta": rate,
+                },
+            )
             expect(
                 got[f"{name} q"],
-                2 * total * gain,
+                ou if rate else 2 * total * gain,
                 f"q ({name})",
                 {
                     "it is half of that: the noise is sqrt(2 gamma) z, not sqrt(gamma) z": (
@@ -136,17 +151,26 @@ class ReferenceChain:
                     "sigma is used instead of sigma^2": np.sqrt(2 * total) * gain,
                     "it is 2 dt; the sum of the gammas is missing": 2 * gain,
                     "it has a factor 2 too many": 4 * total * gain,
+                    "it is 1 + a^2 instead of 1 - a^2": total * (1 + a**2) / (rate or 1),
                     "a is used instead of a^2": 2 * total * (1 - a) / (2 * rate or 1),
                     "it is what has come since the start": 2 * total * gain.cumsum(),
                 },
             )
             expect(
                 got[f"{name} sigma"],
-                np.sqrt(2 * total),
+                Formula(
+                    lambda two, total, root: (two * total) ** root,
+                    {
+                        "the 2 of 2 sum gamma": 2,
+                        "the sum of gammas": total,
+                        "the exponent 1/2": 0.5,
+                    },
+                ),
                 f"sigma ({name})",
                 {
                     "this is sigma^2": 2 * total,
                     "the factor 2 is missing: sigma^2 = 2 sum gamma": np.sqrt(total),
+                    "this has the mean of the gammas; it is their sum": np.sqrt(2 * gammas.mean()),
                 },
             )
 
@@ -223,6 +247,34 @@ def weights_of(a, q):
     return A, V, (var * a / q, to_end, var)
 
 
+def weights_formula(a, q, which):
+    """One of the three weights by its recursion, with the numbers that are in it."""
+    factors = {"to_state": ("V", "a"), "to_end": ("A", "q"), "var": ("V", "q")}[which]
+
+    def weight(a, q, power, gathered, first, second, below):
+        A, V, out = 1.0, 0.0, []
+        for k in range(len(a))[::-1]:
+            total = V + A**power * q[k]
+            known = {"A": A, "V": V, "a": a[k], "q": q[k]}
+            one, two = (known[name] for name in factors)
+            out.append(one**first * two**second / total**below)
+            A, V = A**gathered * a[k], total
+        return np.array(out[::-1])
+
+    return Formula(
+        weight,
+        {
+            "a": a,
+            "q": q,
+            "the exponent of A in V + A^2 q": 2,
+            "the exponent of A in A a": 1,
+            f"the exponent of {factors[0]} in the numerator": 1,
+            f"the exponent of {factors[1]} in the numerator": 1,
+            "the exponent of the denominator V + A^2 q": 1,
+        },
+    )
+
+
 @graded("1.6g", points=2)
 class BridgeWeights:
     """The next step towards a known end: of Brownian motion, then of a process with a drift."""
@@ -253,18 +305,20 @@ class BridgeWeights:
             "it is in reversed order: the last step goes to the end": part[::-1],
             "it is not taken as a fraction": gammas,
         }
+        plain = (1 + 0 * gammas, 2 * gammas)
         expect(
             got["to_end"],
-            part,
+            weights_formula(*plain, "to_end"),
             "to_end of Brownian motion",
             others | {"this is to_state": 1 - part},
         )
         named = {said: 1 - value for said, value in others.items()}
-        expect(got["to_state"], 1 - part, "to_state of Brownian motion", named)
+        true = weights_formula(*plain, "to_state")
+        expect(got["to_state"], true, "to_state of Brownian motion", named)
         var = 2 * gammas * (1 - part)
         expect(
             got["var"],
-            var,
+            weights_formula(*plain, "var"),
             "var of Brownian motion",
             {
                 "it does not shrink: this is q of the step without an end": 2 * gammas,
@@ -279,13 +333,15 @@ class BridgeWeights:
         no_a = V + q
         expect(
             got["to_end (drift)"],
-            to_end,
+            weights_formula(a, q, "to_end"),
             "to_end of a process with a drift",
             {
                 "A is missing in the numerator: q A / (V + A^2 q)": q / total,
                 "A is not gathered: it is the product of the factors a of all later steps": q
                 / no_a,
                 "A is used instead of A^2 in V + A^2 q": q * A / (q * A)[::-1].cumsum()[::-1],
+                "the product has a/A for A a": backwards(a, q, lambda A, a: A / a),
+                "the next A is a alone; it is A a": backwards(a, q, lambda A, a: a),
                 "the drift is not used: these are the sums of q alone": q / q[::-1].cumsum()[::-1],
                 "A holds the step's own factor too; it is that of the steps after it": q
                 * (A * a)
@@ -294,7 +350,7 @@ class BridgeWeights:
         )
         expect(
             got["to_state (drift)"],
-            to_state,
+            weights_formula(a, q, "to_state"),
             "to_state of a process with a drift",
             {
                 "a is missing: a V / (V + A^2 q)": V / total,
@@ -304,13 +360,23 @@ class BridgeWeights:
         )
         expect(
             got["var (drift)"],
-            var,
+            weights_formula(a, q, "var"),
             "var of a process with a drift",
             {
                 "it does not shrink: this is q of the step without an end": q,
                 "the drift is not used": q * (1 - q / q[::-1].cumsum()[::-1]),
             },
         )
+
+
+def backwards(a, q, gather):
+    """to_end with another A of the step before, from A and a."""
+    A, V, out = 1.0, 0.0, []
+    for k in range(len(a))[::-1]:
+        total = V + A**2 * q[k]
+        out.append(q[k] * A / total)
+        A, V = gather(A, a[k]), total
+    return np.array(out[::-1])
 
 
 def named_weights(rng):
@@ -384,7 +450,14 @@ class MeanMap:
                     ),
                     "a drift is no end to walk to": state * x + end * p,
                 }
-                return x + step * p, named
+                named["this is the map of tr"] = state * x + end * p
+                named["this is the map of fr"] = state * x + end * (x + left * p)
+                named["this is the map of dsb"] = x + dt * p
+                true = Formula(
+                    lambda x, dt, p: x + dt * p,
+                    {"x": x, "dt" if step is dt else "dt sigma": step, "p": p},
+                )
+                return true, named
             goal = p if method == "tr" else x + left * p
             wrong = {
                 "it is divided by the time left; a velocity is multiplied by it": x + p / left,
@@ -416,7 +489,17 @@ class MeanMap:
                 "this is the end; one step goes part of the way": goal + 0 * x,
                 "the prediction is taken for a drift": x + dt * p,
             }
-            return state * x + end * goal, named
+            named["this is the map of dsb"] = x + dt * p
+            named["this is the map of sb-fbsde-alt"] = x + dt * sigma * p
+            named["to_end is divided by the end; multiply"] = state * x + end / goal
+            named["the time left is divided by the velocity; multiply"] = state * x + end * (
+                x + left / p
+            )
+            true = Formula(
+                lambda state, x, end, goal: state * x + end * goal,
+                {"to_state": state, "x": x, "to_end": end, "the end": goal},
+            )
+            return true, named
 
         for name in ("dsb", "sdsb", "sb-fbsde-alt", "tr", "fr", "dsbm"):
             want, named = maps(name, x, published=False)
@@ -539,9 +622,26 @@ class DrawBetween:
             "The noise is not that of the argument: call noise(start) in each step.",
         )
         steps = 1 / np.arange(N, 0, -1.0)
+
+        def states(to_state, x, to_end, end, var, power, noise):
+            found = [start]
+            for k in range(N):
+                mean = to_state[k] * found[-1] ** x + to_end[k] * end
+                found.append(mean + var[k] ** power * noise[k])
+            return np.stack(found)
+
+        true = {
+            "to_state": to_state,
+            "the exponent of the last state": 1,
+            "to_end": to_end,
+            "end": end,
+            "var": var,
+            "the exponent of var": 0.5,
+            "noise": noise,
+        }
         expect(
             got["states"],
-            walk(scale),
+            Formula(states, true),
             "states",
             {
                 "the variance does not shrink: this is sqrt(q), it is sqrt(var)": walk(np.sqrt(q)),
@@ -595,6 +695,9 @@ class MapsAtNext:
             "F(k, x_{k+1})",
             {
                 "it is taken at x_k: these are the means, which are known": maps(k, states[:-1]),
+                "k and x are exchanged in the call F(k, x)": (1 + 0.5 * states[1:])
+                * k[:, None, None]
+                + 2 * states[1:],
                 "F has the number k + 1 there; the same step k is evaluated at both states": maps(
                     k + 1, states[1:]
                 ),
@@ -629,6 +732,18 @@ class Target:
         return out | {f"{method} images": target(method, chain, pairs) for method in ("dsb", "fr")}
 
     def check(got, k, image_k, points, images, s, a, q, sigma):
+        def others(values, dt, left):
+            """The targets of all methods."""
+            x, previous, start, mean, after = values
+            targets = {
+                "dsb": (mean - after) / dt,
+                "sdsb": (previous - x) / dt,
+                "sb-fbsde-alt": (after - x) / (dt * sigma),
+                "tr": start,
+                "fr": (start - x) / left,
+            }
+            return {f"this is the target of {name}": value for name, value in targets.items()}
+
         def targets(method, k, values, published=False):
             """The target, and what plausible mistakes make of it."""
             x, previous, start, mean, after = values
@@ -681,7 +796,8 @@ class Target:
                         "x_k is used instead of x_{k+1}": (after - previous) / (sigma * dt),
                         "it is the way back of DSB": (mean - after) / (sigma * dt),
                     }
-                return change / dt, named
+                named |= {said: v for said, v in others(values, dt, left).items() if method not in said}
+                return drift_formula(method, values, dt, sigma), named
             if method == "tr":
                 return start, {
                     "it is the state before; the network predicts where the other direction ends": (
@@ -691,10 +807,14 @@ class Target:
                     "it leads to x_0; the network predicts x_0 itself": start - x,
                     "it is a velocity, as for fr; the network predicts x_0 itself": (start - x)
                     / left,
-                }
+                } | {said: v for said, v in others(values, dt, left).items() if "tr" not in said}
             with np.errstate(divide="ignore"):
                 own = (start - x) / at(1 - s[1:])
-            return (start - x) / left, {
+            true = Formula(
+                lambda x_0, x, left: (x_0 - x) / left,
+                {"x_0": start, "x_{k+1}": x, "the time left": left},
+            )
+            return true, {
                 "the sign is wrong: it leads from x_{k+1} to x_0": (x - start) / left,
                 "it is not divided by the time left": start - x,
                 "it is multiplied by the time left": (start - x) * left,
@@ -720,6 +840,20 @@ class Target:
         for method in ("dsb", "fr"):
             want, named = targets(method, image_k, images)
             expect(got[f"{method} images"], want, f"target of {method} on images", named)
+
+
+def drift_formula(method, values, dt, sigma):
+    """The target of a method that learns a drift, as a difference over dt."""
+    x, previous, _, mean, after = values
+    first, second = {
+        "dsb": {"F(x_k)": mean, "F(x_{k+1})": after},
+        "sdsb": {"x_k": previous, "x_{k+1}": x},
+        "sb-fbsde-alt": {"F(x_{k+1})": after, "x_{k+1}": x},
+    }[method].items()
+    policy = {"sigma": sigma} if method == "sb-fbsde-alt" else {}
+    return Formula(
+        lambda a, b, dt, sigma=1: (a - b) / (dt * sigma), dict([first, second]) | {"dt": dt} | policy
+    )
 
 
 ROWS, COLUMNS = 3, 4
@@ -801,6 +935,9 @@ class CacheBatch:
                 "it is x_k; the other direction is evaluated after the step, at x_{k+1}": at(
                     states
                 ),
+                "it is x_{k-1}; the other direction is evaluated after the step, at x_{k+1}": at(
+                    states, k - 1
+                ),
                 "it is always taken from row 0": at(states, k + 1, 0 * row),
                 "it is that of the first column for all": states[k + 1, row, 0],
             }
@@ -825,6 +962,7 @@ class CacheBatch:
                     "it is x_N, where the simulated path ends; the other direction walks to its "
                     "start, x_0": last,
                     "it is x_k": at(states),
+                    "it is x_1, the state after the first step": at(states, 0 * k + 1),
                     "it is that of row 0": at(states, 0 * k, 0 * row),
                 },
             )
@@ -858,6 +996,7 @@ class CacheBatch:
                     "x_{k+1}": 1 - s[k],
                     "it is s of x_k: neither the trained direction's clock nor that of the "
                     "state after the step": s[k],
+                    "it is 1 + s": 1 + s[k + 1],
                     "it is 1 - (k + 1)/N; the steps differ": 1 - (k + 1) / N,
                     "it is k/N; the steps differ": k / N,
                     "it is taken from the end of the clock: 1 - s is no index that counts "
@@ -948,6 +1087,7 @@ class Rounds:
                 {
                     "the half-rounds are in the wrong order: forward learns first": 1 - forward,
                     "backward never learns": 1.0,
+                    "the directions are counted by 4; they alternate": 1.0 * (half % 4 == 0),
                     "forward never learns": 0.0,
                     "the directions change from step to step; a half-round has many": (
                         1.0 - steps % 2
@@ -965,6 +1105,11 @@ class Rounds:
                     "a new one is collected in every step": len(steps),
                     "only one is collected in each half-round": len(np.unique(half)),
                     "only one is collected in all": 1,
+                    "one is collected in every step but those where it is due": len(steps)
+                    - ((i % refresh == 0) & (steps != first)).sum(),
+                    "one is collected a step too late, or one step early": (
+                        (i % refresh == 1) | (steps == first)
+                    ).sum(),
                     "it is not collected again at the first step of a half-round": (
                         (steps % refresh == 0) | (steps == first)
                     ).sum(),

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_that, graded
 
 B, D = 7, 3
@@ -55,9 +56,14 @@ class FlowPath:
             x_t = a + s * (b - a)
             expect(
                 got[names[0]],
-                x_t,
+                Formula(
+                    lambda share, x0, t, x1: share * x0 + t * x1,
+                    {"1 - t": 1 - s, "x0": a, "t": s, "x1": b},
+                ),
                 names[0],
                 {
+                    "point and velocity are exchanged: the point comes first": b - a,
+                    "it has x0 instead of t in 1 - t": (1 - a) * a + s * b,
                     "t runs the wrong way: at t = 0 the point is x0": b + s * (a - b),
                     "both weights are t": s * (a + b),
                     "this is how diffusion mixes, with weights whose squares add up to 1": np.sqrt(
@@ -69,7 +75,7 @@ class FlowPath:
             )
             expect(
                 got[names[1]],
-                b - a,
+                Formula(lambda x1, x0: x1 - x0, {"x1": b, "x0": a}),
                 names[1],
                 {
                     "the sign is wrong: the line leads from x0 to x1": a - b,
@@ -113,6 +119,9 @@ class FlowLoss:
                 "the target is x1; it is the velocity x1 - x0": model(s, x_t) - b,
                 "the velocity has the wrong sign": model(s, x_t) - (a - b),
                 "the target is x0, as in diffusion; it is the velocity x1 - x0": model(s, x_t) - a,
+                "the velocity is missing": model(s, x_t),
+                "the line leads from x1 to x1": model(s, b) - 0 * b,
+                "the line leads from x0 to x0": model(s, a) - 0 * a,
                 "the model is evaluated at 1 - t": model(1 - s, x_t) - (b - a),
                 "the model is evaluated at x0; it is the point x_t": model(s, a) - (b - a),
                 "the model is evaluated at x1; it is the point x_t": model(s, b) - (b - a),
@@ -137,13 +146,26 @@ class FlowLoss:
             n, coordinates = found[""].shape
             expect(
                 got[name],
-                want,
+                Formula(
+                    lambda v, target, power, whole: (
+                        ((v - target).reshape(n, -1) ** power).sum(1) ** whole
+                    ).mean(),
+                    {
+                        "model(t, x_t)": found["the velocity is missing"].reshape(pair[0].shape),
+                        "the velocity": pair[1] - pair[0],
+                        "the exponent of the error": 2,
+                        "the exponent of its squared norm": 1,
+                    },
+                ),
                 f"loss{' on images' if name == 'images' else ''}",
                 values
                 | {
                     "it is a mean over the coordinates; sum over them, mean over the batch": want
                     / coordinates,
                     "it is a sum over the batch": want * n,
+                    "the sum runs over the batch, not over the coordinates": (
+                        (found[""] ** 2).sum(0).mean()
+                    ),
                     "there is a factor 1/2 that does not belong here": want / 2,
                     "it is the norm, not its square": np.sqrt((found[""] ** 2).sum(1)).mean(),
                     "errors are averaged over the batch before the square; the mean comes last": (

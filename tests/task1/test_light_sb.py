@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, graded
 
 B, D, K = 7, 3, 4
@@ -94,12 +95,61 @@ class LogPotential:
             "L is transposed: u solves L u = y - r": other(exponent(away, eps * T @ L)),
             "S is used instead of L: u solves L u = y - r": other(exponent(away, eps * S @ S)),
         }
-        expect(got["log_v"], want, "log v", mistakes)
+        u = np.linalg.solve(L, away[..., None])[..., 0]  # (B, K, D)
+
+        def potential(alpha, u, power, of_u, two, eps, of_det, det, of_constant):
+            energy = of_u * (u**power).sum(2) / (two * eps)
+            return logsumexp(alpha + energy - of_det * det - of_constant * constant, axis=1)
+
+        numbers = {
+            "log alpha": log_alpha,
+            "u = L^{-1} (y - r)": u,
+            "the exponent of u": 2,
+            "the factor of |u|^2": -1,
+            "the 2 of 2 eps": 2,
+            "eps": eps,
+            "the factor of log det L": 1,
+            "log det L": log_det / 2,
+            "the factor of D/2 log(2 pi eps)": 1,
+        }
+        mistakes |= more_potentials(log_alpha, u, eps, log_det / 2, constant, logs, L, away)
+        expect(got["log_v"], Formula(potential, numbers), "log v", mistakes)
         share = np.exp(logs - want[:, None])  # of each component, (B, K)
         slope = np.einsum("bk,kij,bkj->ki", share, np.linalg.inv(eps * S), away)
         # Float32 errs by up to 6e-6 of the largest entry, also where an entry is nearly 0.
         near = 5e-5 * np.abs(slope).max()
         expect(got["grad"], slope, "gradient of log v by the centres", atol=near)
+
+
+def more_potentials(log_alpha, u, eps, log_det, constant, logs, L, away):
+    """log v with other mistakes in the normal densities."""
+    square, D = (u**2).sum(2), u.shape[2]
+
+    def log_v(energy, det=log_det, rest=constant):
+        return logsumexp(log_alpha + energy - det - rest, axis=1)
+
+    upper = np.triu(L)  # what solve_triangular reads of L with upper=True
+    turned = np.linalg.solve(upper, away[..., None])[..., 0]
+    return {
+        "log det L and the constant have the wrong sign": log_v(
+            -square / (2 * eps), -log_det, -constant
+        ),
+        "log det L and the constant are missing": log_v(-square / (2 * eps), 0, 0),
+        "log det L is a mean over the diagonal; it is a sum": log_v(
+            -square / (2 * eps), log_det / D
+        ),
+        "|u|^2 is multiplied by 2 eps; divide": log_v(-square * 2 * eps),
+        "|u|^2 is not divided by 2 eps": log_v(-square),
+        "2 eps is divided by |u|^2; it is |u|^2/(2 eps)": log_v(-2 * eps / square),
+        "|u|^2 is divided by 2/eps; it is 2 eps": log_v(-square * eps / 2),
+        "|u|^2 is a mean over the coordinates; it is a sum": log_v(-square / D / (2 * eps)),
+        "u is solved for with the upper triangle of L; L is lower": log_v(
+            -(turned**2).sum(2) / (2 * eps)
+        ),
+        "the log densities are subtracted from log alpha": logsumexp(
+            2 * log_alpha - logs, axis=1
+        ),
+    }
 
 
 def exponent(away, cov):
@@ -123,11 +173,35 @@ class LogWeights:
         square, product = np.einsum("bi,kij,bj->bk", x, S, x), x @ r.T
         transposed = np.einsum("bi,kji,kjl,bl->bk", x, L, L, x)
         want = log_alpha + square / (2 * eps) + product / eps
+        Lx = np.einsum("kij,bi->bkj", L, x)
+
+        def weights(alpha, Lx, power, two, x, of_x, below, eps, whole):
+            energy = (Lx**power).sum(2) + two * x**of_x @ r.T
+            return alpha + (energy / (below * eps)) ** whole
+
+        numbers = {
+            "log alpha": log_alpha,
+            "L^T x": Lx,
+            "the exponent of L^T x": 2,
+            "the 2 of 2 x.r": 2,
+            "x (of 2 x.r)": x,
+            "the exponent of x in 2 x.r": 1,
+            "the 2 of 2 eps": 2,
+            "eps": eps,
+            "the exponent of the fraction": 1,
+        }
         expect(
             got["weights"],
-            want,
+            Formula(weights, numbers),
             "log weights",
             {
+                "the fraction is subtracted; it is added to log alpha": 2 * log_alpha - want,
+                "log alpha is missing, and the fraction is upside down": (
+                    1 / (want - log_alpha)
+                ),
+                "x.r is missing": log_alpha + square / (2 * eps),
+                "x^T S x is a mean over the coordinates; it is a sum": want
+                - square * (1 - 1 / D) / (2 * eps),
                 "the factor 2 of x.r is missing": log_alpha + (square + product) / (2 * eps),
                 "the factor 1/2 is missing: divide by 2 eps": log_alpha
                 + (square + 2 * product) / eps,
@@ -196,6 +270,10 @@ class LightLoss:
                 - v,
                 "the logarithm of C is missing": np.exp(logs).sum(1).mean() - v,
                 "it is a sum over the batch": B * C - (B - 2) * v,
+                "log C is summed over the batch; it is a mean": B * C - v,
+                "log v is summed over the batch; it is a mean": C - (B - 2) * v,
+                "log v is taken at x0; it is at x1": C - (x0 @ w - 2).mean(),
+                "log C is taken at x1; it is at x0": logsumexp(x1 @ W, axis=1).mean() - v,
             },
         )
 
@@ -242,6 +320,8 @@ class LightSample:
             "L^T L is used instead of S = L L^T in the mean": mean(T @ L),
             "L^T is used instead of S in the mean r + S x": mean(T),
             "S is used instead of x + S x": mean(S + np.eye(D)),
+            "S x is subtracted; the mean is r + S x": mean(-S),
+            "the mean is missing: this is the noise alone": 0 * want,
             "the mean is taken from the first component for every row": r[0] + x @ S[0].T,
         }
         spread = np.einsum("kni,knj->kij", *[got["draws"] - got["draws"].mean(1)[:, None]] * 2) / n

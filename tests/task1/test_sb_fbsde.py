@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins
+from autograder.formula import Formula
 from autograder.harness import expect, expect_that, expect_untouched, graded
 
 B, D, N = 5, 3, 4
@@ -83,7 +84,23 @@ class AlternatingLoss:
             "it is a mean over the coordinates": mean((square / 2 + product) / D + g * trace),
             "it is divided by the sum of dt": mean(want) / dt.mean(),
         }
-        expect(got["exact"], mean(want), "loss", mistakes)
+        true = Formula(
+            lambda dt, z, whole, half, z_half, z_other, share, of_div: (
+                dt * ((z**whole * (half * z_half**1 + z_other) ** share).sum(1) + of_div * g * trace)
+            ).mean(),
+            {
+                "dt": dt,
+                "z": z,
+                "the exponent of z": 1,
+                "the factor 1/2": 0.5,
+                "z (of z/2)": z,
+                "z_other": other,
+                "the exponent of z/2 + z_other": 1,
+                "the factor of the divergence": 1,
+            },
+        )
+        mistakes |= more_losses(z, other, g, mean, trace)
+        expect(got["exact"], true, "loss", mistakes)
         expect(
             got["hutchinson"],
             mean(want + 9 * g * trace),
@@ -93,6 +110,16 @@ class AlternatingLoss:
         expect(got["images"], mean(want), "loss on images")
         slope = (dt[:, None] * (z + other)).T @ x / len(x) + dt.mean() * g * np.eye(D)
         expect(got["grad"], slope, "gradient of the loss")
+
+
+def more_losses(z, other, g, mean, trace):
+    """Losses with z or g in places where they do not belong."""
+    return {
+        "the product is z alone; (z/2 + z_other) is missing": mean(z.sum(1) + g * trace),
+        "the product is (z/2 + z_other) alone; z is missing": mean((z / 2 + other).sum(1) + g * trace),
+        "the product is missing": mean(0 * z[:, 0] + g * trace),
+        "the divergence is taken by z, not by x": mean((z * (z / 2 + other)).sum(1) + g * z.shape[1]),
+    }
 
 
 @graded("1.6p", points=2)
@@ -160,7 +187,30 @@ class JointLoss:
             "dt is missing": total(each, 1.0) - prior,
             "it is a mean over the coordinates": total(square / 2 / D + g * np.trace(C)) - prior,
         }
-        expect(got["exact"], want, "loss", mistakes)
+        count = len(log_q)
+        true = Formula(
+            lambda dt, half, z, z_other, power, whole, rate, paths, log_q: (
+                (dt * (half * ((z + z_other) ** power).sum(1) ** whole + g * np.trace(C)) ** rate).sum()
+                / paths
+                - log_q.mean()
+            ),
+            {
+                "dt": dt,
+                "the factor 1/2": 0.5,
+                "z": z,
+                "z_other": other,
+                "the exponent of z + z_other": 2,
+                "the exponent of |z + z_other|^2": 1,
+                "the exponent of the rate": 1,
+                "B": float(count),
+                "log_q": log_q,
+            },
+        )
+        mistakes |= {
+            "it is the mean over all states, divided by B once more": (dt * each).mean() / count - prior,
+            "it is upside down: B over the sum": count / (dt * each).sum() - prior,
+        }
+        expect(got["exact"], true, "loss", mistakes)
         expect(
             got["hutchinson"],
             total(each + 9 * g * np.trace(C)) - prior,
@@ -231,7 +281,15 @@ class AlternatingStep:
     def check(got, s, q, sigma, A, b, C, c, x, dt, time, z_other):
         expect_untouched(got["touched"], "x")
         z = x @ A.T + time[:, None] * b
-        expect(got["x"], x, "x of the loss")
+        expect_that(
+            got["x"].shape != dt.shape, "x of the loss is (B,): the loss takes dt, then x."
+        )
+        expect(got["x"], x, "x of the loss", {"this is z_other": z_other})
+        expect_that(
+            got["z"].shape == z.shape,
+            f"z of the loss has shape {got['z'].shape}, expected {z.shape}: policy(s, x) takes the "
+            f"times (B,), then the states.",
+        )
         expect(
             got["z"],
             z,
@@ -241,6 +299,7 @@ class AlternatingStep:
                 + (1 - time[:, None]) * b,
                 "this is z_other: z is the policy that learns": z_other,
                 "the policy is evaluated at dt; its time is s": x @ A.T + dt[:, None] * b,
+                "the policy is evaluated at z_other; it is at x": z_other @ A.T + time[:, None] * b,
             },
         )
         expect(got["z_other"], z_other, "z_other of the loss", {"this is z": z})
@@ -287,6 +346,7 @@ class JointStep:
 
         after = states[1:]
         dt = np.repeat(np.diff(s), B)
+        expect_that(got["x"].ndim > 1, "x of the loss has one axis: the loss takes dt, then x.")
         expect(
             got["x"],
             flat(after),
@@ -319,6 +379,9 @@ class JointStep:
             "the time of `other` is off by one step: at x_{k+1} it is 1 - s_{k+1}": 1 - s[:-1],
             "the time of `other` is s_k; its clock runs backwards, from the state after the step: "
             "1 - s_{k+1}": s[:-1],
+            "the time of `other` is 1 + s_{k+1}; its clock is 1 - s": 1 + s[1:],
+            "the time of `other` is -s_{k+1}; its clock is 1 - s": -s[1:],
+            "the time of `other` is 2 - s_{k+1}; its clock is 1 - s": 2 - s[1:],
         }
         expect(
             got["z_other"],
@@ -344,6 +407,12 @@ class JointStep:
             "log_q of the loss",
             {
                 "it is taken where the paths begin": (states[0] ** 2).sum(1),
+                "it is taken after the first step; the paths end in the last state": (
+                    (states[1] ** 2).sum(1)
+                ),
+                "it is taken before the last step; the paths end in the last state": (
+                    (states[-2] ** 2).sum(1)
+                ),
                 "it has the wrong sign; the loss subtracts it": -(states[-1] ** 2).sum(1),
             },
         )
