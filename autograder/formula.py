@@ -1,8 +1,8 @@
 """A true value as a formula of its parts, and which of them is not what it should be.
 
-A check that writes its true value as a `Formula` gets candidates from it: what comes out with a part
-missing, negative, squared, or another quantity used instead. A candidate counts as an explanation
-where it fits far better than chance could make one of them fit.
+A check that writes its true value as a `Formula` gets candidates from it: what comes out with a
+part missing, negative, squared, or another quantity used instead. A candidate counts as an
+explanation where it fits far better than chance could make one of them fit.
 """
 
 import dataclasses
@@ -33,8 +33,8 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "exp({})": np.exp,
     "log({})": np.log,
 }
-NEEDED_BITS = 8  # beyond those of the number of candidates: a chance of 1 in 256 at most
-EXACT = 3e-6  # relative; what float32 leaves of a match
+NEEDED_BITS = 10  # beyond those of the number of candidates: a chance of 1 in 1000 at most
+EXACT = 1e-6  # relative; what float32 leaves of a match
 NUMBER = "the "  # a part that is a number of the formula is named so, as "the exponent of g"
 
 
@@ -44,8 +44,8 @@ class Formula:
 
     Attributes:
         of: a function of arrays and numbers.
-        parts: the name of each part, as the docstring of the task writes it, and its value. A number
-            that is no quantity has a name such as "the exponent of g".
+        parts: the name of each part, as the docstring of the task writes it, and its value. A
+            number that is no quantity has a name such as "the exponent of g".
     """
 
     of: Callable[..., Any]
@@ -72,7 +72,7 @@ class Formula:
         parts = {**self.parts, **changed}
         try:
             value = np.broadcast_to(np.asarray(self.of(*parts.values()), dtype=float), shape)
-        except (ValueError, TypeError, IndexError):  # a part of another shape or type
+        except (ValueError, TypeError, IndexError, ArithmeticError):  # no part of this formula
             return
         yield said, value
 
@@ -112,7 +112,12 @@ def changes(
 def beside(value: Any, part: np.ndarray, shape: tuple) -> Any:
     """A value as it is, or one number for each sample with as many axes as the others."""
     value = np.asarray(value, dtype=float)
-    if value.ndim == 1 and len(shape) > 1 and value.shape == shape[:1] and part.shape != value.shape:
+    if (
+        value.ndim == 1
+        and len(shape) > 1
+        and value.shape == shape[:1]
+        and part.shape != value.shape
+    ):
         return value.reshape(-1, *[1] * (len(shape) - 1))
     return value
 
@@ -142,7 +147,7 @@ def explanation(
 
 
 def evidence(got: np.ndarray, want: np.ndarray, other: np.ndarray) -> float:
-    """Bits by which another value fits better than the true one; what is there twice counts once."""
+    """Bits by which another value fits better than the true one; what is twice counts once."""
     stacked = np.stack([got.ravel(), want.ravel(), other.ravel()])
     _, first = np.unique(np.round(stacked[1:], 9), axis=1, return_index=True)
     group = stacked[:, first]

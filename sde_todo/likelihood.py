@@ -56,7 +56,7 @@ def trace(field: Callable, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
         probes: (K, B, ...) of `make_probes`.
 
     Returns:
-        y (B, ...), divergence (B,).
+        y (B, ...), divergence (B,), which is 0 where y does not depend on x.
 
     Raises:
         ValueError: inside torch.inference_mode().
@@ -64,7 +64,8 @@ def trace(field: Callable, x: Tensor, probes: Tensor) -> tuple[Tensor, Tensor]:
     check_gradients()
     # TODO 1.5a: replace the raise below with your code.
     # Hint: inside torch.enable_grad(), let x require gradients before the field sees it.
-    # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x.
+    # Hint: torch.autograd.grad(y, x, v, retain_graph=True)[0] is v^T (dy/dx), shape of x; with
+    #   materialize_grads=True it is 0 where y does not depend on x.
     raise NotImplementedError("TODO 1.5a: trace")
 
 

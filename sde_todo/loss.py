@@ -113,6 +113,8 @@ class SSMLoss:
 
         E[ weight (1/2 |s|^2 + v^T (ds/dx) v) ],    one random v per sample
 
+    The second term is 0 where the score does not depend on x, as that of a constant network.
+
     Args:
         noise: law of v, see `random_probe`.
     """
@@ -134,7 +136,8 @@ class SSMLoss:
         """
         check_gradients(enables=False)
         # TODO 1.2h: replace the raise below with your code.
-        # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x.
+        # Hint: v^T (ds/dx) is the gradient of (s * v).sum() with respect to x; with
+        #   materialize_grads=True it is 0 where s does not depend on x.
         raise NotImplementedError("TODO 1.2h: SSMLoss.__call__")
 
 
@@ -202,9 +205,11 @@ def sample_time(
 ) -> tuple[Tensor, Tensor]:
     """Draw the times of a batch from [eps, T], and the weights that undo the choice.
 
-    "uniform" is stratified: t_i = eps + (T - eps)(i + U)/B. "debiased" is the density of Huang et
-    al. 2021 (section 4), q(t) proportional to g^2/std^2: with likelihood weighting it takes the
-    weight g^2/std^2 off the loss and with it most of the variance. For a linear process
+    "uniform" is t_i = eps + (T - eps) u_i with u_i = (i + U_i)/B. Such numbers are stratified, one
+    in each of B equal parts of [0, 1], so that every batch sees all noise levels and the loss
+    varies less; both densities are to be drawn from them. "debiased" is the density of Huang et al.
+    2021 (section 4), q(t) proportional to g^2/std^2: with likelihood weighting it takes the weight
+    g^2/std^2 off the loss and with it most of the variance. For a linear process
 
         g^2/std^2 = d/dt log(std^2/alpha^2),
 

@@ -230,9 +230,9 @@ def sample_time(
     """Draw the times of a batch from [eps, T], and the weights that undo the choice.
 
     "uniform" is t_i = eps + (T - eps) u_i with u_i = (i + U_i)/B. Such numbers are stratified, one
-    in each of B equal parts of [0, 1], so that every batch sees all noise levels and the loss varies
-    less; both densities are to be drawn from them. "debiased" is the density of Huang et al. 2021
-    (section 4), q(t) proportional to g^2/std^2: with likelihood weighting it takes the weight
+    in each of B equal parts of [0, 1], so that every batch sees all noise levels and the loss
+    varies less; both densities are to be drawn from them. "debiased" is the density of Huang et al.
+    2021 (section 4), q(t) proportional to g^2/std^2: with likelihood weighting it takes the weight
     g^2/std^2 off the loss and with it most of the variance. For a linear process
 
         g^2/std^2 = d/dt log(std^2/alpha^2),

@@ -328,7 +328,7 @@ class BridgeWeights:
                 "it is q times the share of the end": 2 * gammas * part,
             },
         )
-        A, V, (to_state, to_end, var) = weights_of(a, q)
+        A, V, (_, to_end, _) = weights_of(a, q)
         total = V + A**2 * q
         no_a = V + q
         expect(
@@ -796,7 +796,9 @@ class Target:
                         "x_k is used instead of x_{k+1}": (after - previous) / (sigma * dt),
                         "it is the way back of DSB": (mean - after) / (sigma * dt),
                     }
-                named |= {said: v for said, v in others(values, dt, left).items() if method not in said}
+                named |= {
+                    said: v for said, v in others(values, dt, left).items() if method not in said
+                }
                 return drift_formula(method, values, dt, sigma), named
             if method == "tr":
                 return start, {
@@ -852,7 +854,8 @@ def drift_formula(method, values, dt, sigma):
     }[method].items()
     policy = {"sigma": sigma} if method == "sb-fbsde-alt" else {}
     return Formula(
-        lambda a, b, dt, sigma=1: (a - b) / (dt * sigma), dict([first, second]) | {"dt": dt} | policy
+        lambda a, b, dt, sigma=1: (a - b) / (dt * sigma),
+        dict([first, second]) | {"dt": dt} | policy,
     )
 
 

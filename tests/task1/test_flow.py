@@ -148,11 +148,11 @@ class FlowLoss:
                 got[name],
                 Formula(
                     lambda v, target, power, whole: (
-                        ((v - target).reshape(n, -1) ** power).sum(1) ** whole
+                        ((v - target) ** power).sum(1) ** whole
                     ).mean(),
                     {
-                        "model(t, x_t)": found["the velocity is missing"].reshape(pair[0].shape),
-                        "the velocity": pair[1] - pair[0],
+                        "model(t, x_t)": found["the velocity is missing"],
+                        "the velocity": (pair[1] - pair[0]).reshape(n, -1),
                         "the exponent of the error": 2,
                         "the exponent of its squared norm": 1,
                     },

@@ -146,9 +146,7 @@ def more_potentials(log_alpha, u, eps, log_det, constant, logs, L, away):
         "u is solved for with the upper triangle of L; L is lower": log_v(
             -(turned**2).sum(2) / (2 * eps)
         ),
-        "the log densities are subtracted from log alpha": logsumexp(
-            2 * log_alpha - logs, axis=1
-        ),
+        "the log densities are subtracted from log alpha": logsumexp(2 * log_alpha - logs, axis=1),
     }
 
 
@@ -196,9 +194,7 @@ class LogWeights:
             "log weights",
             {
                 "the fraction is subtracted; it is added to log alpha": 2 * log_alpha - want,
-                "log alpha is missing, and the fraction is upside down": (
-                    1 / (want - log_alpha)
-                ),
+                "log alpha is missing, and the fraction is upside down": (1 / (want - log_alpha)),
                 "x.r is missing": log_alpha + square / (2 * eps),
                 "x^T S x is a mean over the coordinates; it is a sum": want
                 - square * (1 - 1 / D) / (2 * eps),

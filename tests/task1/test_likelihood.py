@@ -623,9 +623,6 @@ class Elbo:
             "this is the prior alone": prior,
             "weight is divided by the rates; multiply": bound((weight / rates).mean(0)),
             "the rates are missing: this is the mean of weight": bound(weight.mean(0)),
-            "first_step gets another eps": bound(first=got["bound"] - bound(first=0.0))
-            if is_multiple(got["bound"] - bound(first=0.0), first)
-            else np.nan,
             "first_step is subtracted; it is added": bound(first=-first),
             "first_step is taken at the last x_t; it starts from x": bound(
                 first=3 * eps * at(t[-1])[:, 0]
@@ -645,14 +642,6 @@ class Elbo:
             len(np.unique(got["probes"], axis=0)) == 3 * B,
             "bound: slices share their directions; draw fresh ones for each by make_probes.",
         )
-
-
-def is_multiple(values, of):
-    """Whether values are one number times others."""
-    if values.shape != of.shape:
-        return False
-    times = (values * of).sum() / (of**2).sum()
-    return np.allclose(values, times * of, rtol=1e-3, atol=1e-4)
 
 
 def small(M):
@@ -735,7 +724,8 @@ def path_formula(x, M, v, eps, lam=1.0, steps=4):
             J = -(1 - lam / 2) * g**2 * 0.3 * (0.4 + t) * M + np.eye(D) / (1 + t)
             divisor = n["one of pull"] - n["lam of pull"] / n["two of pull"]
             pull = (n["drift"] * drift + n["f"] * f) / divisor ** n["divisor"]
-            square = (n["one"] - n["lam"]) * ((pull / g) ** 2).sum(1) ** n["square"]
+            share = n["share"] + (n["one"] - n["lam"]) - (1 - lam)
+            square = share * ((pull / g) ** 2).sum(1) ** n["square"]
             rate = n["half"] * square + n["divergence"] * quadratic(v, J)
             integral = integral + dt ** n["dt"] * rate ** n["rate"]
             of_pull = n["lam of path"] / n["two of path"] * pull ** n["pull"]
@@ -744,6 +734,7 @@ def path_formula(x, M, v, eps, lam=1.0, steps=4):
         return prior_logp(y) - n["integral"] * integral
 
     numbers = {
+        "share": ("1 - lam (of the square)", 1 - lam),
         "one": ("the 1 of (1 - lam)/2", 1),
         "lam": ("lam of (1 - lam)/2", lam),
         "half": ("the factor 1/2 of the square", 0.5),
@@ -802,7 +793,6 @@ class PathStep:
         def end(pull=lam / 2 * g**2 * score):
             return (x + dt * (f - pull)) @ w
 
-        mean = end() - rate()
         spread = (1 - lam) * g**2 * dt * (w**2).sum()
         noises = {
             "there is no noise in the path": 0.0,

@@ -416,7 +416,12 @@ def check_flat(got, b):
         "materialize_grads=True to torch.autograd.grad, or add 0 * x to the score.",
     )
     true = implicit_formula(np.tile(b, (5, 1)), 0.0, np.arange(5) + 1.0)
-    named = {"it has t instead of weight": 0.5 * (b**2).sum() / 2}
+    square, weight = (b**2).sum(), np.arange(5) + 1.0
+    named = {
+        "it has t instead of weight": 0.5 * square / 2,
+        "the factor 1/2 of the squared score is missing": weight.mean() * square,
+        "the weight is not used": square / 2,
+    }
     expect(got, true, "loss of a score that does not depend on x", named)
 
 
@@ -473,7 +478,7 @@ def numbers():
 
 
 def check_strata(u):
-    """Refuse times without one in each of the equal parts of their range; u is their place in it."""
+    """Refuse times without one in each of the equal parts of their range, where they are u."""
     edges = np.linspace(0, 1, len(u) + 1)
     ranked = np.sort(u)
     expect_that(

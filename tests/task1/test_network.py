@@ -327,7 +327,8 @@ class ScoreAdapter:
                 "it is not divided by std": -p,
                 "it is multiplied by std; divide": -p * std,
                 "the branches are exchanged: this is the score from data": (alpha * p - x) / std**2,
-                "the branches are exchanged: this is the score from v": -(std * x + alpha * p) / std,
+                "the branches are exchanged: this is the score from v": -(std * x + alpha * p)
+                / std,
             },
         )
         expect(
@@ -342,7 +343,8 @@ class ScoreAdapter:
                 "the mean is alpha x_0, not x_0": (p - x) / std**2,
                 "the sign is wrong": (x - alpha * p) / std**2,
                 "the branches are exchanged: this is the score from noise": -p / std,
-                "the branches are exchanged: this is the score from v": -(std * x + alpha * p) / std,
+                "the branches are exchanged: this is the score from v": -(std * x + alpha * p)
+                / std,
             },
         )
         alpha, std = np.cos(t / 2)[:, None], np.sin(t / 2)[:, None]

@@ -205,9 +205,7 @@ class Walk:
         )
         expect(
             got["ds"],
-            Formula(
-                lambda s_next, s: s_next - s, {"s_next": timesteps[1:], "s": timesteps[:-1]}
-            ),
+            Formula(lambda s_next, s: s_next - s, {"s_next": timesteps[1:], "s": timesteps[:-1]}),
             "length given to each step",
             {
                 "it is sde.dt; the grid need not be uniform": T / 20,
@@ -524,7 +522,12 @@ class MultistepWeights:
             expect(weights * 0, np.zeros(order), f"weights of order {order}")
             if not np.allclose(weights @ np.polyval(c, lams[3 - order : 3] - lams[2]), want, 1e-3):
                 backwards = {"they are in the wrong order; the newest comes last": right[::-1]}
-                expect(weights, weights_formula(lams[3 - order :]), f"weights of order {order}", backwards)
+                expect(
+                    weights,
+                    weights_formula(lams[3 - order :]),
+                    f"weights of order {order}",
+                    backwards,
+                )
             values = np.polyval(c, lams[3 - order : 3] - lams[2])
             expect(
                 weights @ values,

@@ -86,7 +86,8 @@ class AlternatingLoss:
         }
         true = Formula(
             lambda dt, z, whole, half, z_half, z_other, share, of_div: (
-                dt * ((z**whole * (half * z_half**1 + z_other) ** share).sum(1) + of_div * g * trace)
+                dt
+                * ((z**whole * (half * z_half**1 + z_other) ** share).sum(1) + of_div * g * trace)
             ).mean(),
             {
                 "dt": dt,
@@ -116,9 +117,13 @@ def more_losses(z, other, g, mean, trace):
     """Losses with z or g in places where they do not belong."""
     return {
         "the product is z alone; (z/2 + z_other) is missing": mean(z.sum(1) + g * trace),
-        "the product is (z/2 + z_other) alone; z is missing": mean((z / 2 + other).sum(1) + g * trace),
+        "the product is (z/2 + z_other) alone; z is missing": mean(
+            (z / 2 + other).sum(1) + g * trace
+        ),
         "the product is missing": mean(0 * z[:, 0] + g * trace),
-        "the divergence is taken by z, not by x": mean((z * (z / 2 + other)).sum(1) + g * z.shape[1]),
+        "the divergence is taken by z, not by x": mean(
+            (z * (z / 2 + other)).sum(1) + g * z.shape[1]
+        ),
     }
 
 
@@ -190,7 +195,9 @@ class JointLoss:
         count = len(log_q)
         true = Formula(
             lambda dt, half, z, z_other, power, whole, rate, paths, log_q: (
-                (dt * (half * ((z + z_other) ** power).sum(1) ** whole + g * np.trace(C)) ** rate).sum()
+                (
+                    dt * (half * ((z + z_other) ** power).sum(1) ** whole + g * np.trace(C)) ** rate
+                ).sum()
                 / paths
                 - log_q.mean()
             ),
@@ -207,7 +214,8 @@ class JointLoss:
             },
         )
         mistakes |= {
-            "it is the mean over all states, divided by B once more": (dt * each).mean() / count - prior,
+            "it is the mean over all states, divided by B once more": (dt * each).mean() / count
+            - prior,
             "it is upside down: B over the sum": count / (dt * each).sum() - prior,
         }
         expect(got["exact"], true, "loss", mistakes)
@@ -281,9 +289,7 @@ class AlternatingStep:
     def check(got, s, q, sigma, A, b, C, c, x, dt, time, z_other):
         expect_untouched(got["touched"], "x")
         z = x @ A.T + time[:, None] * b
-        expect_that(
-            got["x"].shape != dt.shape, "x of the loss is (B,): the loss takes dt, then x."
-        )
+        expect_that(got["x"].shape != dt.shape, "x of the loss is (B,): the loss takes dt, then x.")
         expect(got["x"], x, "x of the loss", {"this is z_other": z_other})
         expect_that(
             got["z"].shape == z.shape,

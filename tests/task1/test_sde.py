@@ -896,10 +896,7 @@ class Langevin:
                 "sqrt(2 eps) is missing before the noise": 1.0,
                 "2 eps divides under the root; multiply": 2 / eps,
                 "snr sqrt(D)/|score| is upside down in eps": 8 / eps,
-                "|score| multiplies; divide by it": 2
-                * eps
-                * (lengths * 1.5) ** 4
-                * square**2,
+                "|score| multiplies; divide by it": 2 * eps * (lengths * 1.5) ** 4 * square**2,
                 "|z| is drawn with the noise; the step is to have sqrt(D), which is not": 2
                 * eps
                 * z_norm**2

@@ -6,6 +6,7 @@ import numpy as np
 
 from autograder import standins
 from autograder import standins_images as toy
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, expect_that, graded
 
 B, SHAPE = 5, (2, 4, 4)
@@ -80,8 +81,13 @@ class SimpleLoss:
             "this is a weighted mean; do not divide by the sum of the weights": (
                 np.average(errors, weights=weight)
             ),
+            "this is a sum over the images; take the mean": np.sum(weight * errors),
         }
-        expect(got["weighted"], np.mean(weight * errors), "loss with weights", mistakes)
+        weighted = Formula(
+            lambda weight, error: np.mean(weight * error),
+            {"weight": weight, "the error of each image": errors},
+        )
+        expect(got["weighted"], weighted, "loss with weights", mistakes)
         gradient = np.mean(-2 * (noise - toy.toy_network(x_t, timestep)) * x_t)
         expect(got["gradient"], gradient, "gradient of the loss", rtol=1e-2)
         check_uniform(got["timesteps"])
@@ -111,6 +117,7 @@ def losses(x0, noise, timestep, label):
         "this is the mean of absolute errors": np.mean(np.abs(error)),
         "this is the sum over pixels; take the mean": np.mean((error**2).sum((1, 2, 3))),
         "this is a sum; take the mean": np.sum(error**2),
+        "this is a sum over the images; take the mean": np.mean(error**2) * len(error),
         "it has a factor of 1/2": true / 2,
     }
 
@@ -279,7 +286,19 @@ class ScoreFunction:
             )
             / b,
         }
-        expect(got["score"], score, "score", mistakes, rtol=5e-3, atol=1e-4)
+        true = Formula(
+            lambda x, size, a, size_b, square, b: -noise(x / size, (a / size_b) ** square) / b,
+            {
+                "x": x,
+                "sqrt(a^2 + b^2)": size,
+                "a": a,
+                "sqrt(a^2 + b^2) (below a)": size,
+                "the exponent of a/sqrt(a^2 + b^2)": 2,
+                "b": b,
+            },
+        )
+        mistakes["a is used instead of sqrt(a^2 + b^2)"] = -noise(x / a, 1 - 0 * a) / b
+        expect(got["score"], true, "score", mistakes, rtol=5e-3, atol=1e-4)
         label = np.arange(1, B + 1).reshape(-1, 1, 1, 1)
         want = np.broadcast_to(-(0.3 * label + 0.25) / b, x.shape)
         ignored = {
@@ -386,6 +405,16 @@ class Guidance:
         for name, s, t in cases:
             e_u, e_c = toy.toy_network(x, t), toy.toy_network(x, t, labels)
             want = e_u + s * (e_c - e_u)
+            true = Formula(
+                lambda first, s, e_c, e_u, whole: first + s * (e_c - e_u) ** whole,
+                {
+                    "e_u (the first)": e_u,
+                    "s": s,
+                    "e_c": e_c,
+                    "e_u": e_u,
+                    "the exponent of e_c - e_u": 1,
+                },
+            )
             mistakes = {
                 "e_u and e_c are exchanged: this guides away from the class": e_c + s * (e_u - e_c),
                 "this is e_c + s (e_c - e_u): a scale of 1 + s": e_c + s * (e_c - e_u),
@@ -400,7 +429,13 @@ class Guidance:
                 + (s - 1) * (e_c - toy.toy_network(x, t, toy.ToyNetwork.num_classes)),
             }
             mistakes = {m: v for m, v in mistakes.items() if not np.allclose(v, want)}
-            expect(got[name], want, f"guided noise, {name}", mistakes)
+            if np.ndim(t) == 0:
+                swapped = toy.toy_network(x, labels), toy.toy_network(x, labels, labels)
+                mistakes["e_u gets the labels as its timestep"] = swapped[0] + s * (
+                    e_c - swapped[0]
+                )
+                mistakes["e_c gets the labels as its timestep"] = e_u + s * (swapped[1] - e_u)
+            expect(got[name], true, f"guided noise, {name}", mistakes)
         expect(got["given"], labels, "class_label (it must stay as it is)")
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from autograder import standins
 from autograder import standins_images as toy
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 from tests.task2.test_scheduler import MANY, check_own_noise, check_spread, check_unchanged
 
@@ -229,9 +230,10 @@ class Project:
     def probe(x, y, w, a, b):
         given = x.clone()
         exact = toy_measured(Weighted(w), y).project(given, a, 0.0).clone()
+        again = toy_measured(Weighted(w), y).project(given, a, 0.0).clone()
         many_x, many_y = (v[:1].repeat(MANY, 1, 1, 1) for v in (x, y))
         noised = toy_measured(Weighted(w), many_y).project(many_x, a[0].item(), b)
-        return {"exact": exact, "given": given, "noised": noised}
+        return {"exact": exact, "again": again, "given": given, "noised": noised}
 
     def check(got, x, y, w, a, b):
         check_unchanged(got["given"], x, "x")
@@ -250,8 +252,33 @@ class Project:
             "x is scaled by a as well: what is free must stay": imputed(a * x, a * y, w),
             "x is not projected": x,
         }
-        expect(got["exact"], imputed(x, a * y, w), "x projected, b = 0", mistakes)
+        expect_that(
+            got["exact"].shape != got["again"].shape or np.allclose(got["exact"], got["again"]),
+            "x projected with b = 0: two calls differ; the noise of y_t has the factor b.",
+        )
+        expect(got["exact"], projected(x, y, w, a), "x projected, b = 0", mistakes)
         check_projected_noise(got["noised"], x[:1], a[0] * y[:1], w, b)
+
+
+def projected(x, y, w, a):
+    """x with what w measures of it replaced, as a formula."""
+    column = w.reshape(-1, 1, 1)
+
+    def project(x, w, a, y, of_y, of_measured):
+        measured = (column * x).sum(1, keepdims=True)
+        return x + w * (a * y**of_y + of_measured * measured)
+
+    return Formula(
+        project,
+        {
+            "x": x,
+            "A^T": column,
+            "a": a,
+            "y": y,
+            "the exponent of y": 1,
+            "the factor of A x": -1,
+        },
+    )
 
 
 def check_projected_noise(draws, x, mean, w, b):
@@ -336,7 +363,8 @@ class MisfitGradient:
             "this is the estimate of x_0": (x - b * noise) / a,
             "class and guidance are lost; self.predict_noise has them": plain,
         }
-        expect(got["noise"], noise, "noise", mistakes)
+        exchanged = "this is the gradient; the noise comes first"
+        named = mistakes
 
         def pull(misfit, a=a, b=b, A=A):
             """The gradient of the norms of a misfit in A (x_t - b noise(x_t)) / a."""
@@ -351,6 +379,7 @@ class MisfitGradient:
         r = misfit(estimate)
         true, norm = pull(r), np.sqrt((r**2).sum((1, 2, 3), keepdims=True))
         per_pixel = r / np.sqrt((r**2).sum(1, keepdims=True))
+        expect(got["noise"], noise, "noise", named | {exchanged: true})
         mistakes = {
             "the network is detached: x0_hat depends on x_t through it as well": pull(r, b=0.0),
             "this is the gradient of the squared norm": 2 * norm * true,
@@ -372,9 +401,38 @@ class MisfitGradient:
                 misfit((x - b**2 * noise) / a), b=b**2
             ),
         }
-        expect(got["gradient"], true, "gradient", mistakes)
+        formula = misfit_formula(A, W, x, y, noise - times(W, x, SHAPE), a, b)
+        expect(got["gradient"], formula, "gradient", mistakes)
         expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
         expect_untouched(got["touched"], "x")
+
+
+def misfit_formula(A, W, x, y, rest, a, b):
+    """The gradient of |y - A x0_hat| with the numbers that are in it."""
+
+    def gradient(y, of_hat, x, of_x, level, of_noise, root, whole):
+        noise = times(W, x, SHAPE) + rest
+        inner = of_x * x - level * noise**of_noise
+        hat = (inner / root) ** whole
+        r = (y + of_hat * times(A, hat, ROWS)).reshape(B, -1)
+        back = of_hat * r / np.linalg.norm(r, axis=1, keepdims=True) @ A
+        back = back * (whole * hat / inner).reshape(B, -1)
+        through = back * (of_noise * noise ** (of_noise - 1)).reshape(B, -1)
+        return (of_x * back - level * through @ W).reshape(x.shape)
+
+    return Formula(
+        gradient,
+        {
+            "y": y,
+            "the factor of A x0_hat in the misfit": -1,
+            "x_t": x,
+            "the factor of x_t in x0_hat": 1,
+            "sqrt(1 - abar)": b,
+            "the exponent of the noise": 1,
+            "sqrt(abar)": a,
+            "the exponent of x0_hat": 1,
+        },
+    )
 
 
 STEP, CORRECT, PROJECT, EULER = range(4)
@@ -526,6 +584,9 @@ def check_numbers(calls, now, then, n, snr):
         "the time goes down; the clock s runs forward": now - then,
         "this is the time that is reached; ds is the length of the step": then,
         "this is the time where the step starts; ds is its length": now,
+        "it is the sum of both times; ds is their difference": now + then,
+        "the new time is missing: ds is the new time minus the old": -now,
+        "both times are the same: ds is 0": 0.0,
         "this is T / N; a step may have any length": standins.ToyProcess.T / standins.ToyProcess.N,
     }
     expect(step[0, 1], then - now, "ds of the step", lengths)
@@ -664,6 +725,7 @@ def check_class_gradient(got, x, w, c, t, label):
         "the sign is wrong: a loss falls where log p rises": -true,
         "all classes are summed up": every.sum(1),
         "all images get the label of the first": every[:, label[0] - 1],
+        "the classifier gets the labels as its timesteps": log_slopes(label)[index, label - 1],
         "the classifier is evaluated at timestep 0; it needs that of x_t": log_slopes(0 * t)[
             index, label - 1
         ],
@@ -734,4 +796,29 @@ class GuidedNoise:
                     toy.toy_network(x, times.ravel(), label) - push
                 ),
             }
-            expect(got[name], noise - push, "noise, guided", mistakes)
+            true = Formula(
+                lambda noise, s, b, slope, power: noise - s * b * slope**power,
+                {
+                    "noise": noise,
+                    "s": scale,
+                    "sqrt(1 - abar)": b,
+                    "the gradient": slope,
+                    "the exponent of the gradient": 1,
+                },
+            )
+            mistakes["1 + abar is used instead of 1 - abar"] = (
+                noise - scale * np.sqrt(1 + abar) * slope
+            )
+            mistakes["2 - abar is used instead of 1 - abar"] = (
+                noise - scale * np.sqrt(2 - abar) * slope
+            )
+            mistakes["it has the labels instead of the timesteps"] = toy.toy_network(
+                x, label
+            ) - scale * b * toy_gradient(x, label.reshape(-1, 1, 1, 1), label)
+            mistakes["the network gets the labels as its timesteps"] = (
+                toy.toy_network(x, label) - push
+            )
+            mistakes["class_gradient gets the labels as its timesteps"] = (
+                noise - scale * b * toy_gradient(x, label.reshape(-1, 1, 1, 1), label)
+            )
+            expect(got[name], true, "noise, guided", mistakes)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins_images as toy
+from autograder.formula import Formula
 from autograder.harness import expect, expect_mean, expect_that, expect_untouched, graded
 from tests.task2.test_scheduler import check_own_noise, check_spread, repeated
 
@@ -46,9 +47,18 @@ class PasteKnown:
             or np.allclose(draws[0][hole], x[0][hole]),
             "the hole is where the mask is 1; here x_t stays where it is 0.",
         )
-        expect(draws[0][hole], x[0][hole], "x_t in the hole (it must stay)")
         a = toy.abar(t)
         known = x0[0][~hole]
+        ours = draws[:, hole]
+        expect_that(
+            np.allclose(ours, ours[:1], atol=1e-5),
+            "the hole: there is noise in it; what is known and its noise belong outside of it.",
+        )
+        kept = {
+            "it is the mask; x_t is missing": np.ones_like(x[0][hole]),
+            "it is the timestep, not x_t": float(t) + 0 * x[0][hole],
+        }
+        expect(ours[0], x[0][hole], "x_t in the hole (it must stay)", kept)
         check_own_noise(draws[:, ~hole], [known, np.sqrt(a) * known], "the known part")
         expect_mean(
             draws[:, ~hole],
@@ -57,6 +67,9 @@ class PasteKnown:
             {
                 "it is left clean: scale it by sqrt(abar), and add noise": known,
                 "it is scaled by abar; take the root": a * known,
+                "it is sqrt(abar) alone; x0 is missing": np.sqrt(a) + 0 * known,
+                "it is the noise alone; sqrt(abar) x0 is missing": 0 * known,
+                "x_t is added to it; multiply x_t by the mask": np.sqrt(a) * known + x[0][~hole],
                 "it is noised to the level of timestep t + 1": np.sqrt(toy.abar(t + 1)) * known,
                 "it is noised to the level of timestep t - 1": np.sqrt(toy.abar(t - 1)) * known,
                 "the factors of x0 and noise are exchanged": np.sqrt(1 - a) * known,
@@ -70,6 +83,8 @@ class PasteKnown:
                 "there is none, so that seams appear": 0.0,
                 "its standard deviation is 1 - abar; take the root": (1 - a) ** 2,
                 "its variance is 1": 1.0,
+                "its variance is 1 + abar; it is 1 - abar": 1 + a,
+                "its variance is 2 - abar; it is 1 - abar": 2 - a,
                 "it has the level of timestep t + 1": 1 - toy.abar(t + 1),
                 "it has the level of timestep t - 1": 1 - toy.abar(t - 1),
             },
@@ -183,6 +198,10 @@ class Renoise:
                 )
                 * x[0],
                 "the root of abar_t / abar_s is missing": ratio * x[0],
+                "this is 0, the noise alone: x_s is missing": 0 * x[0],
+                "this is sqrt(abar_t / abar_s) alone: x_s is missing": np.sqrt(ratio) + 0 * x[0],
+                "the root of abar_t / abar_s is divided by x_s; multiply": np.sqrt(ratio) / x[0],
+                "this has s, the timestep, instead of x_s": np.sqrt(ratio) * start_at + 0 * x[0],
             }
             check_not_turned(got[name])
             want = np.sqrt(ratio) * x[0]
@@ -194,6 +213,9 @@ class Renoise:
                 "it is that of x_t from the data, 1 - abar_t": 1 - toy.abar(t),
                 "its standard deviation is 1 - abar_t / abar_s; take the root": (1 - ratio) ** 2,
                 "it is that of a single timestep": 1 - single,
+                "its variance is 1: it is not scaled": 1.0,
+                "its variance is 1 + abar_t / abar_s; it is 1 - abar_t / abar_s": 1 + ratio,
+                "its variance is 2 - abar_t / abar_s; it is 1 - abar_t / abar_s": 2 - ratio,
             }
             others = {m: v for m, v in others.items() if not np.isclose(v, 1 - ratio, rtol=0.02)}
             check_spread(got[name], 1 - ratio, f"noise of x_{t} from x_{start_at}", others)
@@ -306,11 +328,12 @@ class MCGGradient:
     def check(got, x0, mask, x, t):
         a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
         noise = toy.toy_prediction(x, t)
-        estimate = {"this is the estimate of x_0": (x - b * noise) / a}
-        expect(got["noise"], noise, "noise", estimate)
+        named = {"this is the estimate of x_0": (x - b * noise) / a}
         misfit = (1 - mask) * (x0 - (x - b * noise) / a)
         norm = np.sqrt((misfit**2).sum((1, 2, 3), keepdims=True))
         true = misfit_gradient(misfit, a, b)
+        named["this is the gradient; the noise comes first"] = true
+        expect(got["noise"], noise, "noise", named)
         mistakes = {
             "the network is detached: x0_hat depends on x_t through it as well": -misfit / norm / a,
             "this is the gradient of the squared norm": 2 * norm * true,
@@ -330,9 +353,48 @@ class MCGGradient:
                 (1 - mask) * (x0 - (x - b * noise)), 1.0, b
             ),
         }
-        expect(got["gradient"], true, "gradient", mistakes)
+        expect(got["gradient"], gradient_formula(x, x0, mask, t), "gradient", mistakes)
         expect_that(not got["graph"], "noise and gradient still carry a graph: detach them.")
         expect_untouched(got["touched"], "x")
+
+
+def gradient_formula(x, x0, mask, t):
+    """The gradient, by differences of the sum of norms, with the numbers that are in it."""
+    a, b = np.sqrt(toy.abar(t)), np.sqrt(1 - toy.abar(t))
+
+    def gradient(known, x0, of_hat, x_t, of_x, level, of_noise, root, whole, ratio):
+        def norms(x):
+            hat = ((of_x * x - level * toy.toy_prediction(x, t) ** of_noise) / root) ** whole
+            r = known * (x0 + of_hat * hat) ** ratio
+            return np.sqrt((r**2).sum((1, 2, 3)))
+
+        return differences(norms, x_t)
+
+    return Formula(
+        gradient,
+        {
+            "1 - mask": 1 - mask,
+            "x0": x0 * (1 - mask),
+            "the factor of x0_hat in the misfit": -1,
+            "x_t": x,
+            "the factor of x_t in x0_hat": 1,
+            "sqrt(1 - abar)": b,
+            "the exponent of the noise": 1,
+            "sqrt(abar)": a,
+            "the exponent of x0_hat": 1,
+            "the exponent of x0 - x0_hat": 1,
+        },
+    )
+
+
+def differences(norms, x, step=1e-5):
+    """The gradient (n, ...) of norms (n,) of samples, one for each, by central differences."""
+    out = np.empty_like(x)
+    for at in np.ndindex(x.shape[1:]):
+        moved = np.zeros_like(x)
+        moved[(slice(None), *at)] = step
+        out[(slice(None), *at)] = (norms(x + moved) - norms(x - moved)) / (2 * step)
+    return out
 
 
 def misfit_gradient(misfit, a, b):
@@ -356,11 +418,12 @@ class MCG:
         return {"out": toy_inpainter(x0, mask, (30, 19, 8), **methods).mcg(size)}
 
     def check(got, x0, mask, x, size):
-        def mcg(factor, at_new=False, late=False, level=lambda t, s: s):
+        def mcg(factor, at_new=False, late=False, level=lambda t, s: s, step=True, power=1):
             state = x
             for t in (30, 19, 8):
                 low = down(state, t)
-                pull = 0.4 * (low if at_new else state) + 0.05 * t
+                pull = (0.4 * (low if at_new else state) + 0.05 * t) ** power
+                low = low if step else 0 * low
                 s = level(t, toy.previous(t, (30, 19, 8)))
                 if s is None:
                     state = low - factor * pull
@@ -377,6 +440,9 @@ class MCG:
             {
                 "the gradient is added; it is taken away": mcg(-size),
                 "the gradient is not used": mcg(0.0),
+                "the step is missing: this is - step_size gradient alone": mcg(size, step=False),
+                "step_size is divided by the gradient; multiply": mcg(size, power=-1),
+                "the gradient is missing: step_size alone is taken away": mcg(size, power=0),
                 "step_size is not used": mcg(1.0),
                 "the gradient is taken at x_s, not at x_t": mcg(size, at_new=True),
                 "the gradient is taken away after what is known is pasted": mcg(size, late=True),

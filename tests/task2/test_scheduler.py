@@ -3,6 +3,7 @@
 import numpy as np
 
 from autograder import standins_images as toy
+from autograder.formula import Formula
 from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
 
 B, SHAPE, MANY = 5, (2, 3, 3), 4000
@@ -42,13 +43,25 @@ class Betas:
             "the square is missing": roots,
             "these are the squares of betas in equal steps": linear**2,
         }
-        expect(got["quad"], roots**2, "quadratic betas", mistakes, atol=1e-8)
+        true = Formula(
+            lambda low, root_low, high, root_high, square: (
+                (low**root_low + steps * (high**root_high - low**root_low)) ** square
+            ),
+            {
+                "beta_1": beta_1,
+                "the exponent of beta_1": 0.5,
+                "beta_T": beta_T,
+                "the exponent of beta_T": 0.5,
+                "the exponent 2": 2,
+            },
+        )
+        expect(got["quad"], true, "quadratic betas", mistakes, atol=1e-8)
         check_cosine(got["cosine"], T)
 
 
 def check_cosine(got, T):
-    def f(s=0.008, power=2):
-        return np.cos((np.arange(T + 1) / T + s) / (1 + s) * np.pi / 2) ** power
+    def f(s=0.008, power=2, curve=np.cos):
+        return curve((np.arange(T + 1) / T + s) / (1 + s) * np.pi / 2) ** power
 
     def betas(top=0.999, **options):
         values = f(**options)
@@ -69,7 +82,35 @@ def check_cosine(got, T):
             f()[1:] / f()[:-1], 0.999
         ),
     }
-    expect(got, betas(), "cosine betas", mistakes, rtol=1e-4, atol=1e-8)
+    mistakes["this is the sine; f is the squared cosine"] = betas(curve=np.sin)
+    mistakes["the two f are multiplied; beta is 1 - f(t + 1)/f(t)"] = np.minimum(
+        1 - f()[1:] * f()[:-1], 0.999
+    )
+    expect(got, cosine_formula(T), "cosine betas", mistakes, rtol=1e-4, atol=1e-8)
+
+
+def cosine_formula(T):
+    """The cosine betas with the numbers that are in them."""
+
+    def betas(steps, s, below, whole, pi, square, one, after, before):
+        angle = ((np.arange(T + 1) / steps + s) / below) ** whole * pi
+        f = np.cos(angle) ** square
+        return np.minimum(one - f[1:] ** after / f[:-1] ** before, 0.999)
+
+    return Formula(
+        betas,
+        {
+            "T": float(T),
+            "the offset s": 0.008,
+            "1 + s": 1.008,
+            "the exponent of (t/T + s)/(1 + s)": 1,
+            "pi/2": np.pi / 2,
+            "the exponent of the cosine": 2,
+            "the 1 of 1 - f(t + 1)/f(t)": 1,
+            "the exponent of f(t + 1)": 1,
+            "the exponent of f(t)": 1,
+        },
+    )
 
 
 @graded("2.1b", points=3)
@@ -198,7 +239,11 @@ def check_noised(got, x0, noise, returned, timesteps):
         "the given noise is not used": signal * x0 + level * returned,
     }
     want = noised(toy.abar(timesteps))
-    expect(got, want, "x_t", {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
+    true = Formula(
+        lambda root, x_0, level, noise: root * x_0 + level * noise,
+        {"sqrt(abar)": signal, "x_0": x0, "sqrt(1 - abar)": level, "noise": noise},
+    )
+    expect(got, true, "x_t", {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
 
 
 @graded("2.1f", points=4)
@@ -350,6 +395,11 @@ def mean_mistakes(x, noise, t, s):
         / np.sqrt(alpha),
         "beta is multiplied without the division by sqrt(1 - abar)": (x - beta * noise)
         / np.sqrt(alpha),
+        "this is 0, the noise alone: the mean is missing": 0 * mean,
+        "alpha is abar_t abar_s; it is abar_t / abar_s": (
+            x - (1 - a_t * toy.abar(s)) / np.sqrt(1 - a_t) * noise
+        )
+        / np.sqrt(a_t * toy.abar(s)),
         "this is the estimate of x_0, not the mean of x_s (alpha is abar_t / abar_s, not abar_t)": (
             x - np.sqrt(1 - a_t) * noise
         )
@@ -380,8 +430,26 @@ def check_ddpm(draws, x, noise, t, s, size):
             "beta is divided and multiplied the wrong way round": beta * (1 - a_t) / (1 - a_s),
             "there is none": 0.0,
             "its variance is 1: multiply by the standard deviation": 1.0,
-        },
+        }
+        | ({} if size == "large" else posterior_variances(beta, a_t, a_s)),
     )
+
+
+def posterior_variances(beta, a_t, a_s):
+    """What plausible mistakes give for beta (1 - abar_s) / (1 - abar_t)."""
+    small, wide = beta * (1 - a_s) / (1 - a_t), (1 - a_s) / (1 - a_t)
+    return {
+        "1 - abar_t multiplies; divide by it": small * (1 - a_t) ** 2,
+        "the division by 1 - abar_t is missing": small * (1 - a_t),
+        "1 - abar_s divides; multiply by it": beta / (1 - a_s) / (1 - a_t),
+        "1 - abar_s is missing": beta / (1 - a_t),
+        "beta is missing": wide,
+        "it is upside down": 1 / small,
+        "it is divided by 1 + abar_t; by 1 - abar_t": small * (1 - a_t) / (1 + a_t),
+        "it is divided by 2 - abar_t; by 1 - abar_t": small * (1 - a_t) / (2 - a_t),
+        "it is multiplied by 1 + abar_s; by 1 - abar_s": beta * (1 + a_s) / (1 - a_t),
+        "it is multiplied by 2 - abar_s; by 1 - abar_s": beta * (2 - a_s) / (1 - a_t),
+    }
 
 
 def check_own_noise(draws, means, name):
@@ -419,6 +487,7 @@ class DDIMStep:
                 "first again": scheduler.step(x.clone(), 37, noise),
                 "step": scheduler.step(x.clone(), middle, noise, eta=0.0),
                 "last": scheduler.step(x.clone(), 2, noise, eta=0.0),
+                "noisy last again": scheduler.step(x.clone(), 2, noise, eta=1.0),
                 "noisy last": scheduler.step(x.clone(), 2, noise, eta=1.0),
                 "noisy": scheduler.step(many[0].clone(), middle, many[1], eta=eta),
                 "full": scheduler.step(many[0].clone(), middle, many[1], eta=1.0),
@@ -439,6 +508,13 @@ class DDIMStep:
             "table, so that 1 - abar_t / abar_s is negative.",
         )
         check_ddim(got["last"], x, noise, 2, -1, "the last step")
+        expect_that(
+            got["noisy last"].shape != got["last"].shape
+            or np.isnan(got["noisy last"]).any()
+            or np.allclose(got["noisy last"], got["noisy last again"]),
+            "two last steps with eta = 1 differ: sigma has the factor sqrt(1 - abar_s), which is "
+            "0 in the last step.",
+        )
         check_ddim(got["noisy last"], x, noise, 2, -1, "the last step with eta = 1")
         for name, value in (("noisy", eta), ("full", 1.0)):
             check_noisy_ddim(got[name], x[0], noise[0], middle, s, value)
@@ -481,7 +557,25 @@ def check_ddim(got, x, noise, t, s, name):
         "the direction is x_t; it is the predicted noise": np.sqrt(a_s) * x0 + np.sqrt(1 - a_s) * x,
     }
     want = ddim(x, noise, t, s)
-    expect(got, want, name, {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
+    true = Formula(
+        lambda root_s, x, level_t, n, root_t, whole, level_s, noise: (
+            root_s * ((x - level_t * n) / root_t) ** whole + level_s * noise
+        ),
+        {
+            "sqrt(abar_s)": np.sqrt(a_s),
+            "x_t": x,
+            "sqrt(1 - abar_t)": np.sqrt(1 - a_t),
+            "noise_pred (in x0)": noise,
+            "sqrt(abar_t)": np.sqrt(a_t),
+            "the exponent of x0": 1,
+            "sqrt(1 - abar_s)": np.sqrt(1 - a_s),
+            "noise_pred": noise,
+        },
+    )
+    mistakes["it has the timestep instead of x_t"] = (
+        np.sqrt(a_s) * (t - np.sqrt(1 - a_t) * noise) / np.sqrt(a_t) + np.sqrt(1 - a_s) * noise
+    )
+    expect(got, true, name, {m: v for m, v in mistakes.items() if not np.allclose(v, want)})
 
 
 def check_noisy_ddim(draws, x, noise, t, s, eta):
@@ -517,6 +611,10 @@ def check_noisy_ddim(draws, x, noise, t, s, eta):
         "eta is not used": unit**2,
         "eta enters by its root": eta * unit**2,
         "its standard deviation is sigma^2": sigma**4,
+        "sigma is missing before the noise": 1.0,
+        "1 - abar_t multiplies in sigma; divide by it": sigma**2 * (1 - a_t) ** 2,
+        "the division by 1 - abar_t is missing in sigma": sigma**2 * (1 - a_t),
+        "sigma is divided by 1 + abar_t; by 1 - abar_t": sigma**2 * (1 - a_t) / (1 + a_t),
         "the second root of sigma, that of 1 - abar_t / abar_s, is missing": short**2,
     }
     others = {m: v for m, v in others.items() if not np.isclose(v, sigma**2, rtol=1e-2)}
@@ -548,8 +646,9 @@ class MultistepSolver:
         state, before = x, None
         for i, t in enumerate(timesteps):
             s = toy.previous(t, timesteps)
-            want, mistakes, before = multistep(state, noises[i], t, s, before)
-            expect(got[f"{i + 1}"], want, f"step {i + 1}, {t} -> {s}", mistakes)
+            true, mistakes, before = multistep(state, noises[i], t, s, before)
+            expect(got[f"{i + 1}"], true, f"step {i + 1}, {t} -> {s}", mistakes)
+            want = true.value
             expect(
                 got[f"again {i + 1}"],
                 want,
@@ -565,7 +664,8 @@ def multistep(x, noise, t, s, before):
     free = (x - n_t * noise) / a_t
     x0 = free.clip(-1, 1)
     if s < 0:
-        return x0, {"the last step returns x0, clamped": free}, None
+        named = {"the last step returns x0, clamped": free}
+        return Formula(prediction, of_prediction(x, noise, a_t, n_t)), named, None
     h = np.log(a_s / n_s) - np.log(a_t / n_t)
 
     def move(D, h=h):
@@ -583,7 +683,76 @@ def multistep(x, noise, t, s, before):
         "h has the wrong sign: lambda_s - lambda_t is positive": move(D, -h),
         "x_t is scaled by a_s / a_t; by sigma_s / sigma_t": a_s / a_t * x - a_s * np.expm1(-h) * D,
     }
-    return move(D), mistakes, (x0, h, D)
+    mistakes["this is x0, as in the last step alone"] = x0
+    mistakes["x0 is clamped with its bounds exchanged, so that it is -1 everywhere"] = move(
+        D - x0 - 1
+    )
+    return solver_formula(x, noise, t, s, before), mistakes, (x0, h, D)
+
+
+def prediction(x, level, noise, root, whole, low, high):
+    """x0 of a step, clamped."""
+    return np.clip(((x - level * noise) / root) ** whole, low, high)
+
+
+def of_prediction(x, noise, a_t, n_t):
+    """The parts of x0."""
+    return {
+        "x_t": x,
+        "sigma_t (of x0)": n_t,
+        "noise_pred": noise,
+        "a_t (of x0)": a_t,
+        "the exponent of x0 before it is clamped": 1,
+        "the lower bound of x0": -1.0,
+        "the upper bound of x0": 1.0,
+    }
+
+
+def solver_formula(x, noise, t, s, before):
+    """A step of DPM-Solver++ 2M with the numbers that are in it."""
+    a_t, a_s = np.sqrt(toy.abar(t)), np.sqrt(toy.abar(s))
+    n_t, n_s = np.sqrt(1 - a_t**2), np.sqrt(1 - a_s**2)
+    parts = of_prediction(x, noise, a_t, n_t)
+    count = len(parts)
+    parts |= {
+        "1 - abar_t (of sigma_t)": n_t**2,
+        "logit(abar_s)": 2 * np.log(a_s / n_s),
+        "logit(abar_t)": 2 * np.log(a_t / n_t),
+        "the 2 of logit(abar)/2": 2,
+        "x_t (beside sigma_s/sigma_t)": x,
+        "sigma_s": n_s,
+        "sigma_t": n_t,
+        "a_s": a_s,
+        "the exponent of exp(-h) - 1": 1,
+        "the exponent of D": 1,
+        "the factor of the part with D": 1,
+    }
+    if before is not None:
+        parts |= {
+            "the 2 of h/(2 h')": 2,
+            "h'": before[1],
+            "the exponent of h/(2 h')": 1,
+            "the 1 of 1 + h/(2 h')": 1,
+            "the factor of h/(2 h') in 1 + h/(2 h')": 1,
+            "the exponent of x0": 1,
+            "the factor of x0": 1,
+            "the factor of h/(2 h') x0'": 1,
+            "the exponent of x0'": 1,
+            "the exponent of h/(2 h') beside x0'": 1,
+        }
+
+    def step(*values):
+        left, log_s, log_t, two, x, n_s, below, a_s, of_exp, of_D, size, *second = values[count:]
+        scale = np.sqrt(left) / n_t  # 1, but where sigma_t is another in both places
+        x0 = prediction(values[0], scale * values[1], *values[2:count])
+        h, D = (log_s - log_t) / two, x0
+        if second:
+            two, h_old, inverse, one, plus, of_x0, first, minus, of_old, beside = second
+            r = (h / (two * h_old)) ** inverse
+            D = first * (one + plus * r) * x0**of_x0 - minus * r**beside * before[0] ** of_old
+        return n_s / (scale * below) * x - size * a_s * np.expm1(-h) ** of_exp * D**of_D
+
+    return Formula(step, parts)
 
 
 def second_order(x0, h, x0_old, h_old, D_old, move):

@@ -19,14 +19,14 @@ PATH = (
 ALTERNATIVES = {
     "trace by one batched gradient": [
         ("likelihood", LOOP,
-         "        vjps = torch.autograd.grad(y, x, probes, is_grads_batched=True)[0]\n"
+         "        vjps = torch.autograd.grad(y + 0 * x, x, probes, is_grads_batched=True)[0]\n"
          '        divergence = torch.einsum("kb...,kb...->b", vjps, probes)\n'),
     ],
     "trace by gradients of products": [
         ("likelihood", LOOP,
          "        for k in range(len(probes)):\n"
          "            product = (y * probes[k]).sum()\n"
-         "            (vjp,) = torch.autograd.grad(product, x, create_graph=True)\n"
+         "            (vjp,) = torch.autograd.grad(product + 0 * x.sum(), x, create_graph=True)\n"
          "            divergence += torch.sum(vjp * probes[k], dim=tuple(range(1, x.ndim)))\n"),
     ],
     "flow as a mean of two drifts": [
@@ -143,7 +143,7 @@ ALTERNATIVES = {
             for v in probes:
                 with torch.enable_grad():
                     leaf = x.clone().detach().requires_grad_(True)
-                    y = field(leaf)
+                    y = field(leaf) + 0 * leaf
                     (y * v).sum().backward()
                 parts.append(torch.einsum("bi,bi->b", leaf.grad.flatten(1), v.flatten(1)))
             return y.detach(), torch.stack(parts).sum(0)"""),
@@ -382,7 +382,7 @@ def encode('''),
                     x.requires_grad_(True)
                     y = field(x)
                     product = torch.sum(y * v)
-                    grad = torch.autograd.grad(product, x)[0]
+                    grad = torch.autograd.grad(product, x, materialize_grads=True)[0]
                 x.requires_grad_(False)
                 total = total + torch.sum(grad * v, dim=tuple(range(1, len(x.shape))))
             return y.detach(), total.detach()"""),
@@ -391,7 +391,7 @@ def encode('''),
         answer("likelihood", "trace", """
             with torch.enable_grad():
                 leaf = x.detach().clone().requires_grad_()
-                y = field(leaf)
+                y = field(leaf) + 0 * leaf
                 dots = torch.einsum("kb...,b...->k", probes, y)
                 rows = [torch.autograd.grad(d, leaf, retain_graph=True)[0] for d in dots]
             products = torch.stack(rows).double() * probes

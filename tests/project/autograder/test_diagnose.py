@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from autograder.diagnose import RULES, diagnose
+from autograder.formula import Formula
+from autograder.harness import value_of
 
 RTOL, ATOL = 1e-3, 1e-5
 RNG = np.random.default_rng(0)
@@ -18,13 +20,17 @@ NOISE, X = RNG.normal(size=(2, B, 5))
 MEAN = (1 + T[:, None]) * X
 
 
+LINE = Formula(lambda t, x, z: t * x + z**2, {"t": T[:, None], "x": X, "z": NOISE})
+
+
 def said(got, want, inputs=INPUTS, rtol=RTOL, atol=ATOL):
-    return diagnose(np.asarray(got), np.asarray(want), rtol, atol, inputs)
+    formula = want if isinstance(want, Formula) else None
+    return diagnose(np.asarray(got), value_of(want), rtol, atol, inputs, formula)
 
 
 def inputs_of(want):
     """The inputs, and for values that are sums of two, these two."""
-    return INPUTS | ({"x": X, "z": NOISE} if np.shape(want) == X.shape else {})
+    return INPUTS | ({"x": X, "z": NOISE} if value_of(want).shape == X.shape else {})
 
 
 def changed(want, at, by=1.7):
@@ -44,6 +50,7 @@ CASES = {
     "factor B": (WANT * B, WANT, "B = 7 too many, or 1/B, B = 7, missing."),
     "factor 1/D": (WANT / D, WANT, "1/D, D = 3, too many, or D = 3 missing."),
     "factor dt": (WANT * 0.037, WANT, "factor of 0.037: dt too many, or 1/dt missing."),
+    "a part": (T[:, None] ** 2 * X + NOISE**2, LINE, "it has t^2 instead of t."),
     "constant": (WANT + 0.5, WANT, "constant: 0.5 is added everywhere."),
     "square": (WANT**2, WANT, "these are the squares"),
     "root": (np.sqrt(POSITIVE), POSITIVE, "these are the roots"),
@@ -71,7 +78,7 @@ CASES = {
     "a channel": (changed(IMAGES, (slice(None), 0)), IMAGES, "off only at index 0 along axis 1;"),
     "a term missing": (WANT - 0.5 * INPUTS["x"], WANT, "a term: there is 0.5 x too little."),
     "a term too much": (WANT + T[:, None] * INPUTS["x"], WANT, "there is 1 t x too much."),
-    "a part": (MEAN + T[:, None] ** 0.3 * NOISE, MEAN + NOISE, "x is right; the factor of z is"),
+    "one part": (MEAN + T[:, None] ** 0.3 * NOISE, MEAN + NOISE, "x is right; the factor of z is"),
     "two parts": (MEAN / 3 - T[:, None] * NOISE, MEAN + T[:, None] * NOISE, "z has the wrong sign"),
     "no part": (
         1.1 * MEAN,
@@ -150,5 +157,6 @@ def said_by(rule, got, want):
     from autograder.case import Case
 
     with np.errstate(all="ignore"):
-        case = Case(np.asarray(got, float), np.asarray(want, float), RTOL, ATOL, inputs_of(want))
-        return rule(case)
+        formula = want if isinstance(want, Formula) else None
+        got, true = np.asarray(got, float), value_of(want)
+        return rule(Case(got, true, RTOL, ATOL, inputs_of(want), formula))

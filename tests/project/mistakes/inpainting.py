@@ -22,7 +22,7 @@ MISTAKES = {
     "known part at t - 1": ("2.3a", "inpainting", KNOWN, "abar = self.scheduler.abar(timestep - 1) if timestep >= 0 else abar\n        " + KNOWN, "timestep t - 1"),
     "known part by a negative index": ("2.3a", "inpainting", KNOWN, "abar = self.scheduler.alphas_cumprod[int(timestep)]\n        " + KNOWN, "negative index"),
     "known part with one noise": ("2.3a", "inpainting", KNOWN, KNOWN.replace("noise_like(x)", "noise_like(x[:1])"), "same noise"),
-    "hole noised as well": ("2.3a", "inpainting", PASTED, "return known + self.mask * x", "in the hole"),
+    "hole noised as well": ("2.3a", "inpainting", PASTED, "return known + self.mask * x", "noise in it"),
     "pasted at the level of t": ("2.3b", "inpainting", REPLACED, REPLACED.replace("self.scheduler.previous(t)", "t"), "level of t"),
     "pasted before the step": ("2.3b", "inpainting", REPLACED, "            x = self.paste_known(x, t)\n            x = self.scheduler.step(x, t, self.predict_noise(x, t))", "before the step"),
     "pasted at t - 1": ("2.3b", "inpainting", REPLACED, REPLACED.replace("self.scheduler.previous(t)", "t - 1"), "t - 1"),

@@ -23,7 +23,7 @@ MISTAKES = {
     "corrector not counted": ("1.3c", "sampling", "return sde.correct_fn(s + ds, x, snr), evaluations + 1", "return sde.correct_fn(s + ds, x, snr), evaluations", "not counted"),
     "heun slope at s": ("1.3d", "sampling", "sde.ode_coeff(s + ds, x + ds * slope)", "sde.ode_coeff(s, x + ds * slope)", "belongs to s + ds"),
     "heun adds the slopes": ("1.3d", "sampling", "x + ds * (slope + end_slope) / 2, 2", "x + ds * (slope + end_slope), 2", "not averaged"),
-    "heun counts once": ("1.3d", "sampling", "x + ds * (slope + end_slope) / 2, 2", "x + ds * (slope + end_slope) / 2, 1", "asks twice"),
+    "heun counts once": ("1.3d", "sampling", "x + ds * (slope + end_slope) / 2, 2", "x + ds * (slope + end_slope) / 2, 1", "evaluated twice"),
     "ode step with the sde": ("1.3d", "sampling", "sde.predict_fn(s, x, ds, ode=True), 1", "sde.predict_fn(s, x, ds), 1", "noise"),
     "reverse diffusion shrinks": ("1.3e", "sampling", "return (2 - a) * x + b_squared * score", "return a * x + b_squared * score", "grows by"),
     "reverse diffusion noise b squared": ("1.3e", "sampling", "b_squared.sqrt() * torch.randn_like(x), 1", "b_squared * torch.randn_like(x), 1", "b^2"),
