@@ -23,7 +23,7 @@ from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.machine import autocast, parallel, seed_of
 from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
 
-WARMUP = 0.02  # share of the time in which the learning rate rises, where a run has minutes
+WARMUP = 0.05  # share of the time in which the learning rate rises, where a run has minutes
 
 
 class Run(TrainingRun):

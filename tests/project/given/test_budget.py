@@ -90,7 +90,7 @@ def test_minutes_end_in_time_with_a_rate_that_rose_and_fell_to_0(tmp_path, clock
     whole, state = run(tmp_path)
     rates = [rate / state["config"]["lr"] for rate, _ in steps]
     assert whole and len(steps) == 40 and steps[-1][1] == 59, "20 s, and 39 of the 40 left"
-    assert rates[:2] == pytest.approx([lr_factor(0, 1000, 20)] * 2)
+    assert rates[:2] == pytest.approx([lr_factor(0, 1000, 50)] * 2)
     assert max(rates) > 0.98 and rates[-1] < 0.01
     assert state["training"]["step"] == 40 and state["training"]["budget"]["share"] == 1
     assert state["config"]["ema"] == 1 and state["config"]["steps"] is None
