@@ -12,30 +12,26 @@ command and --resume. Task 1.6 must be written for it.
 """
 
 import argparse
-import os
-import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.bridges import image_report
+from experiments.bridges.image_samples import sample
+from experiments.bridges.image_sets import ImageSource, NoiseSource, open_set
+from experiments.bridges.image_starts import build_networks
 from experiments.bridges.options import add_options, check_method, make_config, resumed_config
 from experiments.bridges.run import BridgeRun, train
-from experiments.bridges.sides import OTHER
-from given.bridges.image_network import VelocityFromNoise, VelocityUNet
 from given.bridges.methods import METHODS
 from given.images.cost import check_checkpointing, check_memory
 from given.images.data import imageset as data
-from given.images.labels import class_index
-from given.images.load import build_network, check_config, levels_of
+from given.images.load import levels_of
 from given.images.presets import BATCH, CIFAR10, network_for, size_class
 from given.images.unet import check_resolution
-from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, refuse_to_overwrite
+from given.runtime.checkpoint import refuse_to_overwrite
 from given.runtime.cli import file_path
 from given.runtime.files import make_folder
 from given.runtime.machine import (
@@ -46,13 +42,10 @@ from given.runtime.machine import (
     pick_device,
     processes,
     seconds_of,
-    seed_of,
-    sent,
     warn_of_cost,
 )
 
 RESULTS = Path("results/bridge")
-ALIASES = {"fashion_mnist": "fashion", "stackedmnist": "stacked_mnist"}
 # What a set is trained with, unless the command line says otherwise.
 SMALL = {
     "gamma": "linear_0.001_0.02",
@@ -87,6 +80,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--data_root", type=file_path, default=data.DATA_ROOT, help="folder of the sets"
     )
     parser.add_argument("--num_samples", type=int, default=400, help="images in samples.npz")
+    carried = parser.add_argument_group("carry images over a trained bridge instead")
+    carried.add_argument("--sample", type=file_path, help="its checkpoint, last.ckpt")
+    carried.add_argument("--start", choices=("prior", "dataset"), default="prior", help="the end")
+    carried.add_argument("--input", type=file_path, help="folder of images; else test images")
+    carried.add_argument("--save_dir", type=file_path, help="folder, or .npz file")
     parser.add_argument("--threads", type=int, help="of the CPU")
     flag = argparse.BooleanOptionalAction
     choices = ("auto", "unet", *CIFAR10)
@@ -96,100 +94,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpointing", action="store_true", help=memory)
     add_options(parser)
     return parser.parse_args(arguments)
-
-
-def open_set(
-    name: str, split: str, resolution: int | None, data_root: Path | str
-) -> tuple[np.ndarray, bool]:
-    """The images of a name of the command line.
-
-    Args:
-        name: such as "cifar10:cat", "afhq-dog-64" or "DIR:cat".
-        split: "train" or "test".
-        resolution: pixels a side; None for the set's own.
-        data_root: folder of the sets.
-
-    Returns:
-        (N, H, W, C) uint8 array, and whether an image stays one of the set when mirrored.
-    """
-    base, label = split_name(name)
-    if re.match("(afhq|celeba)-", base) and not Path(base).is_dir():
-        base, *middle, pixels = base.split("-")
-        label = label or "".join(middle)
-        if not re.fullmatch("[0-9]{1,5}", pixels):
-            raise ValueError(f"Cannot read {name!r}; write afhq-dog-64 or celeba-64.")
-        resolution = int(pixels)
-    if base not in data.DATASETS and not Path(base).is_dir():
-        known = ", ".join(["standard", *ALIASES, *data.DATASETS, "afhq-dog-64", "celeba-64"])
-        raise ValueError(
-            f"Unknown data set {name!r}. Known: {known}, or a folder; a class as in cifar10:cat."
-        )
-    images = data.load_dataset(base, split, resolution, data_root)
-    if not label:
-        return images.images, images.flip
-    chosen = np.flatnonzero(images.labels == class_index(label, images.classes, first=0))
-    return np.asarray(images.images[chosen]), images.flip
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """The set or the folder of a name of the command line, and the class after its last colon."""
-    name = os.path.expanduser(name)
-    if Path(name).is_dir() or ":" not in name:
-        return ALIASES.get(name, name), ""
-    base, _, label = name.rpartition(":")
-    return ALIASES.get(base, base), label
-
-
-class ImageSource:
-    """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits.
-
-    A set lives on the device where `room_for_images` says so. Of a larger one the draws are made on
-    the host, by a generator that follows the one of the device, and sent when they are read.
-    """
-
-    def __init__(self, images: np.ndarray, flip: bool, device: torch.device, salt: int = 0) -> None:
-        """Keep (N, H, W, C) uint8 images.
-
-        Args:
-            images: of the set.
-            flip: whether a mirrored one stays one of the set.
-            device: where they are wanted.
-            salt: another one for each set of a run, whose draws would else go together.
-        """
-        self.images, self.flip, self.device, self.salt = images, flip, device, salt
-        self.resident = None
-        if device.type != "cpu" and images.nbytes <= data.room_for_images(device):
-            self.resident = torch.from_numpy(np.array(images)).to(device)
-
-    def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
-        """(rows, columns, C, H, W) in [-1, 1]: the columns `own` of rows x B draws."""
-        if self.resident is None and self.device.type != "cpu":
-            seed = seed_of(generator.initial_seed(), self.salt)
-            generator = torch.Generator().manual_seed(seed)
-        where: dict = {"generator": generator, "device": generator.device}
-        index = torch.randint(len(self.images), (rows, B), **where)[:, own]
-        mirrored = torch.rand((rows, B), **where)[:, own] < (0.5 if self.flip else 0.0)
-        if self.resident is None:
-            images = torch.from_numpy(self.images[index.flatten().numpy()])
-            images, mirrored = (sent(each, self.device) for each in (images, mirrored))
-        else:
-            images = self.resident[index.flatten()]
-        x = data.to_tensor(images)
-        x = torch.where(mirrored.flatten()[:, None, None, None], x.flip(-1), x)
-        return x.unflatten(0, index.shape)
-
-
-class NoiseSource:
-    """Draws of N(0, I), images of a given shape (C, H, W)."""
-
-    def __init__(self, shape: tuple[int, int, int], device: torch.device) -> None:
-        """Keep the shape."""
-        self.shape, self.device = shape, device
-
-    def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
-        """(rows, columns, C, H, W): the columns `own` of rows x B draws."""
-        where: dict = {"generator": generator, "device": self.device}
-        return torch.randn((rows, B, *self.shape), **where)[:, own]
 
 
 def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
@@ -208,52 +112,6 @@ def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
     return sets
 
 
-def build_networks(config: dict) -> Mapping[str, nn.Module]:
-    """The velocity networks of both directions, from one start where there is one."""
-    nets = started_networks(config)
-    for each in nets.values():
-        each.net.checkpointing = config["checkpointing"]
-    return nets
-
-
-def started_networks(config: dict) -> Mapping[str, nn.Module]:
-    """Those of `build_networks`, as they are begun with."""
-    torch.manual_seed(config["seed"])
-    path, mirrored = config["init_from"], {"forward": False, "backward": True}
-    if not path:
-        return {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
-    start = read_checkpoint(path)
-    if "scheduler" in start["config"]:
-        return diffusion_networks(start, config, path)
-    if start["config"].get("method") != "flow" or "resolution" not in start["config"]:
-        raise ValueError(f"{path} is neither a flow between images nor a diffusion model.")
-    nets = {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
-    for net in nets.values():
-        load_weights(net, start["network"].get("forward"), path)
-    return nets
-
-
-def diffusion_networks(start: dict, config: dict, path: str) -> Mapping[str, nn.Module]:
-    """Velocities of a diffusion model's checkpoint, from noise to its images."""
-    from image_diffusion.scheduler import DDIMScheduler
-
-    with blamed_on(path):
-        check_config(start["config"], start["network"])
-    size = start["config"]["network"]["image_resolution"]
-    if config["prior"] != "standard" or size != config["resolution"]:
-        raise ValueError(
-            f"{path} turns noise into images of {size} x {size} pixels; it can start a bridge "
-            f"with --prior standard and --resolution {size} only."
-        )
-    abar = DDIMScheduler(**start["config"]["scheduler"]).alphas_cumprod
-    nets = {}
-    for name in OTHER:
-        network = build_network(start["config"]["network"], abar)
-        load_weights(network, start["network"], path)
-        nets[name] = VelocityFromNoise(network, mirrored=name == "backward")
-    return nets
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     args = parse(arguments)
@@ -261,6 +119,12 @@ def main(arguments: list[str] | None = None) -> None:
         if args.threads < 1:
             raise ValueError(f"--threads must be at least 1, not {args.threads}.")
         torch.set_num_threads(args.threads)
+    if args.sample:
+        sample(args, pick_device(args.device))
+        return
+    for option in ("input", "save_dir"):
+        if getattr(args, option):
+            raise ValueError(f"--{option} belongs to --sample, the checkpoint of a bridge.")
     with processes(pick_device(args.device)) as (rank, world_size, device):
         work(args, device, rank, world_size)
 

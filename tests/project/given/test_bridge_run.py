@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import pathlib
 import pickle
 import random
 import re
@@ -528,6 +529,63 @@ def test_the_cost_of_large_images_is_told(plain, monkeypatch, capsys):
     monkeypatch.setattr(plain["images"], "seconds_of", lambda call, device: len(call()) * 10.0)
     plain["images"].main([*IMAGES, "--method", "fr"])
     assert "A step takes about 160 s on this CPU: this is for a GPU." in capsys.readouterr().out
+
+
+# --- Images carried over a bridge of a checkpoint
+
+
+@pytest.fixture
+def small_bridge(plain):
+    """The command line of bridges between images, and the checkpoint of one of 8 x 8 pixels."""
+    plain["images"].main([*IMAGES, "--method", "fr", "--rounds", "1"])
+    return plain["images"].main, LAST.format("images")
+
+
+def test_images_are_carried_from_either_end_as_files_and_as_an_array(small_bridge, tmp_path):
+    main, path = small_bridge
+    words = ["--sample", path, "--device", "cpu", "--num_samples", "3"]
+    for end in ("prior", "dataset"):
+        main([*words, "--start", end])
+        folder = tmp_path / "results/bridge/images" / f"from_{end}"
+        assert sorted(p.name for p in folder.iterdir()) == [f"0000{k}.png" for k in range(3)]
+        main([*words, "--start", end, "--save_dir", f"{end}.npz"])
+        with np.load(f"{end}.npz", allow_pickle=False) as arrays:
+            assert arrays["images"].shape == arrays["starts"].shape == (3, 8, 8, 1)
+            with Image.open(folder / "00001.png") as image:
+                assert np.array_equal(np.asarray(image), arrays["images"][1, ..., 0])
+    with pytest.raises(ValueError, match=r"prior\.npz is there already"):
+        main([*words, "--save_dir", "prior.npz"])
+
+
+def test_what_is_carried_is_what_training_reports(small_bridge, modules):
+    from experiments.bridges import image_samples
+
+    main, path = small_bridge
+    main(["--sample", path, "--device", "cpu", "--num_samples", "4", "--save_dir", "out.npz"])
+    run = image_samples.load_bridge(pathlib.Path(path), torch.device("cpu"))
+    with np.load("out.npz", allow_pickle=False) as arrays:
+        x = modules["report"].to_tensor(arrays["starts"])
+        carried = modules["report"].carried(run, "forward", x)[-1]
+        assert np.array_equal(arrays["images"], modules["report"].to_uint8(carried))
+
+
+def test_images_of_a_folder_are_carried_too(small_bridge, tmp_path):
+    main, path = small_bridge
+    (tmp_path / "own").mkdir()
+    for k in range(2):
+        Image.new("RGB", (20, 12), (90 * k, 0, 200)).save(tmp_path / "own" / f"{k}.png")
+    words = ["--sample", path, "--device", "cpu", "--start", "dataset", "--input", "own"]
+    main([*words, "--save_dir", "out.npz"])
+    with np.load("out.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (2, 8, 8, 1) and np.ptp(arrays["starts"][1]) == 0
+
+
+def test_what_is_no_bridge_between_images_is_one_sentence(small_bridge):
+    main, _ = small_bridge
+    with pytest.raises(ValueError, match="is no bridge between images"):
+        main(["--sample", str(DDPM), "--device", "cpu"])
+    with pytest.raises(ValueError, match="--input belongs to --sample"):
+        main(["--input", "own"])
 
 
 # --- Bad input

@@ -1,0 +1,102 @@
+"""Carry images over a trained bridge, from either of its ends.
+
+    python -m image_diffusion bridge --sample results/bridge/boot-bag-tr/last.ckpt --num_samples 100
+    python -m image_diffusion bridge --sample last.ckpt --start dataset --input photos/
+
+The images of a start are the test images of its set, noise, or those of a folder of your own.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.bridges.image_report import BATCH
+from experiments.bridges.image_sets import open_set
+from experiments.bridges.image_starts import build_networks
+from experiments.bridges.run import BridgeRun
+from experiments.bridges.sides import OTHER
+from given.images.data.image_files import (
+    image_names,
+    list_images,
+    make_way,
+    read_image,
+    save_images,
+    square,
+)
+from given.images.data.imageset import to_tensor, to_uint8
+from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
+from given.runtime.files import npz, write
+from given.runtime.machine import has_bf16
+
+
+def sample(args: argparse.Namespace, device: torch.device) -> None:
+    """Write the images that a bridge makes, PNG files or the arrays of an .npz.
+
+    Args:
+        args: of `experiments.bridges.images.parse`, with the checkpoint in `sample`.
+        device: where the networks run.
+
+    Raises:
+        ValueError: no bridge between images, or a place that is taken.
+    """
+    name = "forward" if args.start == "prior" else "backward"
+    run = load_bridge(args.sample, device)
+    out = args.save_dir or args.sample.parent / f"from_{args.start}"
+    x = starts(args, run.config, name)
+    one_file = out.suffix.lower() == ".npz"
+    if one_file and out.exists() and not args.overwrite:
+        raise ValueError(f"{out} is there already; name another, or give --overwrite.")
+    if not one_file:
+        make_way(out, image_names(len(x)), args.overwrite)
+    done = to_uint8(carried(run, name, x, args.seed))
+    if one_file:
+        write(out, npz(images=torch.from_numpy(done), starts=torch.from_numpy(to_uint8(x))))
+    else:
+        save_images(done, out)
+    print(f"{len(done)} images from --start {args.start}: {out}")
+
+
+def load_bridge(path: Path, device: torch.device) -> BridgeRun:
+    """The bridge of a checkpoint, ready to carry images."""
+    state = read_checkpoint(path)
+    config = state["config"]
+    if "resolution" not in config or "method" not in config:
+        raise ValueError(f"{path} is no bridge between images.")
+    if not Path(config["init_from"]).is_file():  # a flow leaves nothing but weights
+        config |= {"init_from": ""}
+    config |= {"bf16": has_bf16(device), "compile": False, "checkpointing": False}
+    with blamed_on(path):
+        run = BridgeRun(config, build_networks(config), {}, device)
+    for n in OTHER:
+        load_weights(run.sides[n].average.net, state["network"].get(n), path)
+    return run
+
+
+def starts(args: argparse.Namespace, config: dict, name: str) -> Tensor:
+    """(N, C, H, W) in [-1, 1], what is carried: a folder's images, noise, or test images."""
+    size, channels, num = config["resolution"], config["network"]["in_ch"], args.num_samples
+    if num < 1:
+        raise ValueError(f"--num_samples must be above 0, not {num}.")
+    if args.input:
+        files = list_images(args.input)[:num]
+        pixels = [square(read_image(file, channels), size) for file in files]
+        return to_tensor(np.stack(pixels).reshape(len(files), size, size, channels))
+    set_name = config["prior" if name == "forward" else "dataset"]
+    if set_name == "standard":
+        generator = torch.Generator().manual_seed(args.seed)
+        return torch.randn((num, channels, size, size), generator=generator)
+    images, _ = open_set(set_name, "test", size, args.data_root)
+    return to_tensor(images[:num])
+
+
+@torch.no_grad()
+def carried(run: BridgeRun, name: str, x: Tensor, seed: int) -> Tensor:
+    """What becomes of x (N, C, H, W), a batch at a time."""
+    generator, ends = torch.Generator(run.device).manual_seed(seed), []
+    for part in x.split(BATCH):
+        with run.autocast():
+            ends.append(run.carry(name, part.to(run.device), generator)[-1].float().cpu())
+    return torch.cat(ends)
