@@ -159,9 +159,6 @@ def summarise(
         extractor: from `load_features`.
         batch_size: images at a time; as `batch_on` says by default.
         keep: whether to keep every feature, as KID needs.
-
-    Returns:
-        a Summary.
     """
     if source.count < 2:
         raise ValueError(
