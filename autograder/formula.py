@@ -72,7 +72,7 @@ class Formula:
         parts = {**self.parts, **changed}
         try:
             value = np.broadcast_to(np.asarray(self.of(*parts.values()), dtype=float), shape)
-        except (ValueError, TypeError, IndexError, ArithmeticError):  # no part of this formula
+        except Exception:  # whatever it raises, this is no value for the part
             return
         yield said, value
 

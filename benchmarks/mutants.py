@@ -6,8 +6,9 @@
 
 A mutant is caught when a graded test fails or runs longer than a limit; at its own task when that
 test belongs to the task of the changed region; named when the message is more than one number
-beside another. Equivalent are those that no test can tell from the solution, listed with a reason
-in tests/project/equivalent.py. All rows are in results/benchmarks/mutants.json.
+beside another, and the check came to an end. Equivalent are those that no test can tell from the
+solution, listed with a reason in tests/project/equivalent.py. All rows are in
+results/benchmarks/mutants.json.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from tests.project.mutants import Mutant, mutants
 
 OUT = Path("results/benchmarks/mutants.json")
 SECONDS = 30  # of a mutant's tests; the longest of a right answer takes one
+DIED = "the process died"
 SHAPES = re.compile(r"has shape \([\d, ]*\); expected \([\d, ]*\)\.$")
 NUMBERS = re.compile(r"^[^:]*: expected [-+.\deinf]+, got ")
 
@@ -57,7 +59,7 @@ def judge(mutant: Mutant, seed: int) -> dict:
             os.kill(child, signal.SIGKILL)
         said = pipe.read() if ready else b""
     os.waitpid(child, 0)
-    row = json.loads(said) if said else {"own": "no end" if not ready else "the process died"}
+    row = json.loads(said) if said else {"own": "no end" if not ready else DIED}
     return {"key": mutant.key, "task": mutant.task, "kind": mutant.kind, "line": mutant.line} | row
 
 
@@ -90,7 +92,7 @@ def users(file: str) -> list:
 
 def is_named(message: str) -> bool:
     """Whether a message says more than what came and what was expected."""
-    return not NUMBERS.match(message) and not SHAPES.search(message)
+    return message != DIED and not NUMBERS.match(message) and not SHAPES.search(message)
 
 
 def table(rows: list[dict], by: str) -> str:

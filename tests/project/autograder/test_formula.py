@@ -92,6 +92,12 @@ def test_a_formula_that_a_part_does_not_suit_is_passed_over():
     assert said(broken, X[3] / 2) == "the row is 3 instead of 2"
 
 
+def test_a_formula_that_raises_anything_is_passed_over():
+    summed = Formula(lambda x, n: (x**n).sum(1) / n, {"x": X, "the exponent": 2.0})
+    assert said(summed, (X**3).sum(1)) is None  # exchanged, a float has no sum; 0 is no divisor
+    assert said(summed, (X**3).sum(1) / 3) == "the exponent is 3 instead of 2"
+
+
 def test_what_is_the_same_twice_is_evidence_once():
     once = evidence(np.array([1.0]), np.array([2.0]), np.array([1.01]))
     many = evidence(np.full(50, 1.0), np.full(50, 2.0), np.full(50, 1.01))
