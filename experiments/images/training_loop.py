@@ -20,7 +20,7 @@ from given.images.noise_predictor import gives_noise
 from given.images.objectives import OBJECTIVES, NoiseError, draw_levels, spread_numbers
 from given.runtime.budget import TimeBudget
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
-from given.runtime.machine import autocast, parallel, seed_of
+from given.runtime.machine import autocast, memory_format, parallel, seed_of
 from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
 
 WARMUP = 0.05  # share of the time in which the learning rate rises, where a run has minutes
@@ -54,7 +54,8 @@ class Run(TrainingRun):
         network.checkpointing = config.get("checkpointing", False)
         scheduler.clip = gives_noise(network)
         self.model = DiffusionModule(network, scheduler).to(device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layout = memory_format(device, config["compile"])
+        self.model.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.average = MovingAverage(network)
         self.optimizer = torch.optim.AdamW(
             network.parameters(),
@@ -119,6 +120,7 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
     """
     config, step = run.config, run.step
     x0, labels = batch
+    x0 = x0.contiguous(memory_format=run.layout)
     noise, level, weight = shared_draws(run, x0)
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
     set_lr(run.optimizer, run.learning_rate())
