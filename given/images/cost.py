@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from given.images.load import build_network
+from given.images.load import NETWORKS, build_network
 from given.runtime.memory import memory_of
 
 # float32 weights, gradients, two moments of Adam, and the moving average
@@ -69,8 +69,10 @@ def cost_of(config: dict[str, Any], checkpointing: bool = False) -> Cost:
 
 def check_checkpointing(config: dict[str, Any]) -> None:
     """Refuse checkpointing where the network of a configuration has none."""
-    if config["name"] != "UNet":
-        raise ValueError(f"--checkpointing is for U-Nets, not for {config['name']}; leave it out.")
+    if not hasattr(NETWORKS[config["name"]], "through"):
+        raise ValueError(
+            f"--checkpointing is for U-Nets and U-ViT, not for {config['name']}; leave it out."
+        )
 
 
 def check_memory(config: dict[str, Any], images: int, device: torch.device) -> None:

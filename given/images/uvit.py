@@ -31,11 +31,15 @@ class UViT(NoisePredictor):
         alphas_cumprod: see NoisePredictor.
         predicts: see NoisePredictor.
         time_features: see NoisePredictor.
-        checkpointing: forget what happens in a block, and compute it again on the way back.
+
+    Attributes:
+        checkpointing: see UNet.
 
     Raises:
         ValueError: a resolution that is no multiple of `patch`.
     """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -52,7 +56,6 @@ class UViT(NoisePredictor):
         alphas_cumprod: Tensor | None = None,
         predicts: str | None = None,
         time_features: str = "positional",
-        checkpointing: bool = False,
     ) -> None:
         if image_resolution % patch:
             raise ValueError(
@@ -65,7 +68,7 @@ class UViT(NoisePredictor):
             self.time_embedding = TimeEmbedding(width, None)
         elif time_features == "fourier":
             self.time_embedding = FourierEmbedding(width // 2, None)
-        self.patch, self.checkpointing = patch, checkpointing
+        self.patch = patch
         tokens = 1 + use_cfg + (image_resolution // patch) ** 2
         self.patches = nn.Conv2d(in_ch, width, patch, stride=patch)
         self.positions = nn.Parameter(torch.empty(1, tokens, width))
@@ -99,18 +102,19 @@ class UViT(NoisePredictor):
         h = torch.cat([emb.to(patches.dtype), patches], dim=1) + self.positions
         skips = []
         for block in self.down:
-            skips.append(h := self._run(block, h))
-        h = self._run(self.middle, h)
+            skips.append(h := self.through(block, h))
+        h = self.through(self.middle, h)
         for block in self.up:
-            h = self._run(block, h, skips.pop())
+            h = self.through(block, h, skips.pop())
         h = self.pixels(self.norm(h))[:, k:]  # (B, H W / p^2, p p C)
         h = h.reshape(B, H // p, W // p, p, p, C).permute(0, 5, 1, 3, 2, 4)
         return self.tail(h.reshape(B, C, H, W))
 
-    def _run(self, block, *inputs):
-        if self.checkpointing and self.training:
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
+    def through(self, block: nn.Module, *parts: Tensor) -> Tensor:
+        """A block of what flows, and of what skips to it."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *parts, use_reentrant=False)
+        return block(*parts)
 
 
 class Block(nn.Module):

@@ -135,7 +135,7 @@ def test_train_takes_network_and_batch_by_the_resolution():
 
 def test_checkpointing_is_refused_where_there_is_none():
     args = train.parse(["--checkpointing", "--device", "cpu"])
-    with pytest.raises(ValueError, match="for U-Nets, not for PatchUNet"):
+    with pytest.raises(ValueError, match="for U-Nets and U-ViT, not for PatchUNet"):
         train.check_options(args)
 
 

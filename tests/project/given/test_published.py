@@ -305,10 +305,22 @@ def test_what_a_network_cannot_be_is_one_sentence(options, sentence):
 
 @pytest.mark.parametrize("name", ["UViT", "NCSNv2"])
 def test_every_parameter_of_a_network_learns(name):
-    shape = {"width": 32, "depth": 2, "heads": 2, "use_cfg": True, "checkpointing": True}
+    shape = {"width": 32, "depth": 2, "heads": 2, "use_cfg": True}
     config = {"name": name, "T": 10, "image_resolution": 16} | (
         shape if name == "UViT" else {"ch": 8}
     )
     network = build_network(config, torch.linspace(0.9, 0.1, 10)).train()
-    network(torch.randn(2, 3, 16, 16), torch.tensor([1, 8])).square().mean().backward()
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([1, 8])
+    network(x, t).square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_checkpointing_of_a_transformer_changes_no_gradient():
+    shape = {"width": 32, "depth": 2, "heads": 2, "image_resolution": 16, "T": 10}
+    network = build_network({"name": "UViT"} | shape, torch.linspace(0.9, 0.1, 10))
+    found, x, t = [], torch.randn(2, 3, 16, 16), torch.tensor([1, 8])
+    for network.checkpointing in (False, True):
+        network.zero_grad()
+        network(x, t).square().mean().backward()
+        found.append(network.middle.qkv.weight.grad.clone())
+    assert torch.equal(*found)
