@@ -2,7 +2,7 @@
 
     python benchmarks/papers.py --photos FOLDER
 
-FOLDER holds photographs, in a folder for each class, two at least; it stands for AFHQ, CelebA and
+FOLDER holds photographs, in a folder for each class, two at least; they replace AFHQ, CelebA and
 other sets that are not here. A command is run with its own options and those of SMALL; what a page
 calls CKPT is a checkpoint of two steps on CIFAR-10. Each row has the exit status, the seconds and
 the last line that the command printed; results/papers/ has the pictures.
