@@ -20,7 +20,7 @@ def run(*arguments):
 
 def test_every_script_is_a_part():
     scripts = {command.split()[0] for _, command, _ in runner.PARTS.values()}
-    # the runner, what needs other Pythons, clones or photographs, and a process that endurance.py starts
+    # the runner, what needs Pythons, clones or photographs, a process of endurance.py
     others = {"__main__.py", "matrix.py", "parity.py", "papers.py", "endurance_runs.py"}
     start = 'if __name__ == "__main__":'
     found = [p.name for p in (ROOT / "benchmarks").glob("*.py") if start in p.read_text("utf-8")]
