@@ -8,6 +8,7 @@ from torch import nn
 from experiments.bridges.sides import OTHER
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
 from given.images.load import build_network, check_config
+from given.images.logit import refuse_logits
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 
 
@@ -42,6 +43,7 @@ def diffusion_networks(start: dict, config: dict, path: str) -> Mapping[str, nn.
 
     with blamed_on(path):
         check_config(start["config"], start["network"])
+    refuse_logits(start["config"], path, "a bridge")
     size = start["config"]["network"]["image_resolution"]
     if config["prior"] != "standard" or size != config["resolution"]:
         raise ValueError(

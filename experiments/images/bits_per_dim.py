@@ -4,8 +4,9 @@
 
 Exactly by the probability-flow ODE and from above by the bound of the reverse SDE (task 1.5), both
 with random signs and with normal numbers in the divergence, each with the standard error of the
-mean over images. Pixels are dequantised; class-conditional models are given the class. All of it is
-computed in float32: bfloat16 would round the input by a tenth of the smallest noise level.
+mean over images. Pixels are dequantised; class-conditional models are given the class, and the bits
+of those trained with --logit are of the pixels, too. All of it is computed in float32: bfloat16
+would round the input by a tenth of the smallest noise level.
 """
 
 import argparse
@@ -21,11 +22,13 @@ from experiments.images.samplers.draw import load_model
 from experiments.images.samplers.process import known_from
 from given.images.data.imageset import choose, load_dataset, to_tensor
 from given.images.data.sources import ASSETS, DATA_ROOT
+from given.images.logit import log_det, to_logits, uses_logits
 from given.levels import Process
 from given.runtime.cli import file_path, number, whole
 from given.runtime.machine import full_float32, pick_device
 
 NOISES = ("rademacher", "gaussian")
+KINDS = ("ODE", "ELBO")
 
 
 def bits_of_images(
@@ -36,6 +39,7 @@ def bits_of_images(
     slices: int = 50,
     tol: float = 1e-4,
     noise: str = "rademacher",
+    kinds: Sequence[str] = KINDS,
 ) -> dict[str, np.ndarray]:
     """Bits per dimension of each image by ODE and by ELBO, of the same dequantised pixels.
 
@@ -47,19 +51,25 @@ def bits_of_images(
         slices: times an image in the bound.
         tol: of the ODE.
         noise: of the divergence.
+        kinds: of KINDS, which to compute.
 
     Returns:
-        dict with "ODE" and "ELBO", (B,) arrays.
+        dict from kind to a (B,) array.
     """
     from sde_todo import likelihood
 
     x = likelihood.dequantise(to_tensor(images).to(model.device))
+    logit = uses_logits(model.network)
+    y, change = (to_logits(x), log_det(x)) if logit else (x, torch.zeros(len(x)).to(x))
     score_fn = model.score_fn(sde, labels, 1.0)
     eps = known_from(sde, model.var_scheduler)
-    exact = likelihood.log_likelihood(sde, score_fn, x, eps, tol, noise)
-    bound = likelihood.elbo(sde, score_fn, x, eps, slices, "debiased", noise)
-    found = {"ODE": exact, "ELBO": bound}
-    return {name: likelihood.bits_per_dim(v, x).cpu().numpy() for name, v in found.items()}
+    found = {}
+    if "ODE" in kinds:
+        found["ODE"] = likelihood.log_likelihood(sde, score_fn, y, eps, tol, noise)
+    if "ELBO" in kinds:
+        found["ELBO"] = likelihood.elbo(sde, score_fn, y, eps, slices, "debiased", noise)
+    bits = {kind: likelihood.bits_per_dim(logp + change, x) for kind, logp in found.items()}
+    return {kind: values.cpu().numpy() for kind, values in bits.items()}
 
 
 def mean_and_error(values: np.ndarray) -> tuple[float, float]:
@@ -118,6 +128,6 @@ def report(bits: dict[tuple[str, str], np.ndarray]) -> None:
     for noise in NOISES:
         gap = mean_and_error(bits["ELBO", noise] - bits["ODE", noise])
         print("ELBO - ODE, {:<24} {:6.3f} +- {:.3f}".format(noise, *gap))
-    for name in ("ODE", "ELBO"):
+    for name in KINDS:
         gap = mean_and_error(bits[name, "gaussian"] - bits[name, "rademacher"])
         print("gaussian - rademacher, {:<13} {:6.3f} +- {:.3f}".format(name, *gap))

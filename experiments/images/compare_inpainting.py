@@ -22,6 +22,7 @@ from given.images import figures
 from given.images.data.image_files import image_names, make_way, save_images
 from given.images.data.imageset import choose, load_dataset, to_tensor, to_uint8
 from given.images.data.sources import ASSETS, DATA_ROOT
+from given.images.logit import refuse_logits
 from given.images.masks import KINDS, make_mask
 from given.noise import noise_per_image
 from given.runtime.cli import file_path, number, whole
@@ -148,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     args = parse(arguments)
     model, config = load_model(args.ckpt_path, DDPMScheduler, pick_device(args.device))
+    refuse_logits(config, args.ckpt_path, "inpaint")
     model.var_scheduler.set_timesteps(args.steps)
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
     test = load_dataset(config["dataset"], "test", size, args.data_root)

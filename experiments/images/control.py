@@ -26,6 +26,7 @@ from given.images import figures
 from given.images.data.image_files import save_images
 from given.images.data.imageset import choose, load_dataset, to_tensor, to_uint8
 from given.images.data.sources import ASSETS, DATA_ROOT
+from given.images.logit import refuse_logits
 from given.images.masks import make_mask
 from given.images.noisy_classifier import NOISY_CLASSIFIER, load_noisy_classifier
 from given.levels import Process
@@ -202,6 +203,7 @@ def control_measurement(args: argparse.Namespace, folder: Path, device: torch.de
     from sde_todo.sde import VPSDE
 
     model, config = load_model(args.ckpt_path, DDPMScheduler, device)
+    refuse_logits(config, args.ckpt_path, "control")
     model.var_scheduler.set_timesteps(args.steps)
     size, channels = (config["network"][name] for name in ("image_resolution", "in_ch"))
     if args.task == "colour" and channels == 1:
@@ -233,6 +235,7 @@ def control_class(args: argparse.Namespace, folder: Path, device: torch.device |
     from image_diffusion.scheduler import DDPMScheduler
 
     model, config = load_model(args.ckpt_path, DDPMScheduler, device)
+    refuse_logits(config, args.ckpt_path, "control")
     model.var_scheduler.set_timesteps(args.steps)
     classifier, about = load_noisy_classifier(DDPMScheduler, args.classifier, device)
     if about["channels"] != config["network"]["in_ch"]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from experiments.images.diffusers_config import network_for, schedule_for
 from given.images.load import build_network
+from given.images.logit import refuse_logits
 from given.images.published import to_diffusers
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint, save_whole
 from given.runtime.cli import file_path
@@ -42,6 +43,7 @@ def export_diffusers(source: Path | str, folder: Path) -> None:
         raise ValueError("diffusers reads .safetensors: pip install safetensors") from None
     state = read_checkpoint(source)
     config = state["config"]
+    refuse_logits(config, source, "diffusers")
     with blamed_on(source, "use a checkpoint of train.py"):
         settings = network_for(config["network"])
         network = build_network(config["network"])

@@ -4,6 +4,7 @@
     python image_diffusion/train.py --dataset afhq --use_cfg         AFHQ 64 x 64 on a GPU
     torchrun --standalone --nproc_per_node=4 image_diffusion/train.py --dataset afhq
     python image_diffusion/train.py --dataset cifar10 --network ncsn++ --times ve
+    python image_diffusion/train.py --times vp --debias --eval_every 500
 
 Stop it with Ctrl-C and go on with the same command and --resume. Everything random in a step
 depends only on the seed and the number of the step, so a run that was stopped ends with the same
@@ -22,8 +23,11 @@ from typing import Any
 
 import torch
 
+from experiments.images.held_out import HeldOut
 from experiments.images.train_config import (
     CHOICES,
+    EVAL_BY,
+    EVAL_IMAGES,
     PRESETS,
     TIMES,
     check_unchanged,
@@ -70,10 +74,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--lr", type=number)
     parser.add_argument("--warmup", type=whole, help="steps")
     parser.add_argument("--ema", type=number, help="decay of the averaged weights")
+    parser.add_argument("--weight_decay", type=number, help="of AdamW")
     parser.add_argument("--mode", choices=("linear", "quad", "cosine"), help="of the schedule")
     parser.add_argument("--times", choices=TIMES, help="the objective: noise levels of training")
     parser.add_argument("--likelihood_weighting", action=flag, help="of --times vp, subvp or ve")
-    parser.add_argument("--debias", action=flag, help="draw the times of that weighting by it")
+    parser.add_argument("--debias", action=flag, help="with it, and the times drawn by it")
+    parser.add_argument("--logit", action=flag, help="train on the logits of the pixels")
     parser.add_argument("--network", choices=CHOICES, help="auto by default; see presets.py")
     parser.add_argument("--ch", type=whole, help="channels of the network's first level")
     parser.add_argument("--dropout", type=number, help="in the residual blocks of a U-Net")
@@ -91,6 +97,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpointing", action=flag, help=memory)
     parser.add_argument("--save_every", type=whole, help="steps; once a minute in any case")
     parser.add_argument("--sample_every", type=whole, help="steps; else every 2 minutes or more")
+    parser.add_argument("--eval_every", type=whole, help="steps; bits per dimension of test images")
+    parser.add_argument("--eval_by", choices=EVAL_BY, help="elbo: one time an image (default); ode")
+    parser.add_argument("--eval_images", type=whole, help=f"how many (default {EVAL_IMAGES})")
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     return parser.parse_args(arguments)
 
@@ -138,6 +147,7 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
             check_config(config, state["network"])
         check_unchanged(config, args, train_set)
         config |= on_this_machine(config, args, device)
+        config |= {"eval_every": args.eval_every} if args.eval_every else {}
     else:
         config = make_config(args, train_set, device)
         refuse_to_overwrite(checkpoint, args.overwrite)
@@ -147,11 +157,12 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     run = Run(config, device, rank, world_size)
     if args.resume:
         run.load(checkpoint)
+    held_out = HeldOut(run, args.data_root) if rank == 0 and config.get("eval_every") else None
     loader = data.Loader(train_set, config["batch_size"], config["seed"], device, rank, world_size)
     if rank == 0 and device.type == "cpu":
         say_cost(run)
     writer = tensorboard_writer(folder) if args.tensorboard and rank == 0 else None
-    whole = train(run, loader, folder, args.save_every, args.sample_every, writer)
+    whole = train(run, loader, folder, args.save_every, args.sample_every, writer, held_out)
     if rank == 0 and whole:
         show(run, folder)
         print(f"{run.step} steps. Checkpoint: {checkpoint}. Samples and loss curve: {folder}.")
@@ -165,8 +176,9 @@ def default_name(args: argparse.Namespace) -> str:
 
 
 def clear_pictures(folder: Path) -> None:
-    """Delete the samples and the loss curve of a run that this one replaces."""
-    for picture in [*folder.glob("samples_*.png"), folder / "loss.png"]:
+    """Delete the samples and the curves of a run that this one replaces."""
+    curves = [folder / "loss.png", folder / "bits_per_dim.png"]
+    for picture in [*folder.glob("samples_*.png"), *curves]:
         picture.unlink(missing_ok=True)
 
 

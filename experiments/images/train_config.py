@@ -55,6 +55,8 @@ PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
 # auto: of the set, or else of its resolution; unet: of its resolution, whatever the set has.
 CHOICES = ("auto", "unet", *NETWORKS)
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
+EVAL_BY = ("elbo", "ode")
+EVAL_IMAGES = 500
 WIDTHS = (8, 1024)  # the least and the most channels of a first level
 
 
@@ -73,10 +75,10 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
     if args.minutes is not None:
         chosen |= by_the_time(args)
-    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "times")
+    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "weight_decay", "times")
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     check_numbers(chosen)
-    chosen |= weighting(args, chosen["times"])
+    chosen |= weighting(args, chosen["times"]) | evaluation(args)
     network = network_config(args, preset, train_set)
     return chosen | {
         "network": network,
@@ -127,21 +129,43 @@ def check_numbers(chosen: dict) -> None:
     no_limit = chosen.get("minutes") and chosen["ema"] == 1
     if not (0 <= chosen["ema"] < 1 or no_limit):
         raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
+    if chosen["weight_decay"] < 0:
+        raise ValueError(f"--weight_decay must be at least 0, not {chosen['weight_decay']}.")
 
 
 def weighting(args: argparse.Namespace, times: str) -> dict:
     """The likelihood weighting, refused without its process, and the times that suit it."""
-    if args.likelihood_weighting and times not in CONTINUOUS:
+    asked = {"debias": args.debias, "likelihood_weighting": args.likelihood_weighting}
+    for name, value in asked.items():
+        if value and times not in CONTINUOUS:
+            raise ValueError(
+                f"--{name} belongs to --times {', '.join(CONTINUOUS)}, "
+                f"not {times}; leave it out, or choose one of these."
+            )
+    if args.debias and args.likelihood_weighting is False:
         raise ValueError(
-            f"--likelihood_weighting belongs to --times {', '.join(CONTINUOUS)}, "
-            f"not {times}; leave it out, or choose one of these."
+            "--debias draws the times of the likelihood weighting; leave --debias or "
+            "--no-likelihood_weighting out."
         )
-    if args.debias and not args.likelihood_weighting:
-        raise ValueError(
-            "--debias draws the times of --likelihood_weighting; add it, or leave --debias out."
-        )
-    asked = {"likelihood_weighting": args.likelihood_weighting, "debias": args.debias}
-    return {name: bool(value) for name, value in asked.items()}
+    weighted = bool(args.likelihood_weighting or args.debias)
+    return {"likelihood_weighting": weighted, "debias": bool(args.debias)}
+
+
+def evaluation(args: argparse.Namespace) -> dict:
+    """How a run is measured on held-out images on the way, and every how many steps, or None."""
+    for name in ("eval_by", "eval_images"):
+        if getattr(args, name) is not None and args.eval_every is None:
+            raise ValueError(
+                f"{spelled(name, getattr(args, name))} needs --eval_every, in steps; add it."
+            )
+    for name, least in (("eval_every", 1), ("eval_images", 2)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, not {getattr(args, name)}.")
+    return {
+        "eval_every": args.eval_every,
+        "eval_by": args.eval_by or EVAL_BY[0],
+        "eval_images": args.eval_images or EVAL_IMAGES,
+    }
 
 
 def network_config(args: argparse.Namespace, preset: dict, train_set: data.ImageSet) -> dict:
@@ -157,6 +181,7 @@ def network_config(args: argparse.Namespace, preset: dict, train_set: data.Image
     }
     asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
     network |= {k: value for k, value in asked.items() if value}
+    network |= {"logit": True} if args.logit else {}
     if args.dropout is not None:
         network["dropout"] = checked_dropout(args.dropout, network)
     return network if args.ch is None else with_width(network, args.ch)
@@ -224,8 +249,10 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
     """Refuse to go on with another set, or with other numbers than a run was started with."""
     names = ["dataset", "minutes", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times"]
     names += ["network", "likelihood_weighting", "debias", "mode", "predicts", "time_features"]
-    names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout"]
+    names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout", "weight_decay", "logit"]
+    names += ["eval_by", "eval_images"]
     started = {"likelihood_weighting": False, "debias": False, "time_features": "positional"}
+    started |= {"logit": False, "eval_by": EVAL_BY[0], "eval_images": EVAL_IMAGES}
     started |= config | config["scheduler"] | config["network"]
     started["network"] = config.get("architecture") or "auto"
     started["ch"] = base_width(started.get("ch"))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from experiments.images.held_out import HeldOut
 from experiments.images.samplers.draw import balanced_labels, draw_images
 from experiments.images.training_loop import Run, parallel_model
 from given.images import figures
@@ -58,6 +59,7 @@ def train(
     save_every: int | None = None,
     sample_every: int | None = None,
     writer: Any = None,
+    held_out: HeldOut | None = None,
 ) -> bool:
     """Train to the end, saving every minute, and at SIGINT or SIGTERM.
 
@@ -68,6 +70,7 @@ def train(
         save_every: steps between two more checkpoints, or None.
         sample_every: steps between two grids of samples; None for one every two minutes or more.
         writer: a TensorBoard writer, or None.
+        held_out: measures bits per dimension on the way, in process 0; or None.
 
     Returns:
         whether it came to the end.
@@ -88,9 +91,15 @@ def train(
         time_spent = f", {run.budget.share:.0%} of the time" if run.budget else ""
         return f"loss {loss:.4f}, {speed:.0f} images/s{time_spent}"
 
+    def measure():
+        if held_out and held_out.due(run):
+            held_out.measure(run, folder, writer)
+            restart_clock()
+
     def after_step():
         if save_every and run.step % save_every == 0:
             save(run, path)
+        measure()
         if first and run.step < run.total and grids.due(run.step):
             grids.draw(run, folder)
             restart_clock()
@@ -98,6 +107,7 @@ def train(
     restart_clock()
     steps = run.train_steps(parallel_model(run), loader)
     with alone(folder, first):
+        measure()  # what a stop prevented
         return train_to_the_end(run, steps, path, after_step=after_step, describe=describe)
 
 

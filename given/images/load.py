@@ -19,19 +19,20 @@ def build_network(config: dict[str, Any], alphas_cumprod: Tensor | None = None) 
     """The network that a configuration describes.
 
     Args:
-        config: dict with `name` (of NETWORKS), `predicts` (see noise_predictor.py) and the
-            arguments of that class.
+        config: dict with `name` (of NETWORKS), `predicts` (see noise_predictor.py), the arguments
+            of that class, and perhaps `logit`: whether its images are logits (see logit.py).
         alphas_cumprod: (T,) of the schedule; a checkpoint brings its own where it needs one.
 
     Returns:
         the network, with this configuration as its `config`.
     """
-    arguments = {k: v for k, v in config.items() if k != "name"}
+    arguments = {k: v for k, v in config.items() if k not in ("name", "logit")}
     if alphas_cumprod is None:
         alphas_cumprod = torch.full((arguments["T"],), 0.5)
     arguments["alphas_cumprod"] = alphas_cumprod
     network = NETWORKS[config["name"]](**arguments)
     network.config = dict(config)
+    network.logit = bool(config.get("logit", False))
     return network
 
 

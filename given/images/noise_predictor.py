@@ -46,9 +46,14 @@ class NoisePredictor(NoiseLevels):
         time_features: "positional" of the timestep, "fourier" of log sigma; under edm either is of
             c_noise = log(sigma) / 4; or "none": the trunk does not see the noise level.
 
+    Attributes:
+        logit: whether its images are logits of pixels, see logit.py.
+
     Raises:
         ValueError: a prediction or features that do not exist, or that lack the schedule.
     """
+
+    logit = False
 
     def __init__(
         self,

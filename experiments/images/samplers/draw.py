@@ -13,6 +13,7 @@ from tqdm import tqdm
 from given.images.data.imageset import to_uint8
 from given.images.labels import check_labels
 from given.images.load import build_network, check_config
+from given.images.logit import as_pixels
 from given.images.noise_predictor import gives_noise
 from given.noise import noise_per_image
 from given.runtime.checkpoint import blamed_on, read_checkpoint, rebuilt
@@ -78,7 +79,7 @@ def draw_batches(
             chosen = None if labels is None else labels[index.clip(max=num - 1)].to(model.device)
             with noise_per_image(seed + index):
                 x, _ = draw(model, len(index), chosen, guidance_scale)
-            yield to_uint8(x[:wanted])
+            yield to_uint8(as_pixels(model.network, x[:wanted]))
             bar.update(wanted)
 
 

@@ -109,6 +109,10 @@ TRAINING += (
     "--minutes",
     "--ch",
     "--dropout",
+    "--weight_decay",
+    "--eval_every",
+    "--eval_by",
+    "--eval_images",
 )
 
 

@@ -250,7 +250,7 @@ def run(folder, *arguments):
     [
         "--times vp",
         "--times vp --likelihood_weighting",
-        "--times subvp --likelihood_weighting --debias",
+        "--times subvp --debias",
         "--times subvp --likelihood_weighting --predicts noise",
         "--times ve --likelihood_weighting --predicts ve --time_features fourier",
         "--times smld --predicts ve --time_features none --network ddpm --mode linear",
@@ -271,7 +271,8 @@ def test_two_steps_of_every_objective_prediction_and_network(options, tmp_path, 
     state = run(tmp_path, "--steps", "2", *options.split())
     assert state["training"]["step"] == 2 and all(map(torch.isfinite, state["training"]["recent"]))
     model, config = load_model(tmp_path / "last.ckpt", DDIMScheduler)
-    assert config["times"] in options and config["likelihood_weighting"] == ("likel" in options)
+    assert config["times"] in options and config["debias"] == ("debias" in options)
+    assert config["likelihood_weighting"] == ("likel" in options or config["debias"])
     model.var_scheduler.set_timesteps(3)
     assert draw_images(model, 2).shape == (2, 8, 8, 1)
 
@@ -316,7 +317,7 @@ def test_a_run_goes_on_with_the_objective_it_was_started_with(tmp_path, tiny):
     [
         ("--likelihood_weighting", "belongs to --times vp, subvp, ve, not lognormal"),
         ("--likelihood_weighting --times edm", "not edm"),
-        ("--debias --times vp", "--debias draws the times of --likelihood_weighting; add it"),
+        ("--debias --no-likelihood_weighting --times vp", "leave --debias or --no-likelihood"),
     ],
 )
 def test_a_weighting_without_its_process_is_one_sentence(options, said, tmp_path, tiny):
