@@ -39,6 +39,7 @@ PARTS = {
     "gpu": ("Images on a GPU: what each measure brings", "gpu.py", 10),
     "samplers": ("Distance against evaluations, for every sampler", "samplers.py", 90),
     "likelihood": ("Bits per dimension", "likelihood.py", 20),
+    "debias": ("Times of training drawn by importance", "debias.py", 8),
     "fid": ("FID: agreement with public packages, and speed", "fid.py", 5),
     "peers": ("Points, images and ODEs beside public packages", "peers.py", 6),
     "profiles": ("Where the time goes", "profiles.py", 3),
@@ -47,7 +48,7 @@ PARTS = {
     "mutants": ("What the autograder says to small changes of the solutions", "mutants.py", 6),
     "endurance": ("Kills, full disks, clocks that jump", "endurance.py --minutes 30", 30),
 }
-PICTURES = {"samplers": "samplers.png"}
+PICTURES = {"samplers": "samplers.png", "debias": "debias.png"}
 
 
 def run(name):

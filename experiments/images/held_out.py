@@ -67,7 +67,7 @@ class HeldOut:
             labels = None
             if run.config["network"]["use_cfg"]:
                 labels = torch.from_numpy(self.labels[part]).to(run.device)
-            # Training seeds itself anew in every step, so this leaves no trace.
+            # Every step of training sets its own seed, so this leaves no trace.
             torch.manual_seed(seed_of(run.config["seed"], start))
             with full_float32():
                 found = bits_of_images(

@@ -204,6 +204,7 @@ def test_several_processes_spread_the_pixels_as_one_does():
 
 
 def test_a_run_on_logits_is_sampled_measured_and_refused_where_pixels_are_needed(tmp_path, tiny):
+    from experiments.bridges import image_starts
     from experiments.images import compare_inpainting, control, export
     from experiments.images.samplers.draw import draw_images, load_model
     from image_diffusion.scheduler import DDIMScheduler
@@ -218,6 +219,8 @@ def test_a_run_on_logits_is_sampled_measured_and_refused_where_pixels_are_needed
     assert not build_network(plain["config"]["network"]).logit
     assert not torch.equal(plain["network"]["head.weight"], state["network"]["head.weight"])
     there = ["--ckpt_path", str(path), "--save_dir", str(tmp_path / "none"), "--device", "cpu"]
+    with pytest.raises(ValueError, match="was trained with --logit"):
+        image_starts.build_networks({"seed": 0, "init_from": str(path)})
     for main, words in (
         (compare_inpainting.main, there),
         (control.main, [*there, "--task", "super"]),
