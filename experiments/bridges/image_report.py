@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from experiments.bridges.image_sets import is_noise
 from experiments.bridges.run import BridgeRun
 from experiments.bridges.sides import OTHER
 from given.bridges.figures import gif
@@ -34,13 +35,21 @@ BATCH = 100  # images carried together
 class Judge:
     """The Fréchet distance of carried test images, in every direction that ends at images."""
 
-    def __init__(self, train: dict, test: dict, device: torch.device, limit: int = 400):
+    def __init__(
+        self,
+        train: dict,
+        test: dict,
+        device: torch.device,
+        noise: tuple[float, float] = (0.0, 1.0),
+        limit: int = 400,
+    ):
         """Measure the floor, and what doing nothing would give.
 
         Args:
             train: from direction to (images, flip) of the set where it starts, None for noise.
             test: the same of the test images.
             device: where the networks run.
+            noise: mean and standard deviation of the noise that None is.
             limit: test images that are carried.
         """
         self.device = device
@@ -52,7 +61,7 @@ class Judge:
                     f"distance needs at least 2, better 400: add images."
                 )
         shape = next(x for x in images.values() if x is not None).shape[1:]
-        self.source = {n: first_batch(x, shape, limit, device) for n, x in images.items()}
+        self.source = {n: first_batch(x, shape, limit, device, noise) for n, x in images.items()}
         self.extractor = features_for(shape, device)
         ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
         self.real = {n: np.asarray(end[0][: 4 * limit]) for n, end in ends.items()}
@@ -101,12 +110,17 @@ def features_for(shape: tuple[int, int, int], device: torch.device) -> Features 
 
 
 def first_batch(
-    images: np.ndarray | None, shape: tuple[int, int, int], n: int, device: torch.device
+    images: np.ndarray | None,
+    shape: tuple[int, int, int],
+    n: int,
+    device: torch.device,
+    noise: tuple[float, float],
 ) -> Tensor:
     """(n, C, H, W) in [-1, 1], the first images, or noise of the shape (H, W, C) for None."""
     if images is None:
         H, W, C = shape
-        return torch.randn((n, C, H, W), generator=torch.Generator().manual_seed(0)).to(device)
+        z = torch.randn((n, C, H, W), generator=torch.Generator().manual_seed(0))
+        return (noise[0] + noise[1] * z).to(device)
     return to_tensor(images[:n]).to(device)
 
 
@@ -168,7 +182,7 @@ def distances(run: BridgeRun, judge: Judge, name: str, x: Tensor, states: Tensor
     }
     line = f"{name:<9} Frechet distance ({judge.features}) {result['frechet']:.2f}, floor "
     line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
-    if run.config["prior"] != "standard":
+    if not is_noise(run.config["prior"]):
         to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
         result |= {"distance_to_source": to_source, "distance_of_random_target": to_random}
         line += f"; distance from its source {to_source:.3f}, a random target's {to_random:.3f}"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.bridges.image_report import BATCH
-from experiments.bridges.image_sets import open_set
+from experiments.bridges.image_sets import is_noise, open_set
 from experiments.bridges.image_starts import build_networks
 from experiments.bridges.run import BridgeRun
 from experiments.bridges.sides import OTHER
@@ -65,8 +65,7 @@ def load_bridge(path: Path, device: torch.device) -> BridgeRun:
     config = state["config"]
     if "resolution" not in config or "method" not in config:
         raise ValueError(f"{path} is no bridge between images.")
-    if not Path(config["init_from"]).is_file():  # a flow leaves nothing but weights
-        config |= {"init_from": ""}
+    config |= {"init_from": ""}  # its weights are replaced
     config |= {"bf16": has_bf16(device), "compile": False, "checkpointing": False}
     with blamed_on(path):
         run = BridgeRun(config, build_networks(config), {}, device)
@@ -85,9 +84,10 @@ def starts(args: argparse.Namespace, config: dict, name: str) -> Tensor:
         pixels = [square(read_image(file, channels), size) for file in files]
         return to_tensor(np.stack(pixels).reshape(len(files), size, size, channels))
     set_name = config["prior" if name == "forward" else "dataset"]
-    if set_name == "standard":
+    if is_noise(set_name):
         generator = torch.Generator().manual_seed(args.seed)
-        return torch.randn((num, channels, size, size), generator=generator)
+        z = torch.randn((num, channels, size, size), generator=generator)
+        return config.get("prior_mean", 0.0) + config.get("prior_std", 1.0) * z
     images, _ = open_set(set_name, "test", size, args.data_root)
     return to_tensor(images[:num])
 

@@ -1,5 +1,7 @@
 """The ends of a bridge between images: sets by name, and draws from them."""
 
+import contextlib
+import math
 import os
 import re
 from pathlib import Path
@@ -37,7 +39,9 @@ def open_set(
             raise ValueError(f"Cannot read {name!r}; write afhq-dog-64 or celeba-64.")
         resolution = int(pixels)
     if base not in data.DATASETS and not Path(base).is_dir():
-        known = ", ".join(["standard", *ALIASES, *data.DATASETS, "afhq-dog-64", "celeba-64"])
+        known = ", ".join(
+            ["standard", "matched", *ALIASES, *data.DATASETS, "afhq-dog-64", "celeba-64"]
+        )
         raise ValueError(
             f"Unknown data set {name!r}. Known: {known}, or a folder; a class as in cifar10:cat."
         )
@@ -97,13 +101,47 @@ class ImageSource:
 
 
 class NoiseSource:
-    """Draws of N(0, I), images of a given shape (C, H, W)."""
+    """Draws of N(mean, std^2 I), images of a given shape (C, H, W)."""
 
-    def __init__(self, shape: tuple[int, int, int], device: torch.device) -> None:
-        """Keep the shape."""
-        self.shape, self.device = shape, device
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        mean: float = 0.0,
+        std: float = 1.0,
+    ) -> None:
+        """Keep the shape, and the two numbers."""
+        self.shape, self.device, self.mean, self.std = shape, device, mean, std
 
     def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
         """(rows, columns, C, H, W): the columns `own` of rows x B draws."""
         where: dict = {"generator": generator, "device": self.device}
-        return torch.randn((rows, B, *self.shape), **where)[:, own]
+        z = torch.randn((rows, B, *self.shape), **where)[:, own]
+        return self.mean + self.std * z
+
+
+def is_noise(name: str) -> bool:
+    """Whether a name of the command line is noise: standard, matched, or matched-VARIANCE."""
+    return name == "standard" or re.match("matched(-|$)", name) is not None
+
+
+def moments_of_noise(name: str, images: np.ndarray) -> dict[str, float]:
+    """prior_mean and prior_std of noise that is matched to a set (De Bortoli et al. 2021).
+
+    Args:
+        name: "matched" for the variance of the set, "matched-0.5" for that variance; for any other
+            prior there is nothing to match.
+        images: (N, H, W, C) uint8; 1,000 of them are measured.
+
+    Raises:
+        ValueError: a variance that is none.
+    """
+    if not is_noise(name) or name == "standard":
+        return {}
+    x = data.to_tensor(images[:: len(images) // 1000 + 1])
+    variance = x.var().item() if name == "matched" else 0.0
+    with contextlib.suppress(ValueError):
+        variance = variance or float(name.partition("-")[2])
+    if not 0 < variance < math.inf:
+        raise ValueError(f"--prior {name}: write matched, or a variance as in matched-0.5.")
+    return {"prior_mean": x.mean().item(), "prior_std": variance**0.5}

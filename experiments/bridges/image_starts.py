@@ -1,14 +1,17 @@
 """The networks that a bridge between images begins with: new ones, a flow's, or a diffusion's."""
 
+from argparse import Namespace
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from experiments.bridges.image_presets import chosen_network
 from experiments.bridges.sides import OTHER
 from given.bridges.image_network import VelocityFromNoise, VelocityUNet
-from given.images.load import build_network, check_config
+from given.images.load import build_network, check_config, levels_of
 from given.images.logit import refuse_logits
+from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 
 
@@ -23,37 +26,68 @@ def build_networks(config: dict) -> Mapping[str, nn.Module]:
 def started_networks(config: dict) -> Mapping[str, nn.Module]:
     """Those of `build_networks`, as they are begun with."""
     torch.manual_seed(config["seed"])
-    path, mirrored = config["init_from"], {"forward": False, "backward": True}
-    if not path:
-        return {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
-    start = read_checkpoint(path)
-    if "scheduler" in start["config"]:
-        return diffusion_networks(start, config, path)
-    if start["config"].get("method") != "flow" or "resolution" not in start["config"]:
-        raise ValueError(f"{path} is neither a flow between images nor a diffusion model.")
-    nets = {n: VelocityUNet(config["network"], mirrored=m) for n, m in mirrored.items()}
-    for net in nets.values():
-        load_weights(net, start["network"].get("forward"), path)
+    nets = {n: velocity(config, mirrored=n == "backward") for n in OTHER}
+    path = config["init_from"]
+    if path:
+        weights = read_checkpoint(path)["network"]
+        for net in nets.values():
+            if "scheduler" in config:
+                load_weights(net.net, weights, path)
+            else:
+                load_weights(net, weights.get("forward"), path)
     return nets
 
 
-def diffusion_networks(start: dict, config: dict, path: str) -> Mapping[str, nn.Module]:
-    """Velocities of a diffusion model's checkpoint, from noise to its images."""
+def velocity(config: dict, mirrored: bool) -> VelocityUNet | VelocityFromNoise:
+    """The network of a direction: one whose output is a velocity, or that tells the noise."""
     from image_diffusion.scheduler import DDIMScheduler
 
-    with blamed_on(path):
-        check_config(start["config"], start["network"])
-    refuse_logits(start["config"], path, "a bridge")
-    size = start["config"]["network"]["image_resolution"]
-    if config["prior"] != "standard" or size != config["resolution"]:
+    if "scheduler" not in config:
+        return VelocityUNet(config["network"], mirrored)
+    abar = DDIMScheduler(**config["scheduler"]).alphas_cumprod
+    return VelocityFromNoise(build_network(config["network"], abar), mirrored)
+
+
+def networks_config(args: Namespace, H: int, C: int) -> dict:
+    """`network` of a bridge's configuration, and `scheduler` where it tells the noise.
+
+    Args:
+        args: of `experiments.bridges.images.parse`.
+        H: pixels a side.
+        C: channels.
+
+    Raises:
+        ValueError: --init_from or --network that does not fit.
+    """
+    shape = {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
+    start: dict = read_checkpoint(args.init_from) if args.init_from else {"config": {}}
+    if "scheduler" in start["config"]:
+        return diffusion_config(start, args, H, C)
+    begun = start["config"]
+    if begun and (begun.get("method") != "flow" or "resolution" not in begun):
         raise ValueError(
-            f"{path} turns noise into images of {size} x {size} pixels; it can start a bridge "
-            f"with --prior standard and --resolution {size} only."
+            f"{args.init_from} is neither a flow between images nor a diffusion model."
         )
-    abar = DDIMScheduler(**start["config"]["scheduler"]).alphas_cumprod
-    nets = {}
-    for name in OTHER:
-        network = build_network(start["config"]["network"], abar)
-        load_weights(network, start["network"], path)
-        nets[name] = VelocityFromNoise(network, mirrored=name == "backward")
-    return nets
+    net = chosen_network(args.network, H)
+    if args.network == "auto" and "network" in begun:
+        net = begun["network"]
+    check_resolution(H, levels_of(net))
+    return {"network": net | shape}
+
+
+def diffusion_config(start: dict, args: Namespace, H: int, C: int) -> dict:
+    """The configuration of a diffusion model, as `networks_config` gives it."""
+    path, config = args.init_from, start["config"]
+    with blamed_on(path):
+        check_config(config, start["network"])
+    refuse_logits(config, path, "a bridge")
+    net = config["network"]
+    size, channels = net["image_resolution"], net["in_ch"]
+    if args.prior != "standard" or (size, channels) != (H, C):
+        raise ValueError(
+            f"{path} turns noise into {channels} x {size} x {size} numbers; it can start a bridge "
+            f"with --prior standard and --resolution {size} only, between sets of such images."
+        )
+    if args.network != "auto":
+        raise ValueError(f"{path} brings its network; use --network auto, not {args.network}.")
+    return {"network": net, "scheduler": config["scheduler"]}

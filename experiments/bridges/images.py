@@ -2,13 +2,13 @@
 
     python -m image_diffusion bridge --prior "fashion_mnist:boot" --dataset fashion_mnist:bag
     python -m image_diffusion bridge --prior cifar10:cat --dataset cifar10:dog
-    torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --prior afhq-dog-64 \\
-        --dataset afhq-cat-64
+    torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --preset afhq-64
 
 A class is named after a colon, and a folder of images is a set, as in `--dataset photos/:cat`;
-`--prior standard` is noise. `--method flow` trains a flow, and --init_from starts a bridge with it,
-or, from noise, with a diffusion model of train.py. Stop a run with Ctrl-C and go on with the same
-command and --resume. Task 1.6 must be written for it.
+`--prior standard` is noise, `--prior matched` noise of the data's mean and variance. `--preset`
+takes the sets and numbers of a paper: see image_presets.py. `--method flow` trains a flow, and
+--init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
+with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
 """
 
 import argparse
@@ -20,17 +20,21 @@ import torch
 from torch import Tensor
 
 from experiments.bridges import image_report
+from experiments.bridges.image_presets import CHOICES, PRESETS, numbers_of, options_of
 from experiments.bridges.image_samples import sample
-from experiments.bridges.image_sets import ImageSource, NoiseSource, open_set
-from experiments.bridges.image_starts import build_networks
+from experiments.bridges.image_sets import (
+    ImageSource,
+    NoiseSource,
+    is_noise,
+    moments_of_noise,
+    open_set,
+)
+from experiments.bridges.image_starts import build_networks, networks_config
 from experiments.bridges.options import add_options, check_method, make_config, resumed_config
 from experiments.bridges.run import BridgeRun, train
 from given.bridges.methods import METHODS
 from given.images.cost import check_checkpointing, check_memory
 from given.images.data import imageset as data
-from given.images.load import levels_of
-from given.images.presets import BATCH, CIFAR10, network_for, size_class
-from given.images.unet import check_resolution
 from given.runtime.checkpoint import refuse_to_overwrite
 from given.runtime.cli import file_path
 from given.runtime.files import make_folder
@@ -46,35 +50,15 @@ from given.runtime.machine import (
 )
 
 RESULTS = Path("results/bridge")
-# What a set is trained with, unless the command line says otherwise.
-SMALL = {
-    "gamma": "linear_0.001_0.02",
-    "num_steps": 16,
-    "rounds": 3,
-    "iters": 512,
-    "batch_size": 32,
-    "cache_size": 256,
-    "lr": 1e-3,
-    "ema": 0.99,
-    "variance": "bridge",
-}
-LARGE = SMALL | {
-    "gamma": "linear_0.0001_0.01",
-    "num_steps": 50,
-    "rounds": 10,
-    "iters": 8000,
-    "lr": 2e-4,
-    "ema": 0.999,
-}
-PATCH_UNET = {"name": "PatchUNet", "predicts": "noise", "ch": (48, 96), "num_res_blocks": 2}
-FLOW = {"small": {"rounds": 1, "iters": 1000}, "large": {"rounds": 1, "iters": 100_000}}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--prior", default="fashion_mnist:boot", help="the source")
+    prior = "the source; standard is noise, matched noise of the data's mean and variance"
+    parser.add_argument("--prior", default="fashion_mnist:boot", help=prior)
     parser.add_argument("--dataset", default="fashion_mnist:bag", help="the target")
+    parser.add_argument("--preset", choices=PRESETS, help="sets and numbers of a paper")
     parser.add_argument("--resolution", type=int, help="pixels a side; the set's own by default")
     parser.add_argument(
         "--data_root", type=file_path, default=data.DATA_ROOT, help="folder of the sets"
@@ -87,22 +71,30 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     carried.add_argument("--save_dir", type=file_path, help="folder, or .npz file")
     parser.add_argument("--threads", type=int, help="of the CPU")
     flag = argparse.BooleanOptionalAction
-    choices = ("auto", "unet", *CIFAR10)
+    choices = ("auto", "unet", *CHOICES)
     parser.add_argument("--network", choices=choices, default="auto", help="see presets.py")
     parser.add_argument("--compile", action=flag, help="torch.compile; on by default on CUDA")
     memory = "train a U-Net in a third of the memory, for more time"
     parser.add_argument("--checkpointing", action="store_true", help=memory)
     add_options(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.preset:
+        parser.set_defaults(method=PRESETS[args.preset]["method"])
+        method = parser.parse_args(arguments).method
+        parser.set_defaults(**options_of(args.preset, method))
+        args = parser.parse_args(arguments)
+    return args
 
 
 def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
     """From direction to (images, flip) of the set where it starts; None for noise."""
     names = {"forward": args.prior, "backward": args.dataset}
-    if args.dataset == "standard":
-        raise ValueError("--dataset standard: noise can be the --prior, the target is images.")
+    if is_noise(args.dataset):
+        raise ValueError(
+            f"--dataset {args.dataset}: noise can be the --prior, the target is images."
+        )
     sets = {
-        n: None if name == "standard" else open_set(name, split, args.resolution, args.data_root)
+        n: None if is_noise(name) else open_set(name, split, args.resolution, args.data_root)
         for n, name in names.items()
     }
     shapes = [x[0].shape[1:] for x in sets.values() if x is not None]
@@ -131,28 +123,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 def configure(args: argparse.Namespace, sets: dict, device: torch.device) -> dict:
     """The configuration of a run on these sets and this device."""
-    H, _, C = sets["backward"][0].shape[1:]
-    size = "small" if H <= 28 else "large"
-    batch = BATCH[size_class(H)]
-    defaults = SMALL if size == "small" else LARGE | {"batch_size": batch, "cache_size": 10 * batch}
+    images = sets["backward"][0]
+    H, _, C = images.shape[1:]
     if args.method == "lightsb":
         raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
-    config = make_config(args, defaults | (FLOW[size] if args.method == "flow" else {}))
-    net = chosen_network(args.network, H)
-    check_resolution(H, levels_of(net))
+    config = make_config(args, numbers_of(args.preset, H, args.method))
+    config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H}
+    config |= moments_of_noise(args.prior, images) | networks_config(args, H, C)
     if args.checkpointing:
-        check_checkpointing(net)
-    net = net | {"T": 1000, "image_resolution": H, "in_ch": C, "use_cfg": False, "num_classes": 1}
-    config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H, "network": net}
+        check_checkpointing(config["network"])
     return config | {"divergence": "hutchinson", "clip": 1.0} | of_machine(args, device)
-
-
-def chosen_network(name: str, resolution: int) -> dict:
-    """The network of --network, as one whose output is a velocity."""
-    if name == "auto" and resolution <= 28:
-        return PATCH_UNET
-    net = {"name": "UNet"} | CIFAR10[name] if name in CIFAR10 else network_for(resolution)
-    return net | {"predicts": "noise", "time_features": "positional", "dropout": 0.0}
 
 
 def of_machine(args: argparse.Namespace, device: torch.device) -> dict:
@@ -200,8 +180,9 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     check_memory(config, config["batch_size"] // world_size, device)
     make_folder(folder)
     C, H = config["network"]["in_ch"], config["resolution"]
+    noise = config.get("prior_mean", 0.0), config.get("prior_std", 1.0)
     sources = {
-        n: NoiseSource((C, H, H), device)
+        n: NoiseSource((C, H, H), device, *noise)
         if each is None
         else ImageSource(each[0], each[1], device, salt)
         for salt, (n, each) in enumerate(sets.items())
@@ -217,7 +198,9 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
         run.load(checkpoint)
     if rank == 0:
         say_cost(run, torch.zeros(1, C, H, H, device=device))
-    judge: Any = image_report.Judge(sets, open_sets(args, "test"), device) if rank == 0 else None
+    judge: Any = None
+    if rank == 0:
+        judge = image_report.Judge(sets, open_sets(args, "test"), device, noise)
     start = time.perf_counter()
     whole = train(run, folder, judge, args.save_every)
     if rank == 0 and whole:

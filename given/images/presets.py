@@ -70,6 +70,18 @@ ADM_256 = ADM_64 | {
     "num_res_blocks": 2,
     "dropout": 0.0,
 }
+DSB_28 = {
+    "predicts": "noise",
+    "ch": 64,
+    "ch_mult": (1, 2, 2),
+    "attn": (),
+    "num_res_blocks": 2,
+    "dropout": 0.0,
+    "scale_shift": True,
+    "head_ch": 32,
+    "group_ch": 1,
+    "norm_eps": 1e-5,
+}
 UVIT_S = {"name": "UViT", "predicts": "noise", "width": 512, "depth": 12, "heads": 8, "patch": 2}
 LARGER = {
     "ncsn++256": NCSNPP_256,
@@ -80,7 +92,11 @@ LARGER = {
     "adm256": ADM_256,
     "adm-sdsb": ADM_64
     | {"ch": 96, "ch_mult": (1, 2, 2, 2), "attn": (2, 3), "num_res_blocks": 4, "group_ch": 4},
+    # De Bortoli et al. 2021, for stacked MNIST and CelebA: attention in the middle alone.
+    "dsb28": DSB_28,
+    "dsb64": DSB_28 | {"ch_mult": (1, 2, 3, 4), "head_ch": 64},
     "uvit-s": UVIT_S,
+    "uvit-sdsb": UVIT_S | {"patch": 4},
     "uvit-s-deep": UVIT_S | {"depth": 16},
     "uvit-m": UVIT_S | {"width": 768, "depth": 16, "heads": 12, "patch": 4},
     "ncsnv2": {"name": "NCSNv2", "predicts": "ve", "time_features": "none", "ch": 128},

@@ -1,0 +1,157 @@
+"""Bridges between images as papers trained them: presets, priors, starts, published weights."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.bridges import image_presets, image_report, image_samples, image_sets, images
+from experiments.bridges.image_presets import PRESETS
+from given.images.load import build_network
+from given.runtime.checkpoint import read_checkpoint, save_whole
+from given.runtime.training import TrainingRun
+from sde_todo.bridge import gamma_schedule
+
+CPU = torch.device("cpu")
+LAST = "results/bridge/small/last.ckpt"
+SMALL = ["--device", "cpu", "--num_steps", "4", "--batch_size", "4", "--cache_size", "4"]
+SMALL += ["--iters", "4", "--rounds", "1", "--num_samples", "5", "--exp_name", "small"]
+SMALL += ["--resolution", "8"]
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path, monkeypatch):
+    """An empty folder, and runs that are neither judged nor shown."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(TrainingRun, "log_every", 4)
+    monkeypatch.setattr(image_report, "Judge", lambda *_: lambda run: {})
+    monkeypatch.setattr(image_report, "write_results", lambda *_: None)
+
+
+def config_of(*words, size=8, channels=1, fill=0):
+    """The configuration of a command line, on sets of one gray level."""
+    args = images.parse(["--device", "cpu", *words])
+    end = (np.full((4, size, size, channels), fill, np.uint8), True)
+    prior = None if image_sets.is_noise(args.prior) else end
+    return images.configure(args, {"forward": prior, "backward": end}, CPU)
+
+
+# --- Presets
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "steps", "gamma", "lr", "batch"),
+    [
+        ("afhq-64", 64, 100, "linear_1e-3_1e-2", 1e-5, 192),
+        ("celeba-64", 64, 100, "linear_1e-5_1e-4", 1e-5, 192),
+        ("dsb-mnist", 28, 30, "linear_1e-5_0.1", 1e-4, 128),
+        ("dsb-celeba", 64, 50, "linear_1e-5_0.1", 1e-4, 128),
+    ],
+)
+def test_a_preset_has_the_numbers_of_its_paper(name, size, steps, gamma, lr, batch):
+    config = config_of("--preset", name, size=size, channels=3, fill=100)
+    found = [config[k] for k in ("num_steps", "gamma", "lr", "batch_size", "variance")]
+    assert found == [steps, gamma, lr, batch, "reference"]
+    assert (config["prior"], config["dataset"]) == tuple(
+        PRESETS[name][k] for k in ("prior", "dataset")
+    )
+    assert config["published"] == (config["method"] == "tr")
+    with torch.device("meta"):
+        network = build_network(config["network"]).to("meta")
+        x = torch.zeros(1, 3, size, size)
+        assert network(x, 0).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ["dsb-mnist", "dsb-celeba"])
+def test_the_reference_of_a_dsb_preset_keeps_the_variance_of_its_prior(name):
+    config = config_of("--preset", name, size=28 if "mnist" in name else 64, channels=3)
+    sigma2 = 2 * gamma_schedule(config["gamma"], config["num_steps"]).sum().item()
+    assert sigma2 / (2 * config["theta"]) == pytest.approx(config["prior_std"] ** 2, rel=1e-3)
+    assert abs(config["iters"] - 5000) < 200  # whole passes over the cache
+
+
+def test_the_command_line_changes_a_preset():
+    words = ("--preset", "afhq-64", "--num_steps", "50", "--prior", "photos", "--network", "auto")
+    config = config_of(*words, size=64, channels=3)
+    assert (config["num_steps"], config["prior"], config["lr"]) == (50, "photos", 1e-5)
+    assert config["network"]["ch"] == 128
+    flow = config_of("--preset", "dsb-mnist", "--method", "flow", size=28)
+    assert (flow["method"], flow["reference"], flow["rounds"]) == ("flow", "brownian", 1)
+
+
+# --- Noise with the mean and the variance of the data
+
+
+def test_matched_noise_has_the_mean_and_the_variance_of_the_data():
+    pixels = np.random.default_rng(0).integers(60, 130, (500, 8, 8, 3), dtype=np.uint8)
+    x = image_sets.data.to_tensor(pixels)
+    found = image_sets.moments_of_noise("matched", pixels)
+    draw = image_sets.NoiseSource((3, 8, 8), CPU, *found.values())
+    z = draw(20, 20, slice(0, 20), torch.Generator().manual_seed(0))
+    assert z.mean().item() == pytest.approx(x.mean().item(), abs=5e-3)
+    assert z.var().item() == pytest.approx(x.var().item(), rel=0.02)
+    assert image_sets.moments_of_noise("matched-0.5", pixels)["prior_std"] == 0.5**0.5
+    assert image_sets.moments_of_noise("standard", pixels) == {}
+
+
+@pytest.mark.parametrize("name", ["matched-", "matched-x", "matched-0", "matched--1"])
+def test_a_variance_that_is_none_is_one_sentence(name):
+    with pytest.raises(ValueError, match=f"--prior {name}: write matched, or a variance"):
+        image_sets.moments_of_noise(name, np.zeros((4, 2, 2, 1), np.uint8))
+
+
+def test_matched_noise_starts_training_judging_and_sampling_alike():
+    images.main([*SMALL, "--prior", "matched-0.25"])
+    path = images.Path(LAST)
+    config = read_checkpoint(path)["config"]
+    args = argparse.Namespace(num_samples=400, input=None, seed=0)
+    noise = (config["prior_mean"], config["prior_std"])
+    first = image_report.first_batch(None, (8, 8, 1), 400, CPU, noise)
+    for x in (image_samples.starts(args, config, "forward"), first):
+        assert x.std().item() == pytest.approx(0.5, rel=0.05)
+        assert x.mean().item() == pytest.approx(config["prior_mean"], abs=0.02)
+    images.main(["--sample", LAST, "--device", "cpu", "--num_samples", "2"])
+    assert len(list(path.parent.glob("from_prior/*.png"))) == 2
+
+
+# --- What a bridge starts from
+
+
+@pytest.mark.parametrize("network", ["uvit-sdsb", "ddpm"])
+def test_a_bridge_takes_the_network_of_the_flow_or_diffusion_that_it_starts_from(
+    network, monkeypatch
+):
+    tiny = {
+        "uvit-sdsb": {"name": "UViT", "width": 16, "depth": 2, "heads": 2, "patch": 4},
+        "ddpm": {"ch": 16, "ch_mult": (1, 2), "attn": (), "num_res_blocks": 1},
+    }[network]
+    monkeypatch.setitem(image_presets.NETWORKS, network, tiny)
+    other = {"ch": 32, "ch_mult": (1,), "attn": (), "num_res_blocks": 1}
+    monkeypatch.setitem(image_presets.NETWORKS, "adm64", other)
+    images.main([*SMALL[:4], *SMALL[4:6], *SMALL[8:], "--method", "flow", "--network", network])
+    flow = read_checkpoint(LAST)
+    start = ["--init_from", "flow.ckpt", "--exp_name", "on"]
+    save_whole("flow.ckpt", flow)
+    images.main([*SMALL, *start])
+    config = read_checkpoint("results/bridge/on/last.ckpt")["config"]
+    assert config["network"] == flow["config"]["network"]
+    with pytest.raises(ValueError, match=r"flow\.ckpt is of another architecture"):
+        images.main([*SMALL, *start, "--network", "adm64", "--exp_name", "off"])
+    net = flow["config"]["network"] | {"predicts": "v", "use_cfg": True, "num_classes": 2}
+    torch.manual_seed(1)
+    weights = build_network(net, torch.linspace(0.99, 0.01, 1000)).state_dict()
+    schedule = {"num_train_timesteps": 1000, "mode": "linear"}
+    save_whole("d.ckpt", {"config": {"network": net, "scheduler": schedule}, "network": weights})
+    start = ["--init_from", "d.ckpt", "--prior", "standard", "--exp_name", "noise"]
+    images.main([*SMALL, *start])
+    images.Path("d.ckpt").rename("gone.ckpt")
+    words = ["--device", "cpu", "--num_samples", "2"]
+    images.main(["--sample", "results/bridge/noise/last.ckpt", *words])
+    start[1] = "gone.ckpt"
+    with pytest.raises(ValueError, match=r"gone\.ckpt brings its network; use --network auto"):
+        images.main([*SMALL, *start, "--network", "adm64"])
+    with pytest.raises(ValueError, match="1 x 8 x 8 numbers; it can start a bridge with --prior"):
+        images.main([*SMALL, *start, "--dataset", "fashion_colour"])
