@@ -33,6 +33,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "exp({})": np.exp,
     "log({})": np.log,
 }
+SIMPLE = 3  # of the changes of a part: missing as a factor, as a term, and negative
 NEEDED_BITS = 10  # beyond those of the number of candidates: a chance of 1 in 1000 at most
 EXACT = 1e-6  # relative; what float32 leaves of a match
 NUMBER = "the "  # a part that is a number of the formula is named so, as "the exponent of g"
@@ -60,9 +61,13 @@ class Formula:
         names, shape = list(self.parts), self.value.shape
         others = {name: v for name, v in inputs.items() if name not in self.parts}
         others = {name: v for name, v in others.items() if is_numeric(v)}
-        for name in names:
-            for said, changed in changes(name, self.parts[name], self.parts, others, shape):
-                yield from self._with(said, {name: changed}, shape)
+        found = {
+            name: list(changes(name, self.parts[name], self.parts, others, shape)) for name in names
+        }
+        for few in (slice(SIMPLE), slice(SIMPLE, None)):  # the first of those that fit is told
+            for name in names:
+                for said, changed in found[name][few]:
+                    yield from self._with(said, {name: changed}, shape)
         for i, name in enumerate(names):
             for other in names[i + 1 :]:
                 exchanged = {name: self.parts[other], other: self.parts[name]}
@@ -90,7 +95,7 @@ def changes(
     """What to say of a part that is another value, and that value."""
     part = np.asarray(part, dtype=float)
     if name.startswith(NUMBER) and not part.ndim:
-        for value in (0.0, 1.0, -1.0, -part, *(change(part) for change in FORMS.values())):
+        for value in (1.0, 0.0, -part, -1.0, *(change(part) for change in FORMS.values())):
             yield f"{name} is {value:.4g} instead of {part:.4g}", value
     else:
         yield f"the factor {name} is missing", np.ones_like(part)
