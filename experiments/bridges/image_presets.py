@@ -86,6 +86,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "network": "dsb64",
     },
 }
+SDSB_PRESETS = ("afhq-64", "afhq-256", "afhq-512")  # U-Nets, whose published weights we can read
 LATENT = ("afhq-256", "afhq-512")  # on what an autoencoder makes of the images
 CHOICES = [name for name, net in NETWORKS.items() if net.get("name") != "NCSNv2"]  # has no time
 

@@ -8,11 +8,12 @@ from torch import nn
 
 from experiments.bridges.image_presets import chosen_network
 from experiments.bridges.sides import OTHER
-from given.bridges.image_network import VelocityFromNoise, VelocityUNet
+from given.bridges.image_network import VelocityFromEnd, VelocityFromNoise, VelocityUNet
 from given.images.load import build_network, check_config, levels_of
 from given.images.logit import refuse_logits
 from given.images.unet import check_resolution
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
+from sde_todo.bridge import gamma_schedule, reference_chain, reverse_chain
 
 
 def build_networks(config: dict) -> Mapping[str, nn.Module]:
@@ -38,10 +39,15 @@ def started_networks(config: dict) -> Mapping[str, nn.Module]:
     return nets
 
 
-def velocity(config: dict, mirrored: bool) -> VelocityUNet | VelocityFromNoise:
-    """The network of a direction: one whose output is a velocity, or that tells the noise."""
+def velocity(config: dict, mirrored: bool) -> VelocityUNet | VelocityFromNoise | VelocityFromEnd:
+    """The network of a direction: its output is a velocity, the noise, or the end of the chain."""
     from image_diffusion.scheduler import DDIMScheduler
 
+    if config.get("gives") == "end":
+        gammas = gamma_schedule(config["gamma"], config["num_steps"])
+        chain = reference_chain(gammas, config["theta"])
+        chain = reverse_chain(chain) if mirrored else chain
+        return VelocityFromEnd(config["network"], chain.s[:-1])
     if "scheduler" not in config:
         return VelocityUNet(config["network"], mirrored)
     abar = DDIMScheduler(**config["scheduler"]).alphas_cumprod

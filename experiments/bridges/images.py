@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from experiments.bridges import image_report
-from experiments.bridges.image_presets import CHOICES, PRESETS, numbers_of, options_of
+from experiments.bridges.image_presets import CHOICES, LATENT, PRESETS, numbers_of, options_of
 from experiments.bridges.image_samples import sample
 from experiments.bridges.image_sets import (
     ImageSource,
@@ -133,6 +134,20 @@ def configure(args: argparse.Namespace, sets: dict, device: torch.device) -> dic
     if args.checkpointing:
         check_checkpointing(config["network"])
     return config | {"divergence": "hutchinson", "clip": 1.0} | of_machine(args, device)
+
+
+def published_config(preset: str) -> dict:
+    """The configuration of a bridge that public code trained as a preset says.
+
+    Its networks give the end of the path: see `given.bridges.image_network.VelocityFromEnd`.
+    """
+    args = parse(["--preset", preset])
+    size, channels = int(args.dataset.rpartition("-")[2]), 3
+    if preset in LATENT:
+        size, channels = size // 8, 4
+    images = np.zeros((1, size, size, channels), np.uint8)
+    config = configure(args, {"backward": (images, False)}, torch.device("cpu"))
+    return config | {"gives": "end"}
 
 
 def of_machine(args: argparse.Namespace, device: torch.device) -> dict:

@@ -4,19 +4,24 @@
     python -m image_diffusion import checkpoint_24.pth mine.ckpt --format score_sde --network ncsn++
     python -m image_diffusion import 64x64_diffusion.pt mine.ckpt --format guided_diffusion \\
         --network adm64 --resolution 64 --mode cosine --new_attention_order
+    python -m image_diffusion import afhq256.pth bridge.ckpt --format sdsb --bridge afhq-256
 
 The settings of a model are in the folder that diffusers writes; for the other formats --network and
---resolution name them. Weights are tensors: a file that only opens by executing code is refused.
+--resolution name them. Both networks of a bridge of simplified DSB become one checkpoint, for `bridge
+--sample`; --bridge names the preset it was trained with. Weights are tensors: a file that only opens
+by executing code is refused.
 """
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from experiments.bridges.image_presets import SDSB_PRESETS
 from experiments.images.diffusers_config import network_of, schedule_of
 from given.images.load import build_network
 from given.images.presets import NETWORKS
@@ -122,6 +127,37 @@ def import_weights(path: Path, target: Path, args: argparse.Namespace) -> None:
     print(f"{target}: {count / 1e6:.1f} M parameters; sample from it by sampling.py --ckpt_path.")
 
 
+def import_bridge(path: Path, target: Path, preset: str) -> None:
+    """Write a bridge of simplified DSB as one of this course (Tang et al. 2024, --reparam term).
+
+    Its networks give the end of a chain, and are called by the number of the step, each in the
+    clock of its own direction.
+
+    Args:
+        path: of a file with `forward_model`, from the prior to the data, and `backward_model`.
+        target: the checkpoint to write.
+        preset: of `experiments.bridges.image_presets.PRESETS`.
+    """
+    from experiments.bridges.images import published_config
+
+    state, config = read_weights(path), published_config(preset)
+    names = {"forward": "forward_model", "backward": "backward_model"}
+    if not isinstance(state, dict) or not all(
+        isinstance(state.get(v), dict) for v in names.values()
+    ):
+        raise ValueError(f"{path} has no forward_model and backward_model; leave --bridge away.")
+    networks = {}
+    for name, theirs in names.items():
+        inside = {k: v for k, v in found[theirs].items() if k.startswith("network.")}
+        weights = {re.sub(r"^network\.(module\.)?", "", k): v.float() for k, v in inside.items()}
+        network = build_network(config["network"])
+        with blamed_on(path, "check --bridge"):
+            ours = from_public(network, weights, "sdsb", cosines_first=True)
+        networks[name] = {f"net.{k}": v for k, v in ours.items()}
+    save_whole(target, {"config": config, "network": networks})
+    print(f"{target}: a bridge; carry images over it by `bridge --sample {target}`.")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", type=file_path, help="a file, or the folder of diffusers")
@@ -135,7 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="of guided_diffusion: queries, keys and values apart, as in its 64 x 64 model",
     )
+    parser.add_argument("--bridge", choices=SDSB_PRESETS, help="of sdsb: both directions of one")
     args = parser.parse_args(arguments)
+    if args.bridge:
+        if args.format != "sdsb" or args.network:
+            raise ValueError("--bridge goes with --format sdsb, and without --network.")
+        import_bridge(args.source, args.target, args.bridge)
+        return
     if (args.network is None) != (args.format == "diffusers"):
         raise ValueError("--network goes with every --format but diffusers, which names its own.")
     import_weights(args.source, args.target, args)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from given.images.load import build_network
@@ -55,3 +56,24 @@ class VelocityFromNoise(nn.Module):
         z = self.net.at_log_snr(x / size, 2 * (s / (1 - s)).log())
         v = (x - z) / signal
         return -v if self.mirrored else v
+
+
+class VelocityFromEnd(nn.Module):
+    """The velocity to the end x_N that a network gives at whole steps k = 0, 1, ... of a chain.
+
+        v = (x_N - x) / (1 - s)
+
+    Args:
+        config: of `build_network`, called by the number of the step in the direction's own clock.
+        times: (N,) s of the steps.
+    """
+
+    def __init__(self, config: dict[str, Any], times: Tensor) -> None:
+        super().__init__()
+        self.net = build_network(config)
+        self.register_buffer("times", times.float(), persistent=False)
+
+    def forward(self, s: Tensor, x: Tensor) -> Tensor:
+        """(B,), (B, C, H, W) -> (B, C, H, W)."""
+        k = (s[:, None] - self.times).abs().argmin(1)
+        return (self.net(x, k.to(torch.float32)) - x) / (1 - s).view(-1, 1, 1, 1)

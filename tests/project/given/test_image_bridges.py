@@ -8,7 +8,9 @@ import torch
 
 from experiments.bridges import image_presets, image_report, image_samples, image_sets, images
 from experiments.bridges.image_presets import PRESETS
+from experiments.images import import_weights
 from given.images.load import build_network
+from given.images.published_names import keys
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.training import TrainingRun
 from sde_todo.bridge import gamma_schedule
@@ -155,3 +157,71 @@ def test_a_bridge_takes_the_network_of_the_flow_or_diffusion_that_it_starts_from
         images.main([*SMALL, *start, "--network", "adm64"])
     with pytest.raises(ValueError, match="1 x 8 x 8 numbers; it can start a bridge with --prior"):
         images.main([*SMALL, *start, "--dataset", "fashion_colour"])
+
+
+# --- A bridge of public code
+
+
+@pytest.fixture
+def public(monkeypatch):
+    """A file as simplified DSB writes one, and the networks it holds, by our direction."""
+    tiny = {"ch": 16, "ch_mult": (1, 2), "attn": (1,), "num_res_blocks": 1, "head_ch": 16}
+    adm = image_presets.NETWORKS["adm-sdsb"] | tiny
+    monkeypatch.setitem(image_presets.NETWORKS, "adm-sdsb", adm)
+    small = {"prior": "afhq-dog-8", "dataset": "afhq-cat-8"}
+    monkeypatch.setitem(PRESETS, "afhq-64", PRESETS["afhq-64"] | small)
+    config = images.published_config("afhq-64")["network"]
+    nets, state, order = {}, {"forward_optimizer": {"step": 3}}, [0, 2]  # rows (heads, c, 3)
+    for name, prefix in (("forward", "network."), ("backward", "network.module.")):
+        torch.manual_seed(len(nets))
+        net = nets[name] = build_network(config).eval()
+        for weight in net.parameters():
+            weight.data.add_(0.05 * torch.randn_like(weight))
+        own, theirs = net.state_dict(), {"timestep_map": torch.arange(100)}
+        for ours, (their_name,) in keys(net, "sdsb"):
+            value = own[ours]
+            if ".qkv." in ours:
+                value = value.unflatten(0, (3, -1, 16)).movedim(*order).flatten(0, 2)
+            theirs[prefix + their_name] = value
+        first = f"{prefix}map_layer0.weight"
+        theirs[first] = theirs[first].roll(theirs[first].shape[1] // 2, 1)  # cosines first
+        state[f"{name}_model"] = theirs
+    torch.save(state, "public.pth")
+    return nets
+
+
+@torch.no_grad()
+def test_a_bridge_of_public_code_walks_as_it_does_there(public, monkeypatch):
+    """x_{t+1} = ((N - t - 1) x + end) / (N - t) + sqrt(2 gamma_t) z, and no noise at the end."""
+    import_weights.main(["public.pth", "b.ckpt", "--format", "sdsb", "--bridge", "afhq-64"])
+    run = image_samples.load_bridge(images.Path("b.ckpt"), CPU)
+    x0 = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    up = torch.linspace(1e-3, 1e-2, 50, dtype=torch.float64)
+    gammas = torch.cat([up, up.flip(0)])
+    for name, net in public.items():
+        x, generator = x0, torch.Generator().manual_seed(6)
+        for t, gamma in enumerate(gammas.tolist()):
+            end = net(x, t)
+            x = ((99 - t) * x + end) / (100 - t)
+            z = torch.randn(x.shape, generator=generator)
+            x = x + (2 * gamma) ** 0.5 * z * (t < 99)
+        found = run.carry(name, x0, torch.Generator().manual_seed(6))[-1]
+        torch.testing.assert_close(found, x, rtol=1e-3, atol=1e-3)
+    flat = (np.zeros((3, 8, 8, 3), np.uint8), True)
+    monkeypatch.setattr(image_samples, "open_set", lambda *_: flat)
+    images.main(["--sample", "b.ckpt", "--device", "cpu", "--num_samples", "1", "--save_dir", "s"])
+    assert images.Path("s/00000.png").is_file()
+
+
+def test_what_is_no_bridge_of_public_code_is_one_sentence(public):
+    words = ["--format", "sdsb", "--bridge", "afhq-64"]
+    torch.save({"model": {}}, "flow.pth")
+    with pytest.raises(ValueError, match=r"flow\.pth has no forward_model and backward_model"):
+        import_weights.main(["flow.pth", "b.ckpt", *words])
+    with pytest.raises(ValueError, match="--bridge goes with --format sdsb"):
+        import_weights.main(["public.pth", "b.ckpt", *words, "--network", "adm64"])
+    state = torch.load("public.pth", weights_only=True)
+    del state["backward_model"]["network.module.out_conv.bias"]
+    torch.save(state, "cut.pth")
+    with pytest.raises(ValueError, match=r"cut\.pth cannot be used .* out_conv\.bias is missing"):
+        import_weights.main(["cut.pth", "b.ckpt", *words])
