@@ -6,10 +6,10 @@
         --network adm64 --resolution 64 --mode cosine --new_attention_order
     python -m image_diffusion import afhq256.pth bridge.ckpt --format sdsb --bridge afhq-256
 
-The settings of a model are in the folder that diffusers writes; for the other formats --network and
---resolution name them. Both networks of a bridge of simplified DSB become one checkpoint, for `bridge
---sample`; --bridge names the preset it was trained with. Weights are tensors: a file that only opens
-by executing code is refused.
+The settings of a model are in the folder that diffusers writes; for the other formats --network
+and --resolution name them. Both networks of a bridge of simplified DSB become one checkpoint, for
+`bridge --sample`; --bridge names the preset it was trained with. Weights are tensors: a file that
+only opens by executing code is refused.
 """
 
 import argparse
@@ -142,9 +142,8 @@ def import_bridge(path: Path, target: Path, preset: str) -> None:
 
     state, config = read_weights(path), published_config(preset)
     names = {"forward": "forward_model", "backward": "backward_model"}
-    if not isinstance(state, dict) or not all(
-        isinstance(state.get(v), dict) for v in names.values()
-    ):
+    found = state if isinstance(state, dict) else {}
+    if not all(isinstance(found.get(theirs), dict) for theirs in names.values()):
         raise ValueError(f"{path} has no forward_model and backward_model; leave --bridge away.")
     networks = {}
     for name, theirs in names.items():
