@@ -105,8 +105,8 @@ def plot_bits(losses: list[float], bits: list[tuple[int, float, float]], how: st
         how: they were measured.
     """
     figure, (left, right) = panels(1, 2, f"Training, and bits per dimension: {how}", 3)
-    left.plot([(k + 1) * LOG_EVERY for k in range(len(losses))], losses)
-    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    left.plot([(k + 1) * LOG_EVERY for k in range(len(losses))], losses, marker=".")
+    left.set(xlabel="step", ylabel="training loss")
     step, mean, error = zip(*bits, strict=True)
     right.errorbar(step, mean, error, color=ORANGE, marker="o", markersize=4, capsize=2)
     right.set(xlabel="step", ylabel="bits per dimension")

@@ -58,6 +58,14 @@ def test_measuring_leaves_the_weights_as_they_were_and_draws_the_curve(tmp_path,
     assert (tmp_path / "measured" / "bits_per_dim.png").exists()
 
 
+@pytest.mark.slow
+def test_the_ode_measures_as_well(tmp_path, tiny, capsys):
+    words = ["--eval_by", "ode", "--eval_every", "5", "--eval_images", "2"]
+    (point,) = run(tmp_path, *words)["training"]["bits"]
+    assert point[0] == 5 and np.isfinite(point).all()
+    assert "ODE of 2 test images" in capsys.readouterr().out
+
+
 def test_the_curve_has_an_error_bar_for_each_measurement_and_the_loss_beside_it():
     bits = [(2, 5.0, 0.5), (4, 4.0, 0.25), (5, 3.5, 0.25)]
     left, right = held_out.plot_bits([0.3, 0.2], bits, "ELBO of 6 test images").axes
