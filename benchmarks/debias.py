@@ -38,7 +38,7 @@ from given.images.objectives import (
     uniform_times,
 )
 from given.levels import log_snr_ends
-from given.runtime.figures import panels, styled
+from given.runtime.figures import BLUE, GREEN, ORANGE, panels, styled
 
 OBJECTIVES = {
     "simple": ("--times vp", uniform_times),
@@ -48,6 +48,7 @@ OBJECTIVES = {
     ),
     "debiased": ("--times vp --debias", debiased_times),
 }
+COLOURS = {"simple": BLUE, "weighted": ORANGE, "debiased": GREEN}
 PICTURE = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "debias.png"
 WINDOW = 25  # steps, of the curve of the loss
 
@@ -117,7 +118,7 @@ def picture(runs):
     title = "Fashion-MNIST under VP: three laws of the times of training"
     figure, (left, right) = panels(1, 2, title, 3.4)
     for (name, seed), (run, losses) in runs.items():
-        style = {"color": f"C{list(OBJECTIVES).index(name)}", "linestyle": ("-", "--")[seed % 2]}
+        style = {"color": COLOURS[name], "linestyle": ("-", "--")[seed % 2]}
         label = name if seed == 0 else None
         parts = np.array(losses[: len(losses) // WINDOW * WINDOW]).reshape(-1, WINDOW)
         steps = WINDOW * np.arange(1, len(parts) + 1)
@@ -134,7 +135,7 @@ def picture(runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--ch", type=int, default=24, help="channels of the first level")
     parser.add_argument("--eval_every", type=int, default=100)
     parser.add_argument("--num_samples", type=int, default=500, help="held-out images")
