@@ -228,7 +228,7 @@ def test_a_run_on_logits_is_sampled_measured_and_refused_where_pixels_are_needed
     assert not torch.equal(plain["network"]["head.weight"], state["network"]["head.weight"])
     there = ["--ckpt_path", str(path), "--save_dir", str(tmp_path / "none"), "--device", "cpu"]
     with pytest.raises(ValueError, match="was trained with --logit"):
-        image_starts.build_networks({"seed": 0, "init_from": str(path)})
+        image_starts.networks_config(SimpleNamespace(init_from=path), 8, 1)
     for main, words in (
         (compare_inpainting.main, there),
         (control.main, [*there, "--task", "super"]),
