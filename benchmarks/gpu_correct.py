@@ -25,8 +25,9 @@ from given.images.data.imageset import load_dataset, to_tensor
 from given.images.data.sources import ASSETS
 from given.images.fid.distances import frechet_distance
 from given.images.fid.features import load_features
+from given.images.fid.moments import Moments
 from given.images.fid.sources import open_source
-from given.images.fid.summary import Moments, summarise
+from given.images.fid.summary import summarise
 from given.images.masks import make_mask
 from given.images.objectives import OBJECTIVES, NoiseError
 from given.images.presets import CIFAR10

@@ -1,12 +1,16 @@
 """What the pixels of held-out images cost under a model, in bits.
 
     python -m image_diffusion likelihood --num_samples 100
+    torchrun --standalone --nproc_per_node=4 -m image_diffusion likelihood --num_samples 1000
 
 Exactly by the probability-flow ODE and from above by the bound of the reverse SDE (task 1.5), both
 with random signs and with normal numbers in the divergence, each with the standard error of the
 mean over images. Pixels are dequantised; class-conditional models are given the class, and the bits
 of those trained with --logit are of the pixels, too. All of it is computed in float32: bfloat16
 would round the input by a tenth of the smallest noise level.
+
+Several processes take turns at the batches; each is drawn from a seed of its own, so that any
+number of processes finds the same bits.
 """
 
 import argparse
@@ -25,7 +29,14 @@ from given.images.data.sources import ASSETS, DATA_ROOT
 from given.images.logit import log_det, to_logits, uses_logits
 from given.levels import Process
 from given.runtime.cli import file_path, number, whole
-from given.runtime.machine import full_float32, pick_device
+from given.runtime.machine import (
+    first_of_machine,
+    full_float32,
+    pick_device,
+    processes,
+    rows_of_all,
+    together,
+)
 
 NOISES = ("rademacher", "gaussian")
 KINDS = ("ODE", "ELBO")
@@ -92,31 +103,43 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> dict[tuple[str, str], np.ndarray]:
     """Print the table; return {(name, noise): (N,) bits}."""
-    from image_diffusion.scheduler import DDIMScheduler
-    from sde_todo.sde import VPSDE
-
     args = parse(arguments)
     if args.num_samples < 2 or args.batch_size < 1:
         raise ValueError("--num_samples must be at least 2, and --batch_size at least 1.")
-    model, config = load_model(args.ckpt_path, DDIMScheduler, pick_device(args.device))
+    with processes(pick_device(args.device)) as (rank, world_size, args.device):
+        bits = work(args, rank, world_size)
+    if rank == 0:
+        report(bits)
+    return bits
+
+
+def work(
+    args: argparse.Namespace, rank: int = 0, world_size: int = 1
+) -> dict[tuple[str, str], np.ndarray]:
+    """Measure one process's batches; return {(name, noise): (N,) bits} of all of them."""
+    from image_diffusion.scheduler import DDIMScheduler
+    from sde_todo.sde import VPSDE
+
+    model, config = load_model(args.ckpt_path, DDIMScheduler, args.device)
     model.requires_grad_(False)
     size, use_cfg = config["network"]["image_resolution"], config["network"]["use_cfg"]
-    test = load_dataset(config["dataset"], "test", size, args.data_root)
+    with first_of_machine(rank, world_size):  # the others find the set decoded
+        test = load_dataset(config["dataset"], "test", size, args.data_root)
     index = choose(test, args.num_samples, args.seed)
-    parts: dict[tuple[str, str], list[np.ndarray]] = {}
-    for noise in NOISES:
-        for start in tqdm(range(0, len(index), args.batch_size), noise, disable=None):
-            torch.manual_seed(args.seed + start)  # the same dequantised pixels for both noises
-            part = index[start : start + args.batch_size]
-            labels = torch.from_numpy(test.labels[part] + 1).to(model.device) if use_cfg else None
-            options = (labels, args.slices, args.tol, noise)
-            with full_float32():
-                found = bits_of_images(model, VPSDE(), test.images[part], *options)
-            for name, values in found.items():
-                parts.setdefault((name, noise), []).append(values)
-    bits = {key: np.concatenate(values) for key, values in parts.items()}
-    report(bits)
-    return bits
+    bits = {(name, noise): np.zeros(len(index)) for noise in NOISES for name in KINDS}
+    with together(world_size):
+        for noise in NOISES:
+            starts = range(0, len(index), args.batch_size)[rank::world_size]
+            for start in tqdm(starts, noise, disable=None):
+                torch.manual_seed(args.seed + start)  # the same dequantised pixels for both noises
+                own = slice(start, start + args.batch_size)
+                labels = torch.from_numpy(test.labels[index[own]] + 1).to(model.device)
+                options = (labels if use_cfg else None, args.slices, args.tol, noise)
+                with full_float32():
+                    found = bits_of_images(model, VPSDE(), test.images[index[own]], *options)
+                for name, values in found.items():
+                    bits[name, noise][own] = values
+    return {key: rows_of_all(values, world_size) for key, values in bits.items()}
 
 
 def report(bits: dict[tuple[str, str], np.ndarray]) -> None:

@@ -2,22 +2,27 @@
 
     python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
         --save_dir results/samples --num_samples 500 --guidance_scale 1.5
+    torchrun --standalone --nproc_per_node=4 image_diffusion/sampling.py --ckpt_path ...
 
 Image i belongs to seed + i: the same seed gives the same images at any --batch_size (up to the
 rounding of the device). The methods of Task 1, which --scheduler takes as well, draw from one
-generator: there the images depend on --batch_size too, as they do on a GPU wherever a step draws
-noise. Images of a class go to a folder with the class's name, as in the eval folder of dataset.py;
-a --save_dir that ends in .npz becomes one file, which measure_fid.py takes too.
+generator for each batch: there the images depend on --batch_size too, as they do on a GPU wherever
+a step draws noise. Images of a class go to a folder with the class's name, as in the eval folder of
+dataset.py; a --save_dir that ends in .npz becomes one file, which measure_fid.py takes too.
+
+Several processes take turns at the batches, so that any number of them draws the same images; a
+--batch_size that makes at least one for each keeps all busy. They write to one folder, which all
+machines must see.
 """
 
 import argparse
 import functools
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.images.sample_files import ImageArray, ImageFolder
 from experiments.images.samplers import edm, multistep, process
 from experiments.images.samplers.draw import (
     balanced_labels,
@@ -25,11 +30,10 @@ from experiments.images.samplers.draw import (
     draw_batches,
     load_model,
 )
-from given.images.data.image_files import image_names, make_way, save_grid, save_images
+from given.images.data.image_files import save_grid
 from given.images.labels import class_index
 from given.runtime.cli import file_path, number, whole
-from given.runtime.files import atomic_write
-from given.runtime.machine import can_compile, has_bf16, pick_device
+from given.runtime.machine import can_compile, has_bf16, pick_device, processes, together
 from image_diffusion.ddpm import DiffusionModule
 
 
@@ -113,55 +117,40 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse(arguments)
     if args.num_samples < 1 or args.batch_size < 1:
         raise ValueError("--num_samples and --batch_size must be at least 1.")
+    with processes(args.device) as (rank, world_size, args.device):
+        work(args, rank, world_size)
+
+
+def work(args: argparse.Namespace, rank: int, world_size: int) -> None:
+    """Draw and save one process's batches; process 0 makes way for them, and the grid of all."""
     model, config, draw = load_sampler(args)
     labels = choose_labels(args, config)
-    names = None if labels is None else [config["classes"][k - 1] for k in labels]
-    one_file = args.save_dir.suffix.lower() == ".npz"
-    if one_file and args.save_dir.exists() and not args.overwrite:
-        raise ValueError(f"{args.save_dir} is there already; name another, or give --overwrite.")
-    if not one_file:
-        make_way(args.save_dir, image_names(args.num_samples, names), args.overwrite)
+    classes = None if labels is None else [config["classes"][k - 1] for k in labels]
+    write = writer_of(args, model.image_shape[0], classes)
+    with together(world_size):
+        if rank == 0:
+            write.make_way(args.overwrite)
     options = (labels, args.guidance_scale, args.seed, args.batch_size, draw, args.compile)
-    batches = draw_batches(model, args.num_samples, *options)
-    write = save_array if one_file else functools.partial(save_files, names=names)
-    shown = write(batches, args.save_dir)
-    grid = args.save_dir.with_suffix(".png") if one_file else Path(f"{args.save_dir}.png")
-    save_grid(np.stack(shown), grid)
-    print(f"{args.num_samples} images: {args.save_dir}. The first of them in a grid: {grid}.")
-
-
-def save_files(
-    batches: Iterable[np.ndarray], folder: Path, names: list[str] | None
-) -> list[np.ndarray]:
-    """Save images as PNG files, each batch when it comes; names: of their classes, or None.
-
-    Returns:
-        the first 100 images at most.
-    """
-    done, shown = 0, []
-    for images in batches:
-        part = None if names is None else names[done : done + len(images)]
-        save_images(images, folder, part, done)
-        shown += list(images[: max(0, SHOWN - done)])
-        done += len(images)
-    return shown
-
-
-def save_array(batches: Iterable[np.ndarray], path: Path) -> list[np.ndarray]:
-    """Save images as the array `images` (N, H, W, C) uint8 of an .npz; those so far when stopped.
-
-    Returns:
-        the first 100 images at most.
-    """
-    found: list[np.ndarray] = []
     try:
-        for images in batches:
-            found.append(images)
+        with together(world_size):
+            for start, images in draw_batches(model, args.num_samples, *options, rank, world_size):
+                write(start, images)
     finally:
-        if found:
-            with atomic_write(path) as file:
-                np.savez(file, images=np.concatenate(found))
-    return list(np.concatenate(found)[:SHOWN])
+        if rank == 0:
+            write.close()
+    if rank == 0:
+        save_grid(write.shown(SHOWN), write.grid)
+        saved = f"{args.num_samples} images: {args.save_dir}"
+        print(f"{saved}. The first of them in a grid: {write.grid}.")
+
+
+def writer_of(
+    args: argparse.Namespace, channels: int, classes: list[str] | None
+) -> ImageFolder | ImageArray:
+    """What saves the images: an .npz file where --save_dir ends in that, else a folder."""
+    if args.save_dir.suffix.lower() == ".npz":
+        return ImageArray(args.save_dir, args.num_samples)
+    return ImageFolder(args.save_dir, args.num_samples, channels, classes)
 
 
 def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Callable]:

@@ -75,15 +75,18 @@ def run_command(module: str, stopped: str = STOPPED) -> None:
         stopped: the line of Ctrl-C, where the command itself does not handle it.
     """
 
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, Ctrl-C ends the others at
+    # once and without a word, even while they wait for each other
+
     def end(*_):
         os.write(2, f"{stopped}\n".encode())
         os._exit(1)  # an exception could be swallowed or wrapped by a library on its way up
 
     require_docstrings()
-    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGINT, end if first else signal.SIG_DFL)
     with one_line_errors(stopped):
         main = importlib.import_module(module).main
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler if first else signal.SIG_DFL)
         main()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ def processes(device: torch.device) -> Iterator[tuple[int, int, torch.device]]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", device.index or 0)))
         torch.cuda.set_device(device)
+    if rank:  # a terminal shows the progress bars of process 0
+        sys.stderr.isatty = lambda: False  # type: ignore[method-assign]
     if world_size > 1:  # gloo too: what processes agree on each step waits for no device
         distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
@@ -180,12 +183,43 @@ def parallel(module: nn.Module, world_size: int) -> nn.Module:
     return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def mean_over_processes(value: Tensor, world_size: int) -> Tensor:
-    """The mean of a tensor over all processes."""
+@contextlib.contextmanager
+def together(world_size: int) -> Iterator[None]:
+    """A block that all processes leave at once: where it fails in one, the others end silently.
+
+    Without it they would go on to wait for the one that is gone, and end in an error of their own.
+
+    Args:
+        world_size: number of processes.
+    """
+    failed: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failed = error
+    if largest([failed is not None], world_size)[0]:
+        if failed is None:
+            with contextlib.suppress(RuntimeError):  # torchrun ends all once one has ended: wait
+                largest([0.0], world_size)  # until the one that failed has said why
+        raise failed or SystemExit(1)
+
+
+def sum_over_processes(value: Tensor, world_size: int) -> Tensor:
+    """The sum of a tensor over all processes, in its own place."""
     if world_size > 1:
         distributed.all_reduce(value, distributed.ReduceOp.SUM)
-        value = value / world_size
     return value
+
+
+def mean_over_processes(value: Tensor, world_size: int) -> Tensor:
+    """The mean of a tensor over all processes."""
+    value = sum_over_processes(value, world_size)
+    return value / world_size if world_size > 1 else value
+
+
+def rows_of_all(rows: np.ndarray, world_size: int) -> np.ndarray:
+    """An array of which each process has filled its own rows, the others being 0, with all rows."""
+    return sum_over_processes(torch.from_numpy(rows), world_size).numpy()
 
 
 def largest(numbers: list[float], world_size: int) -> list[float]:

@@ -51,8 +51,13 @@ def draw_batches(
     batch_size: int = 100,
     draw: Callable = by_scheduler,
     fill: bool = False,
-) -> Iterator[np.ndarray]:
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[tuple[int, np.ndarray]]:
     """Draw images batch by batch, the i-th from seed + i.
+
+    What a sampler draws from torch's own generator depends on the first image of its batch alone.
+    So a batch is the same whichever process draws it, and the generator is left as it was.
 
     Args:
         model: a DiffusionModule.
@@ -64,28 +69,35 @@ def draw_batches(
         draw: of a sampler, see experiments/images/samplers.
         fill: whether the last batch is filled up, and cut when it is drawn: a compiled network
             would be compiled again for a smaller one.
+        rank: this process draws each world_size-th batch from the rank-th on.
+        world_size: number of processes.
 
     Yields:
-        (B, H, W, C) uint8 arrays, `num` images together.
+        the number of a batch's first image, and the batch, (B, H, W, C) uint8; in all processes
+        together `num` images.
     """
     if labels is not None:
         labels = torch.as_tensor(labels)
         check_labels(labels, num, model.num_classes)
     batch_size = min(batch_size, num)
-    with tqdm(total=num, desc="images", disable=None, leave=False) as bar:
-        for start in range(0, num, batch_size):
+    starts = range(0, num, batch_size)[rank::world_size]
+    own = sum(min(batch_size, num - start) for start in starts)
+    with tqdm(total=own, desc="images", disable=None, leave=False) as bar:
+        for start in starts:
             wanted = min(batch_size, num - start)
             index = start + np.arange(batch_size if fill else wanted)
             chosen = None if labels is None else labels[index.clip(max=num - 1)].to(model.device)
-            with noise_per_image(seed + index):
+            cuda = [model.device] if model.device.type == "cuda" else []
+            with torch.random.fork_rng(cuda), noise_per_image(seed + index):
+                torch.manual_seed(seed + start)
                 x, _ = draw(model, len(index), chosen, guidance_scale)
-            yield to_uint8(as_pixels(model.network, x[:wanted]))
+            yield start, to_uint8(as_pixels(model.network, x[:wanted]))
             bar.update(wanted)
 
 
 def draw_images(model: DiffusionModule, num: int, *args: Any, **kwargs: Any) -> np.ndarray:
     """All images of `draw_batches`, which has the same arguments, as (num, H, W, C) uint8."""
-    return np.concatenate(list(draw_batches(model, num, *args, **kwargs)))
+    return np.concatenate([images for _, images in draw_batches(model, num, *args, **kwargs)])
 
 
 def balanced_labels(num: int, num_classes: int) -> np.ndarray:

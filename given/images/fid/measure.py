@@ -2,6 +2,7 @@
 
     python image_diffusion/fid/measure_fid.py EVAL_DIR SAMPLE_DIR
     python image_diffusion/fid/measure_fid.py SAMPLE_DIR --dataset fashion --kid --score
+    torchrun --standalone --nproc_per_node=4 image_diffusion/fid/measure_fid.py EVAL_DIR SAMPLE_DIR
 
 It warns of samples that are copies or near-copies of evaluation or training images. The training
 images are those of --train or --dataset, or of the set after which dataset.py named EVAL_DIR.
@@ -12,6 +13,9 @@ are in `distances.py`. The reference's statistics are kept in $XDG_CACHE_HOME/di
 (~/.cache/diffusion-course) under a hash of its images and of the feature network: a changed image
 is measured again.
 
+Several processes take turns at the batches of images, and process 0 has the figures: the same for
+any number of processes, FID up to the rounding of its sums in float64.
+
 The distance of two finite sets of real images is not zero. Compare figures only for equal numbers
 of images, beside that floor.
 """
@@ -19,8 +23,6 @@ of images, beside that floor.
 import argparse
 import json
 import os
-import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,24 +30,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from given.images.data.imageset import DATASETS, load_dataset
+from given.images.data.imageset import load_dataset
 from given.images.data.sources import DATA_ROOT
 from given.images.fid.classifier import CLASSIFIER
 from given.images.fid.distances import frechet_distance, inception_score, kernel_distance
 from given.images.fid.features import FEATURES, NO_CLASSES, load_features
-from given.images.fid.sources import Source, open_source
+from given.images.fid.moments import statistics
+from given.images.fid.sources import Source, open_source, training_images
 from given.images.fid.summary import (
     Images,
     Summary,
     read_statistics,
     reference_summary,
-    statistics,
     summarise,
     thumbnails_of,
     warn_of_copies,
 )
 from given.runtime.cli import file_path, whole
-from given.runtime.machine import pick_device
+from given.runtime.machine import first_of_machine, pick_device, processes
 
 __all__ = ["calculate_fid_given_paths", "fid_of_images", "frechet_distance", "inception_score"]
 __all__ += ["kernel_distance", "reference_summary", "statistics", "summarise"]
@@ -83,6 +85,8 @@ def calculate_fid_given_paths(
     cache: Path | None = None,
     subset_size: int = 1000,
     checkpoint: Path = CLASSIFIER,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> dict[str, Any]:
     """FID of two sets, and on request KID and the inception score of the second.
 
@@ -98,9 +102,12 @@ def calculate_fid_given_paths(
         cache: folder for the reference's statistics, or None.
         subset_size: of KID.
         checkpoint: of the classifier.
+        rank: of this process.
+        world_size: number of processes that share the images.
 
     Returns:
-        dict of `fid`, what it was computed from, and what else was asked for.
+        dict of `fid`, what it was computed from, and what else was asked for; in process 0 alone,
+        an empty one in the others.
 
     Raises:
         ValueError, OSError: what cannot be read or compared; one sentence.
@@ -112,7 +119,10 @@ def calculate_fid_given_paths(
     if score and name == "inception":  # said before the weights are asked for
         raise ValueError(NO_CLASSES)
     extractor = load_features(name, pick_device(str(device)), checkpoint)
-    reference, samples = _summaries(sets, extractor, batch_size, kid, kid or score, cache)
+    how = (batch_size, kid, kid or score, cache, rank, world_size)
+    reference, samples = _summaries(sets, extractor, *how)
+    if rank:
+        return {}
     result = _describe(extractor, reference, samples)
     result["fid"] = frechet_distance(reference.mu, reference.cov, samples.mu, samples.cov)
     if kid:
@@ -167,13 +177,14 @@ def _open(path, where):
     return read_statistics(path) or open_source(path, where)
 
 
-def _summaries(sets, extractor, batch_size, keep_reference, keep_samples, cache):
+def _summaries(sets, extractor, batch_size, keep_reference, keep_samples, cache, rank, world_size):
     """The Summary of both sets; their features must be those of the extractor."""
-    reference, samples = sets
+    (reference, samples), share = sets, (rank, world_size)
     if not isinstance(reference, Summary):
-        reference = reference_summary(reference, extractor, batch_size, keep_reference, cache)
+        how = (batch_size, keep_reference, cache, *share)
+        reference = reference_summary(reference, extractor, *how)
     if not isinstance(samples, Summary):
-        samples = summarise(samples, extractor, batch_size, keep_samples)
+        samples = summarise(samples, extractor, batch_size, keep_samples, *share)
     for summary in (reference, samples):
         if len(summary.mu) != extractor.dim:
             raise ValueError(
@@ -199,54 +210,48 @@ def _describe(extractor, reference, samples):
     }
 
 
-def training_images(eval_dir: Path | str, data_root: Path = DATA_ROOT) -> np.ndarray | None:
-    """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`.
-
-    None where it is no such folder: a user's own fashion_10000 may hold 10,000 images.
-    """
-    folder = Path(eval_dir).resolve()
-    parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", folder.name)
-    if parts is None or parts[1] not in DATASETS or not folder.is_dir():
-        return None
-    resolution = int(parts[2])
-    if open_source(folder).shape[:2] != (resolution, resolution):
-        return None
-    try:
-        return load_dataset(parts[1], "train", resolution, data_root).images
-    except FileNotFoundError as error:
-        warnings.warn(f"Training images are not searched for copies: {error}", stacklevel=2)
-        return None
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print what was measured and how."""
     args = parse(argv)
+    with processes(pick_device(args.device)) as (rank, world_size, device):
+        paths, train = choose_sets(args, rank, world_size)
+        result = calculate_fid_given_paths(
+            paths,
+            args.batch_size,
+            device,
+            args.features,
+            args.kid,
+            args.score,
+            train,
+            None if args.no_cache else args.cache,
+            args.subset_size,
+            args.checkpoint,
+            rank,
+            world_size,
+        )
+    if rank == 0:
+        report(result)
+        if args.out:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def choose_sets(
+    args: argparse.Namespace, rank: int = 0, world_size: int = 1
+) -> tuple[list[Images], Images | None]:
+    """The two sets of a command line, and the training images, which process 0 alone needs."""
     paths, train = args.paths, args.train
-    if args.dataset:
-        train = train or load_dataset(args.dataset, "train", None, args.data_root).images
-        if len(paths) == 1:
-            test = load_dataset(args.dataset, "test", args.resolution, args.data_root)
-            paths = [test.images, *paths]
-    elif train is None and paths:
-        train = training_images(paths[0], args.data_root)
+    with first_of_machine(rank, world_size):  # the others find a set decoded
+        if args.dataset:
+            train = train or load_dataset(args.dataset, "train", None, args.data_root).images
+            if len(paths) == 1:
+                test = load_dataset(args.dataset, "test", args.resolution, args.data_root)
+                paths = [test.images, *paths]
+        elif train is None and paths and rank == 0:
+            train = training_images(paths[0], args.data_root)
     if len(paths) != 2:
         raise ValueError(f"{len(paths)} sets were named; name EVAL_DIR and SAMPLE_DIR.")
-    result = calculate_fid_given_paths(
-        paths,
-        args.batch_size,
-        args.device,
-        args.features,
-        args.kid,
-        args.score,
-        train,
-        None if args.no_cache else args.cache,
-        args.subset_size,
-        args.checkpoint,
-    )
-    report(result)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return paths, train
 
 
 def report(result: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ weights, .299 R + .587 G + .114 B. Transparency is dropped, and 16 bits are scal
 """
 
 import hashlib
+import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from given.images.data.image_files import list_images, read_image
+from given.images.data.imageset import DATASETS, load_dataset
+from given.images.data.sources import DATA_ROOT
 
 
 def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
@@ -78,6 +82,25 @@ def open_source(images: str | Path | np.ndarray, where: str = "images") -> Sourc
         names = ", ".join(arrays) or "nothing"
         raise ValueError(f"{path} holds {names}; an .npz of images holds one array.")
     return _from_array(next(iter(arrays.values())), str(path), path.name)
+
+
+def training_images(eval_dir: Path | str, data_root: Path = DATA_ROOT) -> np.ndarray | None:
+    """The training images of an eval folder of dataset.py, `<set>_<resolution>[_<limit>]`.
+
+    None where it is no such folder: a user's own fashion_10000 may hold 10,000 images.
+    """
+    folder = Path(eval_dir).resolve()
+    parts = re.fullmatch(r"(.+?)_(\d+)(_\d+)?", folder.name)
+    if parts is None or parts[1] not in DATASETS or not folder.is_dir():
+        return None
+    resolution = int(parts[2])
+    if open_source(folder).shape[:2] != (resolution, resolution):
+        return None
+    try:
+        return load_dataset(parts[1], "train", resolution, data_root).images
+    except FileNotFoundError as error:
+        warnings.warn(f"Training images are not searched for copies: {error}", stacklevel=2)
+        return None
 
 
 def read_npz(path: Path | str) -> dict[str, np.ndarray]:

@@ -14,79 +14,20 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from given.images.fid.features import Features
+from given.images.fid.moments import Moments
 from given.images.fid.sources import Source, read_npz
 from given.runtime.files import atomic_write
+from given.runtime.machine import largest, rows_of_all, together
 
 Images: TypeAlias = str | Path | np.ndarray
 
 THUMBNAIL = 16  # pixels a side of the gray pictures by which copies are found
 NEAR = 2.5  # of 255, mean absolute difference of thumbnails; no two real clothes are so near
 CACHE_VERSION = 1  # to be raised when the resizing or the thumbnails change
-
-
-class Moments:
-    """Mean and unbiased covariance in one pass, in float64: 50,000 x 2048 features need not stay.
-
-    Batches are joined by their means and their sums of squares about them (Chan et al. 1979); the
-    plain sum of squares would lose digits where the mean is large. A batch costs one product: the
-    distance of the two means is one more row of it.
-
-    Args:
-        device: where the sums are; the CPU for one that has no float64, as MPS.
-    """
-
-    def __init__(self, device: str | torch.device = "cpu") -> None:
-        place = "cpu" if torch.device(device).type == "mps" else device
-        self.where: dict[str, Any] = {"dtype": torch.float64, "device": place}
-        self.n = 0
-        self.mean = torch.zeros((), **self.where)
-        self.scatter = torch.zeros((), **self.where)
-
-    def update(self, features: np.ndarray | Tensor) -> None:
-        """Add features (B, F)."""
-        if not isinstance(features, Tensor):
-            features = torch.from_numpy(features)
-        features = features.to(self.where["device"]).double()
-        B, F = features.shape
-        if not self.n:
-            self.mean, self.scatter = (torch.zeros(s, **self.where) for s in ((F,), (F, F)))
-        total, mean = self.n + B, features.mean(0)
-        shift = mean - self.mean
-        between = shift * (self.n * B / total) ** 0.5
-        rows = torch.cat([features - mean, between[None]])
-        self.scatter.addmm_(rows.T, rows)
-        self.mean += shift * (B / total)
-        self.n = total
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """mu (F,) and cov (F, F), the sum of squares divided by n - 1."""
-        if self.n < 2:
-            raise ValueError(f"{self.n} image has no covariance; give at least 2, better 500.")
-        return self.mean.cpu().numpy(), (self.scatter / (self.n - 1)).cpu().numpy()
-
-
-def statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and unbiased covariance of features.
-
-        mu = 1/n sum_i f_i,    cov = 1/(n - 1) sum_i (f_i - mu)(f_i - mu)^T
-
-    Args:
-        features: (n, F).
-
-    Returns:
-        mu (F,), cov (F, F), float64.
-
-    Raises:
-        ValueError: fewer than two images.
-    """
-    moments = Moments()
-    moments.update(np.asarray(features, dtype=np.float64))
-    return moments.result()
 
 
 def make_thumbnails(images: np.ndarray) -> np.ndarray:
@@ -150,54 +91,85 @@ def batch_on(device: torch.device) -> int:
 
 
 def summarise(
-    source: Source, extractor: Features, batch_size: int | None = None, keep: bool = False
+    source: Source,
+    extractor: Features,
+    batch_size: int | None = None,
+    keep: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Summary:
-    """Measure a set of images.
+    """Measure a set of images. Several processes take turns at the batches; all have the result.
 
     Args:
         source: from `open_source`.
         extractor: from `load_features`.
         batch_size: images at a time; as `batch_on` says by default.
         keep: whether to keep every feature, as KID needs.
+        rank: of this process.
+        world_size: number of processes.
     """
     if source.count < 2:
         raise ValueError(
             f"{source.where} holds 1 image; a covariance needs at least 2, better 500."
         )
-    moments, kept, thumbnails = Moments(extractor.device), [], []
-    batch_size = batch_size or batch_on(extractor.device)
-    sizes: Counter[str] = Counter()
+    moments, batch_size = Moments(extractor.device), batch_size or batch_on(extractor.device)
+    rows = {"thumbnails": np.zeros((source.count, THUMBNAIL**2), np.uint8)}
+    rows["sizes"] = np.zeros((source.count, 2), np.int32)
+    if keep:
+        rows["features"] = np.zeros((source.count, extractor.dim), np.float32)
+    starts = range(0, source.count, batch_size)[rank::world_size]
+    bar = tqdm(starts, f"{extractor.name} features", leave=False, disable=None)
     first, equal = source.read(0, extractor.channels), True
-    starts = range(0, source.count, batch_size)
-    for start in tqdm(starts, f"{extractor.name} features", leave=False, disable=None):
-        indices = range(start, min(start + batch_size, source.count))
-        images = (source.read(i, extractor.channels) for i in indices)
-        for shape, group in itertools.groupby(images, key=lambda image: image.shape):
-            batch = np.stack(list(group))
-            features = extractor.on_device(batch)
+    with together(world_size):
+        for at, batch in _batches(source, extractor.channels, bar, batch_size):
+            features, own = extractor.on_device(batch), slice(at, at + len(batch))
             moments.update(features)
-            kept += [features.cpu().double().numpy()] if keep else []
-            thumbnails.append(make_thumbnails(batch))
-            sizes[f"{shape[1]}x{shape[0]}"] += len(batch)
-            equal = equal and shape == first.shape and bool((batch == first).all())
-    if equal:
-        warnings.warn(
-            f"{source.where}: all {source.count} images are equal; whatever made them has "
-            f"collapsed, and the distance tells nothing else.",
-            stacklevel=2,
-        )
-    if len(sizes) > 1:
-        counts = ", ".join(f"{count} of {size}" for size, count in sizes.most_common(3))
-        warnings.warn(f"{source.where} holds images of {len(sizes)} sizes: {counts}.", stacklevel=2)
+            if keep:
+                rows["features"][own] = features.cpu().numpy()
+            rows["thumbnails"][own] = make_thumbnails(batch)
+            rows["sizes"][own] = batch.shape[1:3]
+            equal = equal and batch.shape[1:] == first.shape and bool((batch == first).all())
+    moments.join(world_size, extractor.dim)
+    rows = {name: rows_of_all(each, world_size) for name, each in rows.items()}
+    equal = not largest([not equal], world_size)[0]
+    if rank == 0:
+        _warn_of_sameness(source, equal, rows["sizes"])
     return Summary(
         source.where,
         source.count,
         *moments.result(),
-        np.concatenate(kept) if keep else None,
-        np.concatenate(thumbnails),
+        rows["features"].astype(np.float64) if keep else None,
+        rows["thumbnails"],
         source.name,
         source.shape,
     )
+
+
+def _batches(source, channels, starts, batch_size):
+    """The number of the first image and the images (B, H, W, C), B >= 1 of one size at a time."""
+    for start in starts:
+        indices = range(start, min(start + batch_size, source.count))
+        images = (source.read(i, channels) for i in indices)
+        for _, group in itertools.groupby(images, key=lambda image: image.shape):
+            batch = np.stack(list(group))
+            yield start, batch
+            start += len(batch)
+
+
+def _warn_of_sameness(source, equal, sizes):
+    """Warn where all images are equal, or where their sizes (n, 2) are not."""
+    if equal:
+        warnings.warn(
+            f"{source.where}: all {source.count} images are equal; whatever made them has "
+            f"collapsed, and the distance tells nothing else.",
+            stacklevel=3,
+        )
+    counted = Counter(f"{width}x{height}" for height, width in sizes)
+    if len(counted) > 1:
+        counts = ", ".join(f"{count} of {size}" for size, count in counted.most_common(3))
+        warnings.warn(
+            f"{source.where} holds images of {len(counted)} sizes: {counts}.", stacklevel=3
+        )
 
 
 def thumbnails_of(source: Source, channels: int) -> Summary:
@@ -242,41 +214,69 @@ def reference_summary(
     batch_size: int | None = None,
     keep: bool = False,
     cache: Path | None = None,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Summary:
     """`summarise` a reference set, from the cache where its content is known there.
 
+    Of several processes the first looks it up, and writes it.
+
     Args:
-        source: as for `summarise`.
-        extractor: as for `summarise`.
-        batch_size: as for `summarise`.
-        keep: as for `summarise`; then nothing is looked up.
         cache: folder, or None.
+        keep: whether to keep every feature; then nothing is looked up.
+        source, extractor, batch_size, rank, world_size: as for `summarise`.
 
     Returns:
         a Summary.
     """
-    if cache is None:
-        return summarise(source, extractor, batch_size, keep)
+    shapes = {"mu": (extractor.dim,), "sigma": 2 * (extractor.dim,)}
+    shapes["thumbnails"] = (source.count, THUMBNAIL**2)
+    file, known = None, None
+    with together(world_size):
+        if cache is not None and rank == 0:
+            file = _cached_file(source, extractor, cache)
+            known = None if keep else _read_cached(file, shapes)
+    if largest([known is not None], world_size)[0]:
+        known = known or {name: np.zeros(shape) for name, shape in shapes.items()}
+        mu, cov, thumbnails = (rows_of_all(known[name], world_size) for name in shapes)
+        thumbnails = thumbnails.astype(np.uint8)
+        return Summary(
+            source.where, source.count, mu, cov, None, thumbnails, source.name, source.shape
+        )
+    summary = summarise(source, extractor, batch_size, keep, rank, world_size)
+    if file is not None:
+        _write_cached(file, summary)
+    return summary
+
+
+def _cached_file(source, extractor, cache):
+    """Where the statistics of a set are kept: it depends on all images and on the network."""
     content = f"{CACHE_VERSION} {extractor.fingerprint} {extractor.size} {source.key()}"
-    file = Path(cache) / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
-    if file.is_file() and not keep:
-        try:
-            arrays = read_npz(file)
-            known = (arrays["mu"], arrays["sigma"], None, arrays["thumbnails"])
-            sizes = (extractor.dim,), 2 * (extractor.dim,), (source.count, THUMBNAIL**2)
-            if sizes != (known[0].shape, known[1].shape, known[3].shape):
-                raise ValueError("other sizes")
-            return Summary(source.where, source.count, *known, source.name, source.shape)
-        except (ValueError, KeyError):
-            warnings.warn(f"{file} is damaged and is made again.", stacklevel=2)
-    summary = summarise(source, extractor, batch_size, keep)
+    return Path(cache) / f"{hashlib.sha256(content.encode()).hexdigest()}.npz"
+
+
+def _read_cached(file, shapes):
+    """{name: float64 array} of a file, or None where it is missing or damaged."""
+    if not file.is_file():
+        return None
+    try:
+        arrays = read_npz(file)
+        known = {name: arrays[name].astype(np.float64) for name in shapes}
+        if shapes != {name: array.shape for name, array in known.items()}:
+            raise ValueError("other sizes")
+        return known
+    except (ValueError, KeyError):
+        warnings.warn(f"{file} is damaged and is made again.", stacklevel=3)
+    return None
+
+
+def _write_cached(file, summary):
     try:
         with atomic_write(file) as part:
             kept: dict[str, Any] = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
             np.savez(part, **kept | {"thumbnails": summary.thumbnails})
     except OSError as error:
-        warnings.warn(f"The cache {cache} cannot be written: {error}", stacklevel=2)
-    return summary
+        warnings.warn(f"The cache {file.parent} cannot be written: {error}", stacklevel=3)
 
 
 def read_statistics(path: Images) -> Summary | None:

@@ -181,13 +181,18 @@ def test_samples_in_one_file_are_those_of_the_folder(tmp_path):
         assert not np.array_equal(arrays["images"][..., 0], np.stack(files))
 
 
-def test_a_stopped_run_keeps_the_images_so_far_in_its_file(tmp_path):
-    def two_batches():
-        yield np.zeros((2, 4, 4, 1), np.uint8)
-        yield np.ones((2, 4, 4, 1), np.uint8)
+def test_a_stopped_run_keeps_the_images_so_far_in_its_file(tmp_path, monkeypatch):
+    """And of the batches of several processes those before the first that is missing."""
+
+    def three_batches(*_):
+        for start in (0, 2, 6):
+            yield start, np.full((2, 28, 28, 1), start, np.uint8)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(sample, "draw_batches", three_batches)
+    words = ["--ckpt_path", CHECKPOINT, "--device", "cpu", "--save_dir", str(tmp_path / "x.npz")]
     with pytest.raises(KeyboardInterrupt):
-        sample.save_array(two_batches(), tmp_path / "x.npz")
+        sample.main(words)
     with np.load(tmp_path / "x.npz") as arrays:
-        assert arrays["images"].shape == (4, 4, 4, 1)
+        assert arrays["images"][:, 0, 0, 0].tolist() == [0, 0, 2, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]

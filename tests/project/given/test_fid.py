@@ -16,7 +16,7 @@ from scipy.linalg import sqrtm
 
 from given.images.data.imageset import load_dataset
 from given.images.fid import features, measure, summary, train_classifier
-from given.images.fid.summary import Moments
+from given.images.fid.moments import Moments
 from given.images.fid.summary import nearest as nearest_thumbnail
 from given.runtime.submission import ROOT
 
