@@ -36,6 +36,7 @@ STUDENT = (  # the rooms that go out; the settings go without their hidden part
     *("notebooks/README.md", "given/README.md", "experiments/README.md"),
     *("sde_todo/*.py", "image_diffusion/*.py", "image_diffusion/fid/*.py"),
     *("given/**/*.py", "given/images/assets/*", "experiments/**/*.py"),
+    "experiments/slurm/*.sbatch",
     *("autograder/*.py", "tests/__init__.py", "tests/task?/*.py"),
 )
 NOT_STUDENT = ("autograder/__main__.py", "autograder/classroom.py", "autograder/settings.py")
