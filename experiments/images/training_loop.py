@@ -113,7 +113,7 @@ class Run(TrainingRun):
             load_weights(self.average.module, state["network"], path)
             self.optimizer.load_state_dict(training["optimizer"])
             self.set_progress(training)
-            self.bits = training.get("bits", [])
+            self.bits = [(int(k), float(m), float(e)) for k, m, e in training.get("bits", [])]
 
 
 def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -118,7 +118,7 @@ def image_run():
     from experiments.images.training_loop import Run
 
     config = CONFIG | {"seed": 0, "steps": 1, "ema": 0.9, "lr": 0.1, "weight_decay": 0.0}
-    return Run(config, torch.device("cpu"))
+    return Run(config | {"compile": False}, torch.device("cpu"))
 
 
 @fuzz(20, st.data())
