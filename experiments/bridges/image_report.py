@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from experiments.bridges.image_sets import is_noise
+from experiments.bridges.latents import Autoencoder
 from experiments.bridges.run import BridgeRun
 from experiments.bridges.sides import OTHER
 from given.bridges.figures import gif
@@ -41,6 +42,7 @@ class Judge:
         test: dict,
         device: torch.device,
         noise: tuple[float, float] = (0.0, 1.0),
+        coder: Autoencoder | None = None,
         limit: int = 400,
     ):
         """Measure the floor, and what doing nothing would give.
@@ -50,9 +52,10 @@ class Judge:
             test: the same of the test images.
             device: where the networks run.
             noise: mean and standard deviation of the noise that None is.
+            coder: of a bridge between latents.
             limit: test images that are carried.
         """
-        self.device = device
+        self.device, self.coder = device, coder
         images: dict = {n: None if each is None else each[0] for n, each in test.items()}
         for name, x in images.items():
             if x is not None and len(x) < 2:
@@ -61,7 +64,7 @@ class Judge:
                     f"distance needs at least 2, better 400: add images."
                 )
         shape = next(x for x in images.values() if x is not None).shape[1:]
-        self.source = {n: first_batch(x, shape, limit, device, noise) for n, x in images.items()}
+        self.source = first_batches(images, limit, device, noise, coder)
         self.extractor = features_for(shape, device)
         ends = {n: train[OTHER[n]] for n in train if train[OTHER[n]] is not None}
         self.real = {n: np.asarray(end[0][: 4 * limit]) for n, end in ends.items()}
@@ -71,7 +74,7 @@ class Judge:
         self.floor, self.nothing = {}, {}
         for name in self.real:
             self.floor[name] = self.distance(images[OTHER[name]][:limit], name)
-            self.nothing[name] = self.distance(to_uint8(self.source[name]), name)
+            self.nothing[name] = self.distance(self.shown(self.source[name]), name)
 
     @property
     def features(self) -> str:
@@ -91,8 +94,16 @@ class Judge:
     def __call__(self, run: BridgeRun) -> dict[str, float]:
         """The distance of each direction."""
         return {
-            n: self.distance(to_uint8(carried(run, n, self.source[n])[-1]), n) for n in self.real
+            n: self.distance(self.shown(carried(run, n, self.source[n])[-1]), n) for n in self.real
         }
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """The images of what is carried, (..., C, H, W)."""
+        return x if self.coder is None else self.coder.decode(x)
+
+    def shown(self, x: Tensor) -> np.ndarray:
+        """The same as (B, H, W, C) uint8."""
+        return to_uint8(self.pixels(x))
 
 
 def features_for(shape: tuple[int, int, int], device: torch.device) -> Features | None:
@@ -109,19 +120,20 @@ def features_for(shape: tuple[int, int, int], device: torch.device) -> Features 
         return None
 
 
-def first_batch(
-    images: np.ndarray | None,
-    shape: tuple[int, int, int],
+def first_batches(
+    images: dict,
     n: int,
     device: torch.device,
     noise: tuple[float, float],
-) -> Tensor:
-    """(n, C, H, W) in [-1, 1], the first images, or noise of the shape (H, W, C) for None."""
-    if images is None:
-        H, W, C = shape
-        z = torch.randn((n, C, H, W), generator=torch.Generator().manual_seed(0))
-        return (noise[0] + noise[1] * z).to(device)
-    return to_tensor(images[:n]).to(device)
+    coder: Autoencoder | None = None,
+) -> dict[str, Tensor]:
+    """By direction (n, C, H, W): the first images in [-1, 1] or their latents; noise for None."""
+    found = {k: to_tensor(x[:n]).to(device) for k, x in images.items() if x is not None}
+    if coder is not None:
+        found = {k: coder.encode(x) for k, x in found.items()}
+    shape = next(iter(found.values())).shape[1:]
+    z = torch.randn((n, *shape), generator=torch.Generator().manual_seed(0))
+    return {k: found.get(k, (noise[0] + noise[1] * z).to(device)) for k in images}
 
 
 @torch.no_grad()
@@ -158,12 +170,12 @@ def write_results(run: BridgeRun, judge: Judge, folder: Path, num_samples: int) 
     arrays = {}
     keys = {"forward": ("x0", "x1_from_x0"), "backward": ("x1", "x0_from_x1")}
     for name, x in judge.source.items():
-        states = carried(run, name, x[:num_samples])
+        states = judge.pixels(carried(run, name, x[:num_samples]))
         for key, state in zip(keys[name], (states[0], states[-1]), strict=True):
             arrays[key] = torch.from_numpy(to_uint8(state))
         figures.save(times_figure(run.config, name, states[:, :SHOWN]), folder / f"{name}.png")
         figures.save(pairs_figure(run.config, name, states), folder / f"{name}_pairs.png")
-        animate(run, name, x[:SHOWN], folder / f"{name}.gif")
+        animate(run, judge, name, x[:SHOWN], folder / f"{name}.gif")
         if name in judge.real:
             report["directions"][name] = distances(run, judge, name, x, states)
     if run.history and judge.real:
@@ -183,7 +195,9 @@ def distances(run: BridgeRun, judge: Judge, name: str, x: Tensor, states: Tensor
     line = f"{name:<9} Frechet distance ({judge.features}) {result['frechet']:.2f}, floor "
     line += f"{result['floor']:.2f}, doing nothing {result['doing_nothing']:.2f}"
     if not is_noise(run.config["prior"]):
-        to_source, to_random = survival(x[: states.shape[1]], states[-1], judge.real[name])
+        to_source, to_random = survival(
+            judge.pixels(x[: states.shape[1]]), states[-1], judge.real[name]
+        )
         result |= {"distance_to_source": to_source, "distance_of_random_target": to_random}
         line += f"; distance from its source {to_source:.3f}, a random target's {to_random:.3f}"
     print(line)
@@ -231,10 +245,13 @@ def rounds_figure(history: list[dict], judge: Judge) -> Figure:
     return figures.curves(lines, title, "round", label, log="y")
 
 
-def animate(run: BridgeRun, name: str, x: Tensor, path: Path, frames: int = 40) -> None:
+def animate(
+    run: BridgeRun, judge: Judge, name: str, x: Tensor, path: Path, frames: int = 40
+) -> None:
     """A GIF of a few images on their way, every pixel some pixels wide."""
     states = run.carry(name, x, torch.Generator(run.device).manual_seed(0))
     shown = np.unique(np.linspace(0, len(states) - 1, frames).round().astype(int))
-    scale = max(1, 56 // x.shape[2])
-    rows = [np.concatenate(list(to_uint8(states[k])), axis=1).squeeze() for k in shown]
+    images = [judge.shown(states[k]) for k in shown]
+    scale = max(1, 56 // images[0].shape[1])
+    rows = [np.concatenate(list(each), axis=1).squeeze() for each in images]
     write(path, gif([Image.fromarray(r.repeat(scale, 0).repeat(scale, 1)) for r in rows]))

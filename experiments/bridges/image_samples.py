@@ -16,6 +16,7 @@ from torch import Tensor
 from experiments.bridges.image_report import BATCH
 from experiments.bridges.image_sets import is_noise, open_set
 from experiments.bridges.image_starts import build_networks
+from experiments.bridges.latents import Autoencoder, open_autoencoder
 from experiments.bridges.run import BridgeRun
 from experiments.bridges.sides import OTHER
 from given.images.data.image_files import (
@@ -45,13 +46,16 @@ def sample(args: argparse.Namespace, device: torch.device) -> None:
     name = "forward" if args.start == "prior" else "backward"
     run = load_bridge(args.sample, device)
     out = args.save_dir or args.sample.parent / f"from_{args.start}"
-    x = starts(args, run.config, name)
+    coder = open_autoencoder(run.config, args.encoder, device)
+    x = starts(args, run.config, name, coder)
     one_file = out.suffix.lower() == ".npz"
     if one_file and out.exists() and not args.overwrite:
         raise ValueError(f"{out} is there already; name another, or give --overwrite.")
     if not one_file:
         make_way(out, image_names(len(x)), args.overwrite)
-    done = to_uint8(carried(run, name, x, args.seed))
+    y = carried(run, name, x, args.seed)
+    x, y = (x, y) if coder is None else (coder.decode(x), coder.decode(y))
+    done = to_uint8(y)
     if one_file:
         write(out, npz(images=torch.from_numpy(done), starts=torch.from_numpy(to_uint8(x))))
     else:
@@ -74,22 +78,37 @@ def load_bridge(path: Path, device: torch.device) -> BridgeRun:
     return run
 
 
-def starts(args: argparse.Namespace, config: dict, name: str) -> Tensor:
-    """(N, C, H, W) in [-1, 1], what is carried: a folder's images, noise, or test images."""
-    size, channels, num = config["resolution"], config["network"]["in_ch"], args.num_samples
-    if num < 1:
-        raise ValueError(f"--num_samples must be above 0, not {num}.")
+def starts(
+    args: argparse.Namespace, config: dict, name: str, coder: Autoencoder | None = None
+) -> Tensor:
+    """(N, C, H, W), what is carried: a folder's images, noise, or test images; or latents."""
+    set_name = config["prior" if name == "forward" else "dataset"]
+    if is_noise(set_name) and not args.input:
+        size, channels = config["resolution"], config["network"]["in_ch"]
+        generator = torch.Generator().manual_seed(args.seed)
+        z = torch.randn((checked(args.num_samples), channels, size, size), generator=generator)
+        return config.get("prior_mean", 0.0) + config.get("prior_std", 1.0) * z
+    x = images_of(args, config, set_name)
+    return x if coder is None else coder.encode(x)
+
+
+def images_of(args: argparse.Namespace, config: dict, set_name: str) -> Tensor:
+    """(N, C, H, W) in [-1, 1] of the folder --input, or test images of a set."""
+    size, num = config.get("pixels", config["resolution"]), checked(args.num_samples)
     if args.input:
+        channels = 3 if "encoder" in config else config["network"]["in_ch"]
         files = list_images(args.input)[:num]
         pixels = [square(read_image(file, channels), size) for file in files]
         return to_tensor(np.stack(pixels).reshape(len(files), size, size, channels))
-    set_name = config["prior" if name == "forward" else "dataset"]
-    if is_noise(set_name):
-        generator = torch.Generator().manual_seed(args.seed)
-        z = torch.randn((num, channels, size, size), generator=generator)
-        return config.get("prior_mean", 0.0) + config.get("prior_std", 1.0) * z
     images, _ = open_set(set_name, "test", size, args.data_root)
     return to_tensor(images[:num])
+
+
+def checked(num: int) -> int:
+    """The number of --num_samples, if it can be one."""
+    if num < 1:
+        raise ValueError(f"--num_samples must be above 0, not {num}.")
+    return num
 
 
 @torch.no_grad()

@@ -61,6 +61,12 @@ def split_name(name: str) -> tuple[str, str]:
     return ALIASES.get(base, base), label
 
 
+def as_tensor(images: np.ndarray | Tensor) -> Tensor:
+    """(B, C, H, W) float32: uint8 images (B, H, W, C) in [-1, 1], float32 latents as they are."""
+    x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    return x.permute(0, 3, 1, 2) if x.is_floating_point() else data.to_tensor(x)
+
+
 class ImageSource:
     """Draws from a set of images, as `BridgeRun` wants them, mirrored at random where that fits.
 
@@ -69,7 +75,7 @@ class ImageSource:
     """
 
     def __init__(self, images: np.ndarray, flip: bool, device: torch.device, salt: int = 0) -> None:
-        """Keep (N, H, W, C) uint8 images.
+        """Keep (N, H, W, C) uint8 images, or float32 latents.
 
         Args:
             images: of the set.
@@ -83,7 +89,7 @@ class ImageSource:
             self.resident = torch.from_numpy(np.array(images)).to(device)
 
     def __call__(self, rows: int, B: int, own: slice, generator: torch.Generator) -> Tensor:
-        """(rows, columns, C, H, W) in [-1, 1]: the columns `own` of rows x B draws."""
+        """(rows, columns, C, H, W), images in [-1, 1]: the columns `own` of rows x B draws."""
         if self.resident is None and self.device.type != "cpu":
             seed = seed_of(generator.initial_seed(), self.salt)
             generator = torch.Generator().manual_seed(seed)
@@ -95,7 +101,7 @@ class ImageSource:
             images, mirrored = (sent(each, self.device) for each in (images, mirrored))
         else:
             images = self.resident[index.flatten()]
-        x = data.to_tensor(images)
+        x = as_tensor(images)
         x = torch.where(mirrored.flatten()[:, None, None, None], x.flip(-1), x)
         return x.unflatten(0, index.shape)
 
@@ -131,14 +137,14 @@ def moments_of_noise(name: str, images: np.ndarray) -> dict[str, float]:
     Args:
         name: "matched" for the variance of the set, "matched-0.5" for that variance; for any other
             prior there is nothing to match.
-        images: (N, H, W, C) uint8; 1,000 of them are measured.
+        images: (N, H, W, C) uint8, or float32 latents; 1,000 of them are measured.
 
     Raises:
         ValueError: a variance that is none.
     """
     if not is_noise(name) or name == "standard":
         return {}
-    x = data.to_tensor(images[:: len(images) // 1000 + 1])
+    x = as_tensor(images[:: len(images) // 1000 + 1])
     variance = x.var().item() if name == "matched" else 0.0
     with contextlib.suppress(ValueError):
         variance = variance or float(name.partition("-")[2])

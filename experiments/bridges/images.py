@@ -13,7 +13,9 @@ with Ctrl-C and go on with the same command and --resume. Task 1.6 must be writt
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from experiments.bridges.image_sets import (
     open_set,
 )
 from experiments.bridges.image_starts import build_networks, networks_config
+from experiments.bridges.latents import Autoencoder
 from experiments.bridges.options import add_options, check_method, make_config, resumed_config
 from experiments.bridges.run import BridgeRun, train
 from given.bridges.methods import METHODS
@@ -64,6 +67,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data_root", type=file_path, default=data.DATA_ROOT, help="folder of the sets"
     )
+    latents = "folder of diffusers' AutoencoderKL: a bridge between latents; see latents.py"
+    parser.add_argument("--encoder", type=file_path, help=latents)
     parser.add_argument("--num_samples", type=int, default=400, help="images in samples.npz")
     carried = parser.add_argument_group("carry images over a trained bridge instead")
     carried.add_argument("--sample", type=file_path, help="its checkpoint, last.ckpt")
@@ -122,10 +127,21 @@ def main(arguments: list[str] | None = None) -> None:
         work(args, device, rank, world_size)
 
 
-def configure(args: argparse.Namespace, sets: dict, device: torch.device) -> dict:
-    """The configuration of a run on these sets and this device."""
+def configure(
+    args: argparse.Namespace, sets: dict, device: torch.device, more: Mapping = MappingProxyType({})
+) -> dict:
+    """The configuration of a run on these sets, pixels or latents, and this device.
+
+    Args:
+        args: of `parse`.
+        sets: of `open_sets`, or their latents.
+        device: where it trains.
+        more: `encoder` and `pixels` (a side) of a bridge between latents.
+    """
     images = sets["backward"][0]
     H, _, C = images.shape[1:]
+    if args.preset in LATENT and "encoder" not in more:
+        raise ValueError(f"--preset {args.preset} is for latents: name an autoencoder, --encoder.")
     if args.method == "lightsb":
         raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
     config = make_config(args, numbers_of(args.preset, H, args.method))
@@ -133,7 +149,8 @@ def configure(args: argparse.Namespace, sets: dict, device: torch.device) -> dic
     config |= moments_of_noise(args.prior, images) | networks_config(args, H, C)
     if args.checkpointing:
         check_checkpointing(config["network"])
-    return config | {"divergence": "hutchinson", "clip": 1.0} | of_machine(args, device)
+    config |= {"divergence": "hutchinson", "clip": 1.0, **more}
+    return config | of_machine(args, device)
 
 
 def published_config(preset: str) -> dict:
@@ -142,11 +159,12 @@ def published_config(preset: str) -> dict:
     Its networks give the end of the path: see `given.bridges.image_network.VelocityFromEnd`.
     """
     args = parse(["--preset", preset])
-    size, channels = int(args.dataset.rpartition("-")[2]), 3
+    pixels = int(args.dataset.rpartition("-")[2])
+    size, channels, more = pixels, 3, {}
     if preset in LATENT:
-        size, channels = size // 8, 4
+        size, channels, more = pixels // 8, 4, {"encoder": "", "pixels": pixels}
     images = np.zeros((1, size, size, channels), np.uint8)
-    config = configure(args, {"backward": (images, False)}, torch.device("cpu"))
+    config = configure(args, {"backward": (images, False)}, torch.device("cpu"), more)
     return config | {"gives": "end"}
 
 
@@ -181,8 +199,13 @@ def say_cost(run: BridgeRun, x: Tensor) -> None:
 def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> None:
     """Train one process's part of a bridge, and show it."""
     with first_of_machine(rank, world_size):  # the others find the sets decoded
-        sets = open_sets(args, "train")
-    config = configure(args, sets, device)
+        pixels = sets = open_sets(args, "train")
+        coder, more = None, {}
+        if args.encoder:
+            coder = Autoencoder(args.encoder, device)
+            more = {"encoder": str(args.encoder), "pixels": pixels["backward"][0].shape[1]}
+            sets = {n: x if x is None else (coder.latents(x[0]), False) for n, x in pixels.items()}
+    config = configure(args, sets, device, more)
     check_method(config, world_size)
     ends = [Path(each).name for each in (args.prior, args.dataset)]
     name = "-".join([*ends, args.method]).replace(":", "-").replace(" ", "_")
@@ -215,7 +238,7 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
         say_cost(run, torch.zeros(1, C, H, H, device=device))
     judge: Any = None
     if rank == 0:
-        judge = image_report.Judge(sets, open_sets(args, "test"), device, noise)
+        judge = image_report.Judge(pixels, open_sets(args, "test"), device, noise, coder)
     start = time.perf_counter()
     whole = train(run, folder, judge, args.save_every)
     if rank == 0 and whole:

@@ -1,12 +1,15 @@
 """Bridges between images as papers trained them: presets, priors, starts, published weights."""
 
 import argparse
+import sys
+import types
 
 import numpy as np
 import pytest
 import torch
 
 from experiments.bridges import image_presets, image_report, image_samples, image_sets, images
+from experiments.bridges import latents as latents_module
 from experiments.bridges.image_presets import PRESETS
 from experiments.images import import_weights
 from given.images.load import build_network
@@ -15,6 +18,7 @@ from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.training import TrainingRun
 from sde_todo.bridge import gamma_schedule
 
+REPORT = (image_report.Judge, image_report.write_results)
 CPU = torch.device("cpu")
 LAST = "results/bridge/small/last.ckpt"
 SMALL = ["--device", "cpu", "--num_steps", "4", "--batch_size", "4", "--cache_size", "4"]
@@ -111,7 +115,8 @@ def test_matched_noise_starts_training_judging_and_sampling_alike():
     config = read_checkpoint(path)["config"]
     args = argparse.Namespace(num_samples=400, input=None, seed=0)
     noise = (config["prior_mean"], config["prior_std"])
-    first = image_report.first_batch(None, (8, 8, 1), 400, CPU, noise)
+    flat = np.zeros((4, 8, 8, 1), np.uint8)
+    first = image_report.first_batches({"f": None, "b": flat}, 400, CPU, noise)["f"]
     for x in (image_samples.starts(args, config, "forward"), first):
         assert x.std().item() == pytest.approx(0.5, rel=0.05)
         assert x.mean().item() == pytest.approx(config["prior_mean"], abs=0.02)
@@ -168,7 +173,7 @@ def public(monkeypatch):
     tiny = {"ch": 16, "ch_mult": (1, 2), "attn": (1,), "num_res_blocks": 1, "head_ch": 16}
     adm = image_presets.NETWORKS["adm-sdsb"] | tiny
     monkeypatch.setitem(image_presets.NETWORKS, "adm-sdsb", adm)
-    small = {"prior": "afhq-dog-8", "dataset": "afhq-cat-8"}
+    small = {"prior": "afhq-dog-8", "dataset": "afhq-cat-8", "num_steps": 20}
     monkeypatch.setitem(PRESETS, "afhq-64", PRESETS["afhq-64"] | small)
     config = images.published_config("afhq-64")["network"]
     nets, state, order = {}, {"forward_optimizer": {"step": 3}}, [0, 2]  # rows (heads, c, 3)
@@ -196,15 +201,15 @@ def test_a_bridge_of_public_code_walks_as_it_does_there(public, monkeypatch):
     import_weights.main(["public.pth", "b.ckpt", "--format", "sdsb", "--bridge", "afhq-64"])
     run = image_samples.load_bridge(images.Path("b.ckpt"), CPU)
     x0 = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(5))
-    up = torch.linspace(1e-3, 1e-2, 50, dtype=torch.float64)
+    up = torch.linspace(1e-3, 1e-2, 10, dtype=torch.float64)
     gammas = torch.cat([up, up.flip(0)])
     for name, net in public.items():
         x, generator = x0, torch.Generator().manual_seed(6)
         for t, gamma in enumerate(gammas.tolist()):
             end = net(x, t)
-            x = ((99 - t) * x + end) / (100 - t)
+            x = ((19 - t) * x + end) / (20 - t)
             z = torch.randn(x.shape, generator=generator)
-            x = x + (2 * gamma) ** 0.5 * z * (t < 99)
+            x = x + (2 * gamma) ** 0.5 * z * (t < 19)
         found = run.carry(name, x0, torch.Generator().manual_seed(6))[-1]
         torch.testing.assert_close(found, x, rtol=1e-3, atol=1e-3)
     flat = (np.zeros((3, 8, 8, 3), np.uint8), True)
@@ -225,3 +230,105 @@ def test_what_is_no_bridge_of_public_code_is_one_sentence(public):
     torch.save(state, "cut.pth")
     with pytest.raises(ValueError, match=r"cut\.pth cannot be used .* out_conv\.bias is missing"):
         import_weights.main(["cut.pth", "b.ckpt", *words])
+
+
+# --- Between the latents of an autoencoder
+
+
+class Halving(torch.nn.Module):
+    """Stands for AutoencoderKL: 2 x 2 means of the colours, and their mean; counts its images."""
+
+    config = types.SimpleNamespace(scaling_factor=0.5, shift_factor=0.25)
+
+    def __init__(self):
+        super().__init__()
+        self.encoded = 0
+
+    @classmethod
+    def from_pretrained(cls, folder, use_safetensors, local_files_only):
+        assert use_safetensors and local_files_only
+        return cls()
+
+    def encode(self, x):
+        self.encoded += len(x)
+        small = torch.nn.functional.avg_pool2d(x, 2)
+        z = torch.cat([small, small.mean(1, keepdim=True)], 1)
+        return types.SimpleNamespace(latent_dist=types.SimpleNamespace(mode=lambda: z))
+
+    def decode(self, z):
+        x = z[:, :3].repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return types.SimpleNamespace(sample=x)
+
+
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    """The folder of an autoencoder."""
+    monkeypatch.setitem(sys.modules, "diffusers", types.SimpleNamespace(AutoencoderKL=Halving))
+    monkeypatch.setattr(latents_module, "DATA_ROOT", tmp_path)
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text("{}")
+    return tmp_path / "vae"
+
+
+COLOUR = ["--prior", "fashion_colour:boot", "--dataset", "fashion_colour:bag"]
+
+
+def test_latents_are_computed_once_and_scaled(encoder):
+    pixels = np.random.default_rng(0).integers(0, 256, (19, 8, 8, 3), dtype=np.uint8)
+    coder = latents_module.Autoencoder(encoder, CPU)
+    z = coder.latents(pixels)
+    count = coder.net.encoded
+    assert z.shape == (19, 4, 4, 4) and np.array_equal(z, coder.latents(pixels))
+    assert coder.net.encoded == count >= 19
+    x = image_sets.data.to_tensor(pixels)
+    means = torch.nn.functional.avg_pool2d(x, 2)
+    found = image_sets.as_tensor(z)
+    torch.testing.assert_close(found[:, :3], 0.5 * (means - 0.25))
+    torch.testing.assert_close(coder.decode(found[None])[0, :, :, ::2, ::2], means)
+    assert not np.array_equal(coder.latents(255 - pixels), z)
+
+
+def test_a_bridge_between_latents_is_trained_and_carries_images(encoder, tmp_path):
+    images.main([*SMALL, *COLOUR, "--encoder", str(encoder)])
+    config = read_checkpoint(LAST)["config"]
+    assert (config["resolution"], config["pixels"], config["network"]["in_ch"]) == (4, 8, 4)
+    words = ["--sample", LAST, "--device", "cpu", "--num_samples", "3", "--save_dir", "out.npz"]
+    images.main(words)
+    with np.load("out.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == arrays["starts"].shape == (3, 8, 8, 3)
+        real, _ = image_sets.open_set("fashion_colour:boot", "test", 8, images.data.DATA_ROOT)
+        blocks = np.asarray(real[:3], float).reshape(3, 4, 2, 4, 2, 3).mean((2, 4))
+        assert np.abs(arrays["starts"][:, ::2, ::2] - blocks).max() <= 0.51
+    encoder.rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match=r"vae: give a folder with the config\.json of diffusers"):
+        images.main([*words, "--overwrite"])
+    images.main([*words, "--overwrite", "--encoder", "moved"])
+
+
+@pytest.mark.slow
+def test_a_bridge_between_latents_is_judged_and_shown_as_images(encoder, tmp_path, monkeypatch):
+    judge, show = REPORT
+    monkeypatch.setattr(image_report, "Judge", lambda *args: judge(*args, limit=20))
+    monkeypatch.setattr(image_report, "write_results", show)
+    for prior in ("fashion_colour:boot", "matched"):
+        words = ["--encoder", str(encoder), "--prior", prior, "--overwrite"]
+        images.main([*SMALL, *COLOUR, *words])
+        with np.load(tmp_path / "results/bridge/small/samples.npz") as arrays:
+            assert all(arrays[name].shape == (5, 8, 8, 3) for name in arrays)
+
+
+def test_what_latents_cannot_do_is_one_sentence(encoder):
+    for words, said in (
+        (["--encoder", "none", *COLOUR], "--encoder none: give a folder with the config"),
+        (["--encoder", str(encoder)], "--encoder codes RGB images; these have 1 channels"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            images.main([*SMALL, *words])
+    with pytest.raises(ValueError, match="--preset afhq-256 is for latents: name an autoencoder"):
+        config_of("--preset", "afhq-256", size=32, channels=3)
+    config = images.published_config("afhq-512")
+    assert (config["resolution"], config["pixels"], config["network"]["in_ch"]) == (64, 512, 4)
+    with pytest.raises(ValueError, match="carries latents: name their autoencoder by --encoder"):
+        latents_module.open_autoencoder(config, None, CPU)
+    with pytest.raises(ValueError, match="this bridge carries pixels; leave it away"):
+        latents_module.open_autoencoder({}, encoder, CPU)
