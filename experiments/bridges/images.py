@@ -6,7 +6,8 @@
 
 A class is named after a colon, and a folder of images is a set, as in `--dataset photos/:cat`;
 `--prior standard` is noise, `--prior matched` noise of the data's mean and variance. `--preset`
-takes the sets and numbers of a paper: see image_presets.py. `--method flow` trains a flow, and
+takes the sets and numbers of a paper: see image_presets.py. `--encoder DIR` makes it a bridge
+between latents: see latents.py. `--method flow` trains a flow, and
 --init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
 with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
 """
@@ -110,6 +111,12 @@ def open_sets(args: argparse.Namespace, split: str) -> dict[str, tuple | None]:
     return sets
 
 
+def latent_sets(sets: dict, coder: Autoencoder) -> tuple[dict, dict]:
+    """The latents of `open_sets`, and what `configure` must know of them."""
+    more = {"encoder": str(coder.folder), "pixels": sets["backward"][0].shape[1]}
+    return {n: x and (coder.latents(x[0]), False) for n, x in sets.items()}, more
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     args = parse(arguments)
@@ -200,11 +207,11 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     """Train one process's part of a bridge, and show it."""
     with first_of_machine(rank, world_size):  # the others find the sets decoded
         pixels = sets = open_sets(args, "train")
-        coder, more = None, {}
+        coder: Autoencoder | None = None
+        more: dict[str, Any] = {}
         if args.encoder:
             coder = Autoencoder(args.encoder, device)
-            more = {"encoder": str(args.encoder), "pixels": pixels["backward"][0].shape[1]}
-            sets = {n: x if x is None else (coder.latents(x[0]), False) for n, x in pixels.items()}
+            sets, more = latent_sets(pixels, coder)
     config = configure(args, sets, device, more)
     check_method(config, world_size)
     ends = [Path(each).name for each in (args.prior, args.dataset)]

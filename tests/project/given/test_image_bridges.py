@@ -236,7 +236,7 @@ def test_what_is_no_bridge_of_public_code_is_one_sentence(public):
 
 
 class Halving(torch.nn.Module):
-    """Stands for AutoencoderKL: 2 x 2 means of the colours, and their mean; counts its images."""
+    """In place of AutoencoderKL: 2 x 2 means of the colours, and their mean; counts its images."""
 
     config = types.SimpleNamespace(scaling_factor=0.5, shift_factor=0.25)
 
