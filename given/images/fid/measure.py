@@ -13,8 +13,8 @@ are in `distances.py`. The reference's statistics are kept in $XDG_CACHE_HOME/di
 (~/.cache/diffusion-course) under a hash of its images and of the feature network: a changed image
 is measured again.
 
-Several processes take turns at the batches of images, and process 0 has the figures: the same for
-any number of processes, FID up to the rounding of its sums in float64.
+Several processes take turns at the batches of images; their number changes no figure, but for FID
+by the rounding of its sums in float64.
 
 The distance of two finite sets of real images is not zero. Compare figures only for equal numbers
 of images, beside that floor.

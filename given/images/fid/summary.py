@@ -270,7 +270,7 @@ def _read_cached(file, shapes):
     return None
 
 
-def _write_cached(file, summary):
+def _write_cached(file: Path, summary: Summary) -> None:
     try:
         with atomic_write(file) as part:
             kept: dict[str, Any] = {"mu": summary.mu, "sigma": summary.cov, "n": summary.n}
