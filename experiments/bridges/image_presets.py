@@ -4,7 +4,7 @@
 command line changes them. Simplified DSB (Tang et al. 2024, and its code): AFHQ at 64 pixels and as
 latents at 256 and 512, CelebA from noise. DSB (De Bortoli et al. 2021, and its code): stacked MNIST
 and CelebA from noise with the mean of the data, by the Ornstein-Uhlenbeck reference that keeps it.
-The steps of a round and the cache of simplified DSB are ours, and so are its rate and batch on CelebA.
+The steps of a round and the cache of simplified DSB are ours, and its rate and batch on CelebA.
 """
 
 from typing import Any

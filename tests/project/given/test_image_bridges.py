@@ -51,9 +51,7 @@ def config_of(*words, size=8, channels=1, fill=0):
 @pytest.mark.parametrize(
     ("name", "size", "steps", "gamma", "lr", "batch"),
     [
-        pytest.param(
-            *("afhq-64", 64, 100, "linear_1e-3_1e-2", 1e-5, 192), marks=pytest.mark.slow
-        ),
+        pytest.param(*("afhq-64", 64, 100, "linear_1e-3_1e-2", 1e-5, 192), marks=pytest.mark.slow),
         ("celeba-64", 64, 100, "linear_1e-5_1e-4", 1e-5, 192),
         ("dsb-mnist", 28, 30, "linear_1e-5_0.1", 1e-4, 128),
         ("dsb-celeba", 64, 50, "linear_1e-5_0.1", 1e-4, 128),
