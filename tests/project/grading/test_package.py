@@ -51,7 +51,7 @@ def test_every_module_of_a_students_rooms_is_in_the_package_or_known_to_stay(tre
 def test_no_answer_and_nothing_of_the_instructor(unpacked):
     names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*")}
     assert {"README.md", "Makefile", "LICENSE", "pyproject.toml", "sde_todo/sde.py"} <= names
-    theirs = r"solutions|grading|project/|benchmarks|results|classroom|\.git$|\.github|_cache|__pycache__|\.pyc"
+    theirs = r"solutions|grading|project/|benchmarks|results|classroom|\.git$|\.github|_cache|\.pyc"
     assert not [name for name in names if re.search(theirs, name)]
     for package_name, modules in TODO_MODULES.items():
         for module in modules:
