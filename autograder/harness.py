@@ -159,7 +159,12 @@ def run(test: Any, seed: int = 0) -> Result:
         return Result("wrong", str(error))
     except TooLong:
         return Result("wrong", too_long(seconds))
-    return run_check(test, got, inputs)
+    try:
+        return run_check(test, got, inputs)
+    except Exception as error:  # a check is written for values of about the right shape
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in got.items())
+        said = f"{type(error).__name__}: {error}"
+        return Result("wrong", f"What came back has the shapes {shapes}: no comparison ({said}).")
 
 
 def is_trained(test: Any) -> bool:
@@ -310,6 +315,11 @@ def _student_place(error):
             if given
         ]
     return placed[-1] if placed else ("", None, 0)
+
+
+def one(got: np.ndarray) -> np.ndarray:
+    """The first of many rows; a value without axes as it is, so that its shape can be told."""
+    return got[:1] if np.ndim(got) else got
 
 
 def expect(

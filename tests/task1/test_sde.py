@@ -6,7 +6,7 @@ import numpy as np
 
 from autograder import standins
 from autograder.formula import Formula
-from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded
+from autograder.harness import expect, expect_gaussian, expect_mean, expect_that, graded, one
 
 B, D = 7, 3
 
@@ -453,7 +453,7 @@ class PriorSampling:
         return {"draws": draws, "double": draws.dtype == torch.float64}
 
     def check(got, s):
-        expect(got["draws"][:1] * 0, np.zeros((1, D)), "one draw")
+        expect(one(got["draws"]) * 0, np.zeros((1, D)), "one draw")
         expect_that(got["double"], "The draws do not have the dtype of x; torch.randn_like does.")
         expect_mean(
             got["draws"],
@@ -580,7 +580,7 @@ class BrownianIncrement:
 
     def check(got, dt):
         for name, step in (("passed", dt), ("default", 0.6)):
-            expect(got[name][:1] * 0, np.zeros((1, D)), "one increment")
+            expect(one(got[name]) * 0, np.zeros((1, D)), "one increment")
             expect_mean(got[name], np.zeros(D), "mean of dw", {"it contains x": 100.0})
             expect_mean(
                 got[name] ** 2,
@@ -631,7 +631,7 @@ def step_many(sde, t, x, dt, **options):
 
 
 def check_step(got, x, f, g, dt, name, others=None):
-    expect(got[:1] * 0, np.zeros((1, len(x))), "one step")
+    expect(one(got) * 0, np.zeros((1, len(x))), "one step")
     expect_mean(
         got,
         Formula(lambda x, f, dt: x + f * dt, {"x": x, "the drift": f, "dt": dt}),
@@ -862,7 +862,7 @@ class Langevin:
         return out | {"still": sde.correct_fn(t, x, lambda t, x: 0 * x, snr)}
 
     def check(got, score, snr):
-        expect(got["out"][:1] * 0, np.zeros((1, D)), "one corrected sample")
+        expect(one(got["out"]) * 0, np.zeros((1, D)), "one corrected sample")
         z_norm = 2 * np.sqrt(2 / np.pi)  # mean length of a normal vector in three dimensions
         square = np.linalg.norm(score) ** 2
         eps = 2 * snr**2 * D / (1.5**2 * square)

@@ -234,7 +234,7 @@ def test_points_and_visibility(monkeypatch):
     assert found == ["after_due_date", "hidden", "visible", "after_published"]
 
 
-@pytest.mark.parametrize("value", ["nan", "huge", "empty", "axes", "whole", "truth"])
+@pytest.mark.parametrize("value", ["nan", "huge", "empty", "axes", "whole", "truth", "number"])
 def test_no_check_accepts_or_fails_on_odd_values(value):
     """What a probe sends may be forged: each check refuses it, with a result, and in time."""
     import numpy as np
@@ -246,6 +246,7 @@ def test_no_check_accepts_or_fails_on_odd_values(value):
         "axes": np.zeros((1,) * 12),
         "whole": np.full((5, 2), np.iinfo(np.int64).min),
         "truth": np.ones((7, 3), bool),
+        "number": np.zeros(()),
     }[value]
     rng = np.random.default_rng(0)
     for test in harness.graded_tests():

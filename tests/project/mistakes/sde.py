@@ -36,6 +36,7 @@ MISTAKES = {
     "prior density counts one coordinate": ("1.1e", "sde", " - D / 2 * math.log(2 * math.pi * variance)", " - 1 / 2 * math.log(2 * math.pi * variance)", "each sample has D"),
     "prior density of deviation": ("1.1e", "sde", "variance = self.prior_std() ** 2", "variance = self.prior_std()", "is used instead of the variance"),
     "dw is dt z": ("1.1f", "sde", "return math.sqrt(dt) * torch.randn_like(x)", "return dt * torch.randn_like(x)", "too smooth"),
+    "dw is one number": ("1.1f", "sde", "return math.sqrt(dt) * torch.randn_like(x)", "return math.sqrt(dt) * float(torch.randn(1))", "has shape ()"),
     "dw without dt": ("1.1f", "sde", "return math.sqrt(dt) * torch.randn_like(x)", "return torch.randn_like(x)", "sqrt(dt)"),
     "dw ignores the dt passed": ("1.1f", "sde", "return math.sqrt(dt) * torch.randn_like(x)", "return math.sqrt(self.dt) * torch.randn_like(x)", "although a dt was passed"),
     "step ignores the dt passed": ("1.1f", "sde", "return x + f * dt + g * self.dw(x, dt)", "return x + f * self.dt + g * self.dw(x, dt)", "although a dt was passed"),
