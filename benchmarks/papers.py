@@ -20,9 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "experiments" / "papers"
 OUT = ROOT / "results" / "papers"
+BRIDGE = ROOT / "results" / "bridge" / "papers" / "last.ckpt"  # of the last bridge of images
 # The options that make a command small; those of a page are given before and are overruled.
 SMALL = {
-    "image_diffusion/train.py": "--steps 2 --batch_size 2 --eval_every 2 --device cpu",
+    "image_diffusion/train.py": "--steps 2 --batch_size 2 --eval_every 2 --eval_images 2 "
+    "--device cpu",
     "image_diffusion/sampling.py": "--num_samples 4 --steps 4 --device cpu --overwrite",
     "image_diffusion/fid/measure_fid.py": "--features classifier --device cpu",
     "likelihood": "--num_samples 2 --tol 1e-1 --device cpu",
@@ -30,7 +32,9 @@ SMALL = {
     "classifier": "--steps 2 --device cpu",
     "sde_todo bridge": "--rounds 1 --iters 4 --batch_size 16 --cache_size 16 --overwrite",
     "image_diffusion bridge": "--num_steps 4 --rounds 1 --iters 2 --batch_size 2 --cache_size 2 "
-    "--num_samples 4 --device cpu --overwrite",
+    "--num_samples 4 --device cpu --overwrite --exp_name papers",
+    "image_diffusion bridge --sample": f"--num_samples 2 --device cpu --save_dir {OUT / 'carried'} "
+    "--overwrite",
 }
 
 
@@ -45,8 +49,9 @@ def commands(page):
 
 def small(code, names):
     """A command with the names of a page filled in, and the options that make it small."""
-    for name, value in names.items():
-        code = re.sub(rf"(?<![\w/-]){re.escape(name)}(?![\w])", str(value), code)
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = rf"(?<![\w/-])({'|'.join(map(re.escape, longest_first))})(?!\w)"
+    code = re.sub(pattern, lambda found: str(names[found[1]]), code)
     kinds = [kind for kind in SMALL if f" {kind}" in code or f"/{kind}" in code]
     words = shlex.split(code)[1:]
     return words + (shlex.split(SMALL[kinds[-1]]) if kinds else [])
@@ -55,14 +60,15 @@ def small(code, names):
 def names_of(photos):
     """What the pages call by a name: the sets that are not here, a checkpoint, an output."""
     here = {"FOLDER": photos, "celeba-64": photos, "CKPT": OUT / "cifar10" / "last.ckpt"}
-    here |= {
-        f"afhq-{kind}-{size}": f"{photos}:{kind}" for kind in ("dog", "cat") for size in (64, 256)
-    }
-    return here | {
-        "--dataset celeba": f"--dataset {photos} --resolution 64",
-        "DATA": OUT / "samples",
-        "OUT": OUT / "samples",
-    }
+    here |= {"DATA": OUT / "samples", "OUT": OUT / "samples", "BRIDGE": BRIDGE}
+    pets = f"--prior {photos}:dog --dataset {photos}:cat --resolution 64"
+    faces = f"--dataset {photos} --resolution 64"
+    for kind in ("dog", "cat"):
+        here |= {f"afhq-{kind}-{size}": f"{photos}:{kind}" for size in (64, 256)}
+    here |= {"--preset afhq-64": f"--preset afhq-64 {pets}", "--dataset celeba": faces}
+    for name in ("celeba-64", "dsb-celeba"):
+        here[f"--preset {name}"] = f"--preset {name} {faces}"
+    return here
 
 
 def run(words, environment, seconds):
@@ -103,8 +109,8 @@ def main():
     for page in args.pages:
         print(page, flush=True)
         for number, code in enumerate(commands(PAGES / f"{page}.md")):
-            if "benchmarks/" in code:
-                continue  # they say themselves how long they take
+            if "benchmarks/" in code or "VAE" in code:
+                continue  # what says itself how long it takes, and what wants an autoencoder
             words = small(code, names)
             if "train.py" in words[0]:
                 words += ["--save_dir", str(OUT / page / str(number)), "--overwrite"]
