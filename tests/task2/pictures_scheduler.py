@@ -227,6 +227,6 @@ class MultistepStates:
         for noise, t in zip(noises, timesteps, strict=True):
             s = toy.previous(t, timesteps)
             state, _, before = multistep(states[-1], noise, t, s, before)
-            states.append(state)
+            states.append(state.value)
         labels = [f"at {t}" for t in timesteps[1:]] + ["image"]
         return image_pair("DPM-Solver++ 2M", np.stack(states[1:]), got["states"], labels)

@@ -40,7 +40,7 @@ def imported(packages):
 
 
 def test_what_is_imported_is_required():
-    elsewhere = {"IPython", "safetensors"}  # in notebooks; asked for in a sentence
+    elsewhere = {"IPython", "safetensors", "diffusers"}  # in notebooks; asked for in a sentence
     assert imported(PACKAGES[:-1]) - elsewhere <= requirements()
     assert imported(PACKAGES) - elsewhere <= requirements("test")
 

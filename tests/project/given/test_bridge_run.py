@@ -374,6 +374,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.slow
 def test_without_pot_images_can_be_imported_and_pairing_says_what_is_missing():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COURSE": str(ROOT / "solutions")}
     command = [sys.executable, "-c", BLOCKED]

@@ -81,7 +81,7 @@ def test_no_law_of_the_noise_levels_makes_training_wait(times, gpu):
 
 
 @pytest.mark.parametrize("classes", ["--use_cfg", slow("--no-use_cfg")])
-@pytest.mark.parametrize("network", ["ddpm", "ddpm++", "ncsn++"])
+@pytest.mark.parametrize("network", ["ddpm", slow("ddpm++"), "ncsn++"])
 def test_no_network_makes_training_wait(network, classes, gpu):
     run, loader = run_of(
         f"--times vp --network {network} {classes}", CIFAR10[network] | LESS, gpu.device
@@ -129,7 +129,7 @@ def waits_of_sampling(path, words, steps):
 IMAGES = ["ddim", "ddim --eta .5", "ddpm", "dpmpp", "edm", "edm --churn 2", "stochastic"]
 TASK_1 = ["multistep", "euler_maruyama", "ancestral", "ode_euler", "ode_heun"]
 TASK_1 += ["none --corrector langevin", "reverse_diffusion --corrector annealed_langevin"]
-SIMILAR = ["ddim --eta .5", "ancestral", "ode_euler", "none --corrector langevin"]
+SIMILAR = ["ddim --eta .5", "ancestral", "ode_euler", "ode_heun", "none --corrector langevin"]
 SAMPLERS = [slow(words) if words in SIMILAR else words for words in (*IMAGES, *TASK_1)]
 
 
@@ -185,6 +185,7 @@ def test_no_step_of_a_bridge_waits(words):
         assert waits_of_fourth(bridge_of(words, gpu), gpu) == {}
 
 
+@pytest.mark.slow
 def test_a_bridge_waits_for_nothing_where_sets_and_cache_are_on_the_host(monkeypatch):
     monkeypatch.setattr(images.data, "room_for_images", lambda _: 0)
     monkeypatch.setattr(caches, "memory_of", lambda _: 1000)
@@ -194,6 +195,7 @@ def test_a_bridge_waits_for_nothing_where_sets_and_cache_are_on_the_host(monkeyp
             assert waits_of_fourth(run, gpu) == {} and gpu.sent
 
 
+@pytest.mark.slow
 def test_simulating_a_direction_waits_for_no_step_of_it(monkeypatch):
     with fake_gpu(float64=True) as gpu:
         few, many = bridge_of("fr", gpu), bridge_of("fr --num_steps 4 --iters 8", gpu)

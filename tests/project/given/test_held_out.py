@@ -211,6 +211,7 @@ def test_several_processes_spread_the_pixels_as_one_does():
     )
 
 
+@pytest.mark.slow
 def test_a_run_on_logits_is_sampled_measured_and_refused_where_pixels_are_needed(tmp_path, tiny):
     from experiments.bridges import image_starts
     from experiments.images import compare_inpainting, control, export

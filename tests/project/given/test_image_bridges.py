@@ -109,6 +109,7 @@ def test_a_variance_that_is_none_is_one_sentence(name):
         image_sets.moments_of_noise(name, np.zeros((4, 2, 2, 1), np.uint8))
 
 
+@pytest.mark.slow
 def test_matched_noise_starts_training_judging_and_sampling_alike():
     images.main([*SMALL, "--prior", "matched-0.25"])
     path = images.Path(LAST)
@@ -289,6 +290,7 @@ def test_latents_are_computed_once_and_scaled(encoder):
     assert not np.array_equal(coder.latents(255 - pixels), z)
 
 
+@pytest.mark.slow
 def test_a_bridge_between_latents_is_trained_and_carries_images(encoder, tmp_path):
     images.main([*SMALL, *COLOUR, "--encoder", str(encoder)])
     config = read_checkpoint(LAST)["config"]

@@ -64,6 +64,7 @@ def test_checkpointing_changes_no_gradient_and_saves_less(dropout):
     assert little < 0.6 * much
 
 
+@pytest.mark.slow
 def test_the_estimate_is_what_a_forward_pass_saves():
     found = cost_of(TINY | {"dropout": 0.0})
     _, two_images = gradients(False)
@@ -87,6 +88,7 @@ def test_a_network_with_checkpointing_compiles_as_one_graph():
 # --- What does not fit
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_one_sentence_with_what_would(monkeypatch):
     monkeypatch.setattr(cost, "memory_of", lambda _: 4 * 2**30)
     config, device = (

@@ -98,7 +98,7 @@ def test_the_zip_has_what_gradescope_needs(archive, tmp_path):
     }
     assert b"raise NotImplementedError" in stub
     assert "course/solutions/sde_todo/sde.py" in infos and "course/grading/grade.py" in infos
-    assert not [name for name in infos if "tests/project" in name or "cache" in name]
+    assert not [name for name in infos if "tests/project" in name or "_cache" in name]
     assert "https://download.pytorch.org/whl/cpu torch==" in setup
     assert 'chmod go-rwx "$root/source"' in setup
     assert not [name for name in ("jupyter", "nbval", "pytest", "ruff") if name in setup]
