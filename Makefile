@@ -9,7 +9,7 @@ help:
 	@echo "                 ruff check . && ruff format --check . && python -m grading stubs --check && mypy"
 	@echo "                 pytest tests/project/autograder/test_house.py"
 	@echo "                 pytest --solutions -m 'not task1_4 and not task2_4'"
-	@echo "make test      5 minutes: check, the marks, and the tests of the course that are quick"
+	@echo "make test      10 minutes: check, the marks, and the tests of the course that are quick"
 	@echo "                 pytest tests/project -m 'not slow' -n 2 --dist worksteal"
 	@echo "make test-all  everything: test, then what it leaves out"
 	@echo "                 pytest tests/project -m slow -n 2 --dist worksteal"
