@@ -32,12 +32,8 @@ from given.runtime.cli import file_path, whole
 from image_diffusion.scheduler import DDIMScheduler
 
 Weights = dict[str, Tensor]
-# What the networks of a format have, beside the options of their preset.
-DETAILS: dict[str, dict[str, Any]] = {
-    "score_sde": {"group_ch": 4, "published": True},
-    "guided_diffusion": {},
-    "sdsb": {},
-}
+UNETS = [name for name, options in NETWORKS.items() if "name" not in options]
+SONG = {"group_ch": 4, "published": True}  # of score_sde's networks, beside their presets
 SOURCE = "a file of tensors alone, such as .safetensors"
 
 
@@ -61,12 +57,11 @@ def read_weights(path: Path) -> Any:
         return load_file(path)
 
 
-def from_diffusers(folder: Path, args: argparse.Namespace) -> tuple[dict, dict, Weights, bool]:
+def from_diffusers(folder: Path) -> tuple[dict, dict, Weights, bool]:
     """Configurations of network and schedule, weights, and whether cosines come first.
 
     Args:
         folder: of a DDPMPipeline, or of a UNet2DModel alone, which then has DDPM's schedule.
-        args: of the command line; not used.
     """
     base = folder / "unet" if (folder / "unet").is_dir() else folder
     theirs = read_json(base / "config.json")
@@ -89,11 +84,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def from_preset(path: Path, args: argparse.Namespace) -> tuple[dict, dict, Weights, bool]:
-    """The same for the other formats, whose files do not say what they hold."""
+    """The same for score_sde and guided_diffusion, whose files do not say what they hold."""
     weights = tensors_of(read_weights(path), args.format, path)
     classes = len(weights.get("label_emb.weight", ()))
     network = {"name": "UNet", "T": 1000, "image_resolution": args.resolution, "in_ch": 3}
-    network |= NETWORKS[args.network] | DETAILS[args.format]
+    network |= NETWORKS[args.network] | (SONG if args.format == "score_sde" else {})
     network |= {"use_cfg": bool(classes), "num_classes": classes or 1}
     schedule = {"num_train_timesteps": 1000, "mode": args.mode}
     return network, schedule, weights, args.format != "score_sde"
@@ -114,8 +109,9 @@ def tensors_of(state: Any, form: str, path: Path) -> Weights:
 
 def import_weights(path: Path, target: Path, args: argparse.Namespace) -> None:
     """Write a published checkpoint as one of this course."""
-    read = from_diffusers if args.format == "diffusers" else from_preset
-    config, schedule, weights, cosines_first = read(path, args)
+    folder = args.format == "diffusers"
+    found = from_diffusers(path) if folder else from_preset(path, args)
+    config, schedule, weights, cosines_first = found
     network = build_network(config, DDIMScheduler(**schedule).exact)
     with blamed_on(path, "check --network and --resolution"):
         network.load_state_dict(
@@ -162,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=file_path, help="a file, or the folder of diffusers")
     parser.add_argument("target", type=file_path, help="the checkpoint to write")
     parser.add_argument("--format", choices=NAMES, required=True)
-    parser.add_argument("--network", choices=NETWORKS, help="of the weights; see presets.py")
+    parser.add_argument("--network", choices=UNETS, help="of the weights; see presets.py")
     parser.add_argument("--resolution", type=whole, default=32, help="pixels a side")
     parser.add_argument("--mode", choices=("linear", "cosine"), default="linear", help="schedule")
     parser.add_argument(
@@ -172,11 +168,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--bridge", choices=SDSB_PRESETS, help="of sdsb: both directions of one")
     args = parser.parse_args(arguments)
+    if (args.format == "sdsb") != bool(args.bridge) or (args.bridge and args.network):
+        raise ValueError("--bridge goes with --format sdsb, which needs it and takes no --network.")
     if args.bridge:
-        if args.format != "sdsb" or args.network:
-            raise ValueError("--bridge goes with --format sdsb, and without --network.")
         import_bridge(args.source, args.target, args.bridge)
         return
     if (args.network is None) != (args.format == "diffusers"):
-        raise ValueError("--network goes with every --format but diffusers, which names its own.")
+        raise ValueError(
+            "--network goes with score_sde and guided_diffusion; diffusers names its own."
+        )
     import_weights(args.source, args.target, args)

@@ -571,4 +571,4 @@ def test_a_loss_that_is_not_finite_ends_all_processes_with_the_sentence(tmp_path
     for out, what in zip(said, ("first", "decoded"), strict=True):
         assert what in out and "The loss is not finite before step 3" in out, said
         assert "Traceback" not in out and "onnection" not in out, said
-    assert torch.load(tmp_path / "last.ckpt")["step"] == 2
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["step"] == 2
