@@ -203,6 +203,32 @@ def say_cost(run: BridgeRun, x: Tensor) -> None:
     warn_of_cost(seconds * share, run.total - run.step, run.device, advice)
 
 
+def make_sources(
+    sets: dict, shape: tuple[int, int, int], noise: tuple[float, float], device: torch.device
+) -> dict[str, NoiseSource | ImageSource]:
+    """What each end of a bridge is drawn from.
+
+    Args:
+        sets: of `open_sets`, or their latents; None is noise.
+        shape: (C, H, W) of an image.
+        noise: its mean and standard deviation.
+        device: where it trains.
+    """
+    return {
+        name: NoiseSource(shape, device, *noise)
+        if images is None
+        else ImageSource(images[0], images[1], device, salt)
+        for salt, (name, images) in enumerate(sets.items())
+    }
+
+
+def compile_networks(run: BridgeRun) -> None:
+    """Compile the networks of both directions, and their averages, for batches of one size."""
+    for side in run.sides.values():
+        side.model.net.net.compile(dynamic=False)
+        side.average.net.net.compile(dynamic=False)
+
+
 def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: int) -> None:
     """Train one process's part of a bridge, and show it."""
     with first_of_machine(rank, world_size):  # the others find the sets decoded
@@ -226,19 +252,12 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     make_folder(folder)
     C, H = config["network"]["in_ch"], config["resolution"]
     noise = config.get("prior_mean", 0.0), config.get("prior_std", 1.0)
-    sources = {
-        n: NoiseSource((C, H, H), device, *noise)
-        if each is None
-        else ImageSource(each[0], each[1], device, salt)
-        for salt, (n, each) in enumerate(sets.items())
-    }
+    sources = make_sources(sets, (C, H, H), noise, device)
     layout = memory_format(device, config["compile"])
     nets = {n: net.to(memory_format=layout) for n, net in build_networks(config).items()}
     run = BridgeRun(config, nets, sources, device, rank, world_size)
     if config["compile"]:
-        for side in run.sides.values():
-            side.model.net.net.compile(dynamic=False)
-            side.average.net.net.compile(dynamic=False)
+        compile_networks(run)
     if args.resume:
         run.load(checkpoint)
     if rank == 0:

@@ -663,7 +663,7 @@ BAD += [
     bad("images", "--prior fashion_mnist:hat", "Unknown class 'hat'"),
     bad("images", "--prior fashion_mnist:10", "Unknown class '10'"),
     bad("images", "--prior afhq-dog", "write afhq-dog-64"),
-    bad("images", "--prior cifar10:cat", "cifar10"),
+    bad("images", "--prior cifar10:cat --data_root none", "cifar10"),
     bad("images", "--cache_size 6", "--cache_size 6 must be a multiple of --batch_size 4"),
     bad("images", "--refresh_every 2", "--refresh_every 2 leaves a part of the cache unused"),
     bad("images", "--iters 5", "--iters 5 must be a multiple of the 4 steps"),
