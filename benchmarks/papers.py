@@ -30,9 +30,12 @@ SMALL = {
     "likelihood": "--num_samples 2 --tol 1e-1 --device cpu",
     "control": "--num_samples 2 --steps 4 --device cpu --overwrite",
     "classifier": "--steps 2 --device cpu",
-    "sde_todo bridge": "--rounds 1 --iters 4 --batch_size 16 --cache_size 16 --overwrite",
-    "image_diffusion bridge": "--num_steps 4 --rounds 1 --iters 2 --batch_size 2 --cache_size 2 "
+    "sde_todo bridge": "--num_steps 4 --rounds 1 --iters 4 --batch_size 16 --cache_size 16 "
+    "--overwrite",
+    "image_diffusion bridge": "--num_steps 4 --rounds 1 --iters 4 --batch_size 2 --cache_size 2 "
     "--num_samples 4 --device cpu --overwrite --exp_name papers",
+    "image_diffusion bridge --method flow": "--rounds 1 --iters 2 --batch_size 2 --num_samples 4 "
+    "--device cpu --overwrite --exp_name papers",
     "image_diffusion bridge --sample": f"--num_samples 2 --device cpu --save_dir {OUT / 'carried'} "
     "--overwrite",
 }
@@ -66,6 +69,8 @@ def names_of(photos):
     for kind in ("dog", "cat"):
         here |= {f"afhq-{kind}-{size}": f"{photos}:{kind}" for size in (64, 256)}
     here |= {"--preset afhq-64": f"--preset afhq-64 {pets}", "--dataset celeba": faces}
+    here["--preset dsb-mnist"] = "--preset dsb-mnist --dataset fashion_colour"
+    here["--dataset mnist"] = "--dataset fashion"  # which comes with the course
     for name in ("celeba-64", "dsb-celeba"):
         here[f"--preset {name}"] = f"--preset {name} {faces}"
     return here
