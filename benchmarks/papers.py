@@ -20,16 +20,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "experiments" / "papers"
 OUT = ROOT / "results" / "papers"
+EVAL = ROOT / "results" / "eval" / "cifar10_32"  # of dataset.py --dataset cifar10
 BRIDGE = ROOT / "results" / "bridge" / "papers" / "last.ckpt"  # of the last bridge of images
 # The options that make a command small; those of a page are given before and are overruled.
 SMALL = {
     "image_diffusion/train.py": "--steps 2 --batch_size 2 --eval_every 2 --eval_images 2 "
     "--device cpu",
     "image_diffusion/sampling.py": "--num_samples 4 --steps 4 --device cpu --overwrite",
+    "--scheduler rk45": "--num_samples 4 --tol 1e-1 --device cpu --overwrite",
     "image_diffusion/fid/measure_fid.py": "--features classifier --device cpu",
     "likelihood": "--num_samples 2 --tol 1e-1 --device cpu",
     "control": "--num_samples 2 --steps 4 --device cpu --overwrite",
-    "classifier": "--steps 2 --device cpu",
+    "image_diffusion classifier": f"--minutes 0.05 --device cpu --out {OUT / 'classifier.pt'}",
     "sde_todo bridge": "--num_steps 4 --rounds 1 --iters 4 --batch_size 16 --cache_size 16 "
     "--overwrite",
     "image_diffusion bridge": "--num_steps 4 --rounds 1 --iters 4 --batch_size 2 --cache_size 2 "
@@ -63,7 +65,7 @@ def small(code, names):
 def names_of(photos):
     """What the pages call by a name: the sets that are not here, a checkpoint, an output."""
     here = {"FOLDER": photos, "celeba-64": photos, "CKPT": OUT / "cifar10" / "last.ckpt"}
-    here |= {"DATA": OUT / "samples", "OUT": OUT / "samples", "BRIDGE": BRIDGE}
+    here |= {"DATA": EVAL, "OUT": OUT / "samples", "BRIDGE": BRIDGE}
     pets = f"--prior {photos}:dog --dataset {photos}:cat --resolution 64"
     faces = f"--dataset {photos} --resolution 64"
     for kind in ("dog", "cat"):
@@ -71,6 +73,8 @@ def names_of(photos):
     here |= {"--preset afhq-64": f"--preset afhq-64 {pets}", "--dataset celeba": faces}
     here["--preset dsb-mnist"] = "--preset dsb-mnist --dataset fashion_colour"
     here["--dataset mnist"] = "--dataset fashion"  # which comes with the course
+    for size in (256, 1024):  # minutes of a CPU for each image
+        here[f"--resolution {size}"] = "--resolution 128"
     for name in ("celeba-64", "dsb-celeba"):
         here[f"--preset {name}"] = f"--preset {name} {faces}"
     return here
@@ -119,7 +123,7 @@ def main():
             words = small(code, names)
             if "train.py" in words[0]:
                 words += ["--save_dir", str(OUT / page / str(number)), "--overwrite"]
-                words += ["--ch", "64"] * ("adm" in code)
+                words += ["--ch", "64"] * ("adm" in code) + ["--ch", "32"] * ("++256" in code)
             if args.list:
                 print("  python", shlex.join(words))
                 continue

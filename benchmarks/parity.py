@@ -226,6 +226,8 @@ ROWS = {
     "NCSNv2 32 (ncsnv2)": lambda f: ncsnv2(f, 32, "cifar10"),
     "NCSNv2 128, deeper (ncsnv2)": lambda f: ncsnv2(f, 128, "bedroom"),
     "NCSN++ (score_sde)": lambda f: score_sde(f, "ncsn++", "ve.cifar10_ncsnpp_continuous"),
+    "NCSN++ 256 (score_sde)": lambda f: score_sde(f, "ncsn++256", "ve.ffhq_256_ncsnpp_continuous"),
+    "NCSN++ 1024 (score_sde)": lambda f: score_sde(f, "ncsn++1024", "ve.ffhq_ncsnpp_continuous"),
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.parity_tools import ABAR, TIMES, images, imported, own, shaken
-from given.images.presets import CIFAR10
+from given.images.presets import NETWORKS
 from given.images.published import from_public
 from given.levels import log_snr_of
 
@@ -30,7 +30,7 @@ def score_sde(folder, name, module, **options):
             image_resolution=size,
             group_ch=4,
             published=True,
-            **CIFAR10[name] | options,
+            **NETWORKS[name] | options,
         )
         weights = {k: v for k, v in theirs.state_dict().items() if k != "sigmas"}
         ours.load_state_dict(from_public(ours, weights, "score_sde", False))

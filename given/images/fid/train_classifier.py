@@ -2,7 +2,8 @@
 
 `given/images/assets/classifier.pt`, which comes with the course, was made by
 
-    python -m image_diffusion classifier --dataset fashion_full
+    python -m image_diffusion classifier --dataset fashion_full \\
+        --out given/images/assets/classifier.pt
 
 from the 60,000 training images of Fashion-MNIST, on one thread; the checkpoint's `config` records
 the command and the accuracy. Images are shifted by up to a pixel and get a little noise, so
