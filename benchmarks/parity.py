@@ -6,8 +6,9 @@ FOLDER holds clones of openai/guided-diffusion, yang-song/score_sde_pytorch, erm
 baofff/U-ViT and NVlabs/edm; rows of clones that are not there are passed over. diffusers is
 in benchmarks/peers.txt, and so is what the others import. Every network gets random weights, which
 ours takes over; both see the same images in float64. The table has the largest difference,
-relative to the largest output, and the parameters of both. In the last rows a checkpoint goes to
-diffusers and back, and both sample from the same noise in 20 steps of DDIM, in float32.
+relative to the largest output, the parameters of both, and the MiB that training keeps of one image
+in both. In one row a checkpoint goes to diffusers and back, and both sample from the same noise in
+20 steps of DDIM, in float32.
 """
 
 import argparse
@@ -22,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks.parity_song import ncsnv2, score_sde
-from benchmarks.parity_tools import TIMES, images, imported, own, renamed, shaken
+from benchmarks.parity_tools import TIMES, images, imported, own, renamed, saved_mib, shaken
+from given.images.cost import cost_of
 from given.images.load import build_network
 from given.images.presets import CIFAR10
 from given.images.published import from_public
@@ -72,6 +74,7 @@ def adm(folder):
             resblock_updown=True,
             num_head_channels=64,
             attention_resolutions="32,16,8",
+            dropout=0.1,
         )
         theirs, theirs.dtype = shaken(theirs), torch.float64
         ours = own(
@@ -86,6 +89,7 @@ def adm(folder):
             head_ch=64,
             group_ch=1,
             norm_eps=1e-5,
+            dropout=0.1,
             use_cfg=True,
             num_classes=1000,
             predicts="noise",
@@ -249,7 +253,11 @@ def main():
             sum(p.numel() for p in net.parameters() if p.requires_grad) for net in (theirs, ours)
         ]
         error = ((a - b).abs().max() / a.abs().max()).item()
-        print(f"{name:<44} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}", flush=True)
+        line = f"{name:<44} {error:.1e}  {counts[0]:>12,} {counts[1]:>12,}"
+        if hasattr(theirs, "inputs"):
+            own_mib = cost_of(ours.config).saved / 2**20
+            line += f"  {saved_mib(theirs):7.0f} {own_mib:7.0f} MiB"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import sys
 from contextlib import contextmanager
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
+from given.images.cost import Saved
 from given.images.load import build_network
 
 ABAR = torch.linspace(1 - 1e-4, 1 - 0.02, 1000, dtype=torch.float64).cumprod(0)  # of DDPM
@@ -32,7 +34,24 @@ def shaken(network):
     for layer in network.modules():  # features of the time come in float32
         if isinstance(layer, torch.nn.Linear):
             layer.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
+    network.register_forward_pre_hook(keep_inputs, with_kwargs=True)
     return network
+
+
+def keep_inputs(network, args, kwargs):
+    network.inputs = args, kwargs
+
+
+def saved_mib(network):
+    """MiB that the backward pass of a shaken network keeps of one image, in float32."""
+    args, kwargs = network.inputs
+    first = [x[:1] if isinstance(x, torch.Tensor) else x for x in args]
+    saved = Saved(network.train())  # with dropout, as `cost_of` counts ours
+    torch.set_default_dtype(torch.float64)
+    with torch.enable_grad(), saved_tensors_hooks(saved.pack, lambda x: x):
+        network(*first, **kwargs)
+    torch.set_default_dtype(torch.float32)
+    return saved.total / 2 / 2**20  # they were float64
 
 
 def own(**config):

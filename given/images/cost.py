@@ -1,10 +1,13 @@
 """What training a network costs: parameters, operations and memory, counted on meta tensors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from given.images.load import NETWORKS, build_network
@@ -47,6 +50,39 @@ class Saved:
             self.kept.append(storage)  # else another may get its address
             self.total += storage.nbytes()
         return x
+
+
+class FusedAttention(torch.autograd.Function):
+    """Attention with the products and the memory of a fused kernel, and without its softmax.
+
+    On the meta device torch keeps the weights of all pairs for the backward pass. A kernel keeps
+    its inputs and its output, and multiplies queries and keys once more.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(B, heads, n, c) each give (B, heads, n, c)."""
+        out = (q @ k.mT) @ v
+        ctx.save_for_backward(q, k, v, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of q, k and v: five products."""
+        q, k, v, _ = ctx.saved_tensors
+        pairs, grad_pairs = q @ k.mT, grads[0] @ v.mT
+        return grad_pairs @ k, grad_pairs.mT @ q, pairs.mT @ grads[0]
+
+
+@contextmanager
+def fused_attention() -> Iterator[None]:
+    """Networks that are called inside attend by FusedAttention."""
+    kernel = F.scaled_dot_product_attention
+    F.scaled_dot_product_attention = FusedAttention.apply
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = kernel
 
 
 def cost_of(config: dict[str, Any], checkpointing: bool = False) -> Cost:
@@ -123,7 +159,8 @@ def _count(config, checkpointing):
             return out
 
         network.through = through
-    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(saved.pack, lambda x: x):
+    hooks = saved_tensors_hooks(saved.pack, lambda x: x)
+    with fused_attention(), FlopCounterMode(display=False) as counter, hooks:
         network(x, t).sum().backward()
     parameters = sum(p.numel() for p in network.parameters())
     return Cost(parameters, counter.get_total_flops(), saved.total), max(blocks)
