@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -242,7 +243,9 @@ def rounds_figure(history: list[dict], judge: Judge) -> Figure:
         lines[f"{name}: floor"] = [(1, judge.floor[name]), (last, judge.floor[name])]
     title = "Does it arrive? Distance to the target after each round"
     label = f"Fréchet distance ({judge.features})"
-    return figures.curves(lines, title, "round", label, log="y")
+    figure = figures.curves(lines, title, "round", label, log="y")
+    figure.axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
 
 
 def animate(

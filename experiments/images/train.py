@@ -72,6 +72,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch_size", type=whole, help="over all processes")
     parser.add_argument("--lr", type=number)
+    muon = "Muon's, for the kernels of hidden convolutions; 0 for AdamW alone"
+    parser.add_argument("--muon_lr", type=number, help=muon)
     parser.add_argument("--warmup", type=whole, help="steps")
     parser.add_argument("--ema", type=number, help="decay of the averaged weights")
     parser.add_argument("--weight_decay", type=number, help="of AdamW")
@@ -87,7 +89,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--time_features", choices=TIME_FEATURES, help="of the noise level")
     parser.add_argument("--decay", action=flag, help="let the learning rate fall to 0")
     parser.add_argument("--use_cfg", action=flag, help="train with class labels, for guidance")
-    parser.add_argument("--cfg_dropout", type=number, help="share of labels (default 0.1)")
+    parser.add_argument("--cfg_dropout", type=number, help="share of labels that fall")
     parser.add_argument("--seed", type=whole, help="of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=whole, help="of a CPU; all by default")

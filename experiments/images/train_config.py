@@ -22,27 +22,35 @@ SMALL: dict[str, Any] = {
     "mode": "cosine",
     "times": "lognormal",
     "batch_size": 32,
-    "steps": 5500,
+    "steps": 12_000,
     "lr": 2e-3,
+    "muon_lr": 0.01,
     "decay": True,
     "ema": 0.997,
     "warmup": 100,
     "weight_decay": 0.01,
     "use_cfg": True,
+    "cfg_dropout": 0.4,  # at a tenth, images without a class are learned too seldom
 }
 DDPM = {
     "mode": "linear",
     "times": "uniform",
     "steps": 800_000,
     "lr": 2e-4,
+    "muon_lr": 0.0,
     "decay": False,
     "ema": 0.9999,
     "warmup": 5000,
     "weight_decay": 0.0,
     "use_cfg": False,
+    "cfg_dropout": 0.1,
 }
 FACES = DDPM | {"steps": 100_000, "warmup": 200, "ema": 0.999}
-COLOUR = SMALL | {"network": SMALL["network"] | {"ch": (64, 128)}, "use_cfg": False}
+COLOUR = SMALL | {
+    "network": SMALL["network"] | {"ch": (64, 128)},
+    "steps": 5500,
+    "use_cfg": False,
+}
 PRESETS = {
     "fashion": SMALL,
     "fashion_colour": COLOUR,
@@ -52,6 +60,7 @@ PRESETS = {
     "cifar10": DDPM,
 }
 PRESETS |= {"afhq": FACES, "celeba": FACES, "folder": FACES}
+OF_NETWORK = ("network", "mode", "use_cfg", "cfg_dropout")  # kept there in a configuration
 # auto: of the set, or else of its resolution; unet: of its resolution, whatever the set has.
 CHOICES = ("auto", "unet", *NETWORKS)
 TIMES = ("uniform", "lognormal", *OBJECTIVES)
@@ -72,10 +81,11 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
         ValueError: a number that cannot be, or options that do not go together.
     """
     preset = preset_of(args.dataset, train_set.images.shape[1])
-    chosen = {k: v for k, v in preset.items() if k not in ("network", "mode", "use_cfg")}
+    chosen = {k: v for k, v in preset.items() if k not in OF_NETWORK}
     if args.minutes is not None:
         chosen |= by_the_time(args)
-    names = ("steps", "batch_size", "lr", "warmup", "ema", "decay", "weight_decay", "times")
+    names = ["steps", "batch_size", "lr", "muon_lr", "warmup", "ema", "decay", "weight_decay"]
+    names += ["times"]
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
     check_numbers(chosen)
     chosen |= weighting(args, chosen["times"]) | evaluation(args)
@@ -129,8 +139,9 @@ def check_numbers(chosen: dict) -> None:
     no_limit = chosen.get("minutes") and chosen["ema"] == 1
     if not (0 <= chosen["ema"] < 1 or no_limit):
         raise ValueError(f"--ema {chosen['ema']}: choose it in [0, 1).")
-    if chosen["weight_decay"] < 0:
-        raise ValueError(f"--weight_decay must be at least 0, not {chosen['weight_decay']}.")
+    for name in ("weight_decay", "muon_lr"):
+        if chosen[name] < 0:
+            raise ValueError(f"--{name} must be at least 0, not {chosen[name]}.")
 
 
 def weighting(args: argparse.Namespace, times: str) -> dict:
@@ -176,7 +187,7 @@ def network_config(args: argparse.Namespace, preset: dict, train_set: data.Image
         "image_resolution": resolution,
         "in_ch": train_set.images.shape[3],
         "use_cfg": preset["use_cfg"] if args.use_cfg is None else args.use_cfg,
-        "cfg_dropout": 0.1 if args.cfg_dropout is None else args.cfg_dropout,
+        "cfg_dropout": preset["cfg_dropout"] if args.cfg_dropout is None else args.cfg_dropout,
         "num_classes": len(train_set.classes),
     }
     asked = {k: getattr(args, k) for k in ("predicts", "time_features")}
@@ -250,9 +261,10 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
     names = ["dataset", "minutes", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times"]
     names += ["network", "likelihood_weighting", "debias", "mode", "predicts", "time_features"]
     names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout", "weight_decay", "logit"]
+    names += ["muon_lr"]
     names += ["eval_by", "eval_images"]
     started = {"likelihood_weighting": False, "debias": False, "time_features": "positional"}
-    started |= {"logit": False, "eval_by": EVAL_BY[0], "eval_images": EVAL_IMAGES}
+    started |= {"muon_lr": 0.0, "logit": False, "eval_by": EVAL_BY[0], "eval_images": EVAL_IMAGES}
     started |= config | config["scheduler"] | config["network"]
     started["network"] = config.get("architecture") or "auto"
     started["ch"] = base_width(started.get("ch"))

@@ -18,10 +18,17 @@ from given.images.data import imageset as data
 from given.images.load import build_network
 from given.images.logit import to_logits
 from given.images.noise_predictor import gives_noise
-from given.images.objectives import OBJECTIVES, NoiseError, draw_levels, spread_numbers
+from given.images.objectives import (
+    OBJECTIVES,
+    NoiseError,
+    draw_levels,
+    spread_normals,
+    spread_numbers,
+)
 from given.runtime.budget import TimeBudget
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.machine import autocast, memory_format, parallel, seed_of
+from given.runtime.muon import Muon, hidden_kernels
 from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
 
 PIXELS = 2**31  # in a seed: of what spreads the pixels; a number that no rank has
@@ -64,13 +71,7 @@ class Run(TrainingRun):
         self.layout = memory_format(device, config["compile"])
         self.model.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.average = MovingAverage(network)
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(),
-            config["lr"],
-            betas=(0.9, 0.99),
-            weight_decay=config["weight_decay"],
-            fused=device.type != "mps",
-        )
+        self.optimizers = make_optimizers(network, config, device)
 
     def train_steps(self, model: nn.Module, loader: data.Loader) -> Iterator[Tensor]:
         """Yield the loss of each step from here on; model: of `parallel_model`."""
@@ -79,21 +80,18 @@ class Run(TrainingRun):
         if self.budget:
             self.budget.close()
 
-    def learning_rate(self) -> float:
-        """The learning rate of the next step: by its number, or by the share of the time."""
-        config = self.config
+    def lr_factor(self) -> float:
+        """The factor of the learning rates of the next step: by its number, or the time's share."""
         if self.budget:
-            factor = lr_factor(1000 * self.budget.share, 1000, 1000 * WARMUP)
-        else:
-            decay = "cosine" if config["decay"] else "constant"
-            factor = lr_factor(self.step, self.total, config["warmup"], decay)
-        return config["lr"] * factor
+            return lr_factor(1000 * self.budget.share, 1000, 1000 * WARMUP)
+        decay = "cosine" if self.config["decay"] else "constant"
+        return lr_factor(self.step, self.total, self.config["warmup"], decay)
 
     def state(self) -> dict:
         """Everything that going on needs, as a checkpoint."""
         training = {
             "network": self.model.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "bits": self.bits,
         }
         return {
@@ -111,9 +109,34 @@ class Run(TrainingRun):
             training = state["training"]
             load_weights(self.model.network, training["network"], path)
             load_weights(self.average.module, state["network"], path)
-            self.optimizer.load_state_dict(training["optimizer"])
+            states = training.get("optimizers") or [training["optimizer"]]  # of an older run
+            for optimizer, each in zip(self.optimizers, states, strict=True):
+                optimizer.load_state_dict(each)
             self.set_progress(training)
             self.bits = [(int(k), float(m), float(e)) for k, m, e in training.get("bits", [])]
+
+
+def make_optimizers(
+    network: nn.Module, config: dict, device: torch.device
+) -> list[torch.optim.Optimizer]:
+    """AdamW for all weights, or Muon for the kernels of hidden convolutions and AdamW for the rest.
+
+    Args:
+        network: whose weights they move.
+        config: with `lr`, `weight_decay` and `muon_lr`.
+        device: of the network.
+    """
+    rate = config.get("muon_lr")
+    kernels = hidden_kernels(network) if rate else []
+    apart = {id(kernel) for kernel in kernels}
+    adam = torch.optim.AdamW(
+        [p for p in network.parameters() if id(p) not in apart],
+        config["lr"],
+        betas=(0.9, 0.99),
+        weight_decay=config["weight_decay"],
+        fused=device.type != "mps",
+    )
+    return [adam, Muon(kernels, rate)] if rate else [adam]
 
 
 def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -134,13 +157,15 @@ def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tens
     x0 = x0.contiguous(memory_format=run.layout)
     noise, level, weight = shared_draws(run, x0)
     torch.manual_seed(seed_of(config["seed"], step, run.rank))  # dropout, dropped labels
-    set_lr(run.optimizer, run.learning_rate())
+    for optimizer in run.optimizers:
+        set_lr(optimizer, optimizer.defaults["lr"] * run.lr_factor())
+        optimizer.zero_grad(set_to_none=True)
     with autocast(run.device, config["bf16"]):
         loss = model(x0, labels if config["network"]["use_cfg"] else None, noise, level, weight)
-    run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.network.parameters(), config["clip"])
-    run.optimizer.step()
+    for optimizer in run.optimizers:
+        optimizer.step()
     run.average.update(ema_decay(config["ema"], step) if step else 0.0)  # without the first weights
     run.step += 1
     return loss.detach()
@@ -175,17 +200,18 @@ def shared_draws(run: Run, x0: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         numbers = spread_numbers(B, generator)
         level, weight = (scheduler.num_train_timesteps * numbers).long(), None
     else:
-        level, weight = lognormal_times(scheduler, torch.randn(B, **where))
+        level, weight = lognormal_times(scheduler, spread_normals(B, generator))
     noise = torch.randn((B, *x0.shape[1:]), **where)
     return noise[own], level[own], None if weight is None else weight[own]
 
 
-def lognormal_times(scheduler: Any, z: Tensor, mean: float = -0.6, std: float = 1.2) -> Tensor:
+def lognormal_times(scheduler: Any, z: Tensor, mean: float = 0.0, std: float = 1.2) -> Tensor:
     """Timesteps at which log(sigma), sigma^2 = (1 - abar) / abar, is normal, and their weights.
 
-    The law is that of Karras et al. 2022, table 1, whose mean is -1.2 for pixels of standard
-    deviation .5; those of clothes spread more. The weight 1 / abar turns the error of the noise
-    into that of v, so that every noise level counts as often as it is drawn.
+    The law is that of Karras et al. 2022, table 1, but for its mean, -1.2 there. Most errors of the
+    clothes that a small network draws come from sigma = .6 to 5, where their shapes are decided.
+    The weight 1 / abar turns the error of the noise into that of v, so that every noise level
+    counts as often as it is drawn.
 
     Args:
         scheduler: see scheduler.py.

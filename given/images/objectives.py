@@ -236,7 +236,7 @@ def draw_levels(
     """
     ends = log_snr_ends(scheduler)
     if name == "edm":
-        return edm(torch.randn(B, generator=generator, device=generator.device), ends)
+        return edm(spread_normals(B, generator), ends)
     numbers = spread_numbers(B, generator)
     if debias:
         return debiased_times(CONTINUOUS[name], numbers, ends)
@@ -254,6 +254,12 @@ def spread_numbers(B: int, generator: torch.Generator) -> Tensor:
     device = generator.device
     u = torch.rand(1, generator=generator, device=device)
     return (u + torch.arange(B, device=device) / B) % 1
+
+
+def spread_normals(B: int, generator: torch.Generator) -> Tensor:
+    """(B,) standard normal numbers that lie evenly in probability: those of `spread_numbers`."""
+    numbers = spread_numbers(B, generator).clamp(1e-6, 1 - 1e-6)
+    return math.sqrt(2) * torch.erfinv(2 * numbers - 1)
 
 
 class NoiseError(nn.Module):

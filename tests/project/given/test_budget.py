@@ -68,7 +68,7 @@ def clock(monkeypatch):
         loss = plain(run, *more)
         now[0] += 1.0 if run in starts else 20.0
         starts.append(run)
-        steps.append((run.optimizer.param_groups[0]["lr"], now[0]))
+        steps.append((run.optimizers[0].param_groups[0]["lr"], now[0]))
         run.signals += [2] * (len(steps) in stops)
         return loss
 

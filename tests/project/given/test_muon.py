@@ -1,0 +1,68 @@
+"""Muon: against the singular value decomposition, and against torch's own."""
+
+import pytest
+import torch
+
+from given.images.load import build_network
+from given.images.presets import NETWORKS
+from given.runtime.muon import Muon, hidden_kernels, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8), (1, 16, 16)])
+def test_a_matrix_keeps_its_directions_and_all_get_about_one_length(shape):
+    torch.manual_seed(0)
+    M = torch.randn(shape, dtype=torch.float64)
+    U, S, Vh = torch.linalg.svd(M, full_matrices=False)
+    lengths = U.mT @ orthogonal(M) @ Vh.mT
+    known = S / S.norm(dim=1, keepdim=True) > 0.02  # smaller ones are still on their way to 1
+    diagonal = lengths.diagonal(dim1=1, dim2=2)[known]
+    assert (diagonal > 0.65).all() and (diagonal < 1.25).all()
+    assert (lengths - torch.diag_embed(lengths.diagonal(dim1=1, dim2=2))).abs().max() < 1e-8
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has it from 2.9 on")
+def test_steps_are_those_of_torch():
+    torch.manual_seed(0)
+    ours = torch.nn.Parameter(torch.randn(24, 6, dtype=torch.float64))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    options = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.2}
+    pairs = [(ours, Muon([ours], **options)), (theirs, torch.optim.Muon([theirs], **options))]
+    first = ours.detach().clone()
+    for seed in range(3):
+        gradient = torch.randn(24, 6, generator=torch.Generator().manual_seed(seed))
+        for weight, optimizer in pairs:
+            weight.grad = gradient.double()
+            optimizer.step()
+    moved = (theirs - first).norm()
+    assert (ours - theirs).norm() < 0.02 * moved, "torch rounds to bfloat16 on the way"
+
+
+def test_kernels_of_a_shape_move_as_each_would_alone():
+    torch.manual_seed(0)
+    together = [torch.nn.Parameter(torch.randn(4, 3, 2, 2)) for _ in range(3)]
+    alone = [torch.nn.Parameter(weight.detach().clone()) for weight in together]
+    for a, b in zip(together, alone, strict=True):
+        a.grad = torch.randn_like(a)
+        b.grad = a.grad.clone()
+    Muon(together, 0.1).step()
+    for weight in alone:
+        Muon([weight], 0.1).step()
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_kernel_without_a_gradient_stays():
+    still, moved = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    moved.grad = torch.eye(2)
+    Muon([still, moved], 0.1).step()
+    assert (still == 1).all() and (moved != 1).any()
+
+
+def test_the_first_and_the_last_convolution_are_left_to_another_optimizer():
+    network = build_network(
+        {"name": "UNet", "T": 10, "image_resolution": 32} | NETWORKS["ddpm"] | {"ch": 32}
+    )
+    ids = {id(kernel) for kernel in hidden_kernels(network)}
+    four = [name for name, weight in network.named_parameters() if weight.ndim == 4]
+    out = [name for name in four if id(network.get_parameter(name)) not in ids]
+    assert out == ["head.weight", "tail.weight"] and len(ids) == len(four) - 2
