@@ -19,7 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.bridges.options import UNUSED
+from experiments.bridges.options import DEFAULTS, PRESETS, UNUSED, make_config
+from given.bridges.methods import ITERATIVE
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
 from given.runtime.cli import one_line_errors
@@ -135,6 +136,14 @@ def start(folder, *arguments, launcher=()):
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_the_numbers_of_a_method_go_together(method, plain):
+    """Its caches are used whole by the steps that its recipe names, without rounding."""
+    numbers = DEFAULTS | PRESETS.get(method, {})
+    config = make_config(plain["plane"].parse(["--method", method]), numbers)
+    assert {name: config[name] for name in numbers} == numbers
 
 
 # --- A run that is stopped goes on as if nothing had happened
