@@ -37,7 +37,7 @@ PARTS = {
     "bridges": ("Bridges in the plane: distance over the floor", "bridges.py", 60),
     "images": ("Images: steps and speed beside public code", "images.py", 5),
     "gpu": ("Images on a GPU: what each measure brings", "gpu.py", 10),
-    "samplers": ("Distance against evaluations, for every sampler", "samplers.py", 90),
+    "samplers": ("Distance against evaluations, for every sampler", "samplers.py", 10),
     "likelihood": ("Bits per dimension", "likelihood.py", 20),
     "debias": ("Times of training drawn by importance", "debias.py", 8),
     "fid": ("FID: agreement with public packages, and speed", "fid.py", 5),

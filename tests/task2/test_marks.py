@@ -25,7 +25,7 @@ from autograder.harness import Open, Wrong, expect_that, graded
 # Distances to the whole test set; `class` is the mean over the classes of the distance of one
 # class's images to that class's test images.
 MARKS = {
-    "fashion": {"plain": 6.0, "guided": 4.0, "class": 15.0, "inpainted": 8.0},
+    "fashion": {"plain": 4.0, "guided": 3.0, "class": 10.0, "inpainted": 8.0},
     "cifar10": {"plain": 30.0, "guided": 30.0, "class": 90.0, "inpainted": 30.0},
     "afhq": {"plain": 30.0, "guided": 30.0, "class": 60.0, "inpainted": 30.0},
     "folder": {"plain": 30.0, "guided": 30.0, "class": 60.0, "inpainted": 30.0},
@@ -36,9 +36,10 @@ FILLED = 200  # images with holes
 HOLE = 0.3  # largest root mean square distance in the hole
 COPIES = 0.02  # largest share of images that are copies or near-copies of real ones
 # Of 255, the mean absolute difference of thumbnails that makes a near-copy. Of 500 images that the
-# shipped network draws, the nearest to a real one is 5.1 away. Nearer than 4.5 to a training image
-# are 1.2% of real test images; 93% of real images with noise of 12, 75% of those made brighter by
-# 5%, and all that are mirrored or moved by a pixel are that near to themselves.
+# shipped network draws, the nearest to a real one is 4.1 away, and two are nearer than 4.5. Nearer
+# than 4.5 to a training image are 1.2% of real test images; 93% of real images with noise of 12,
+# 75% of those made brighter by 5%, and all that are mirrored or moved by a pixel are that near to
+# themselves.
 NEAR = 4.5
 
 
