@@ -55,8 +55,9 @@ WINDOW = 25  # steps, of the curve of the loss
 
 def train_run(name, seed, args, train_set):
     """Train by one objective; return the run, with its bits, and the loss of each step."""
-    words = f"{OBJECTIVES[name][0]} --mode linear --no-use_cfg --steps {args.steps} --seed {seed} "
-    words += f"--ch {args.ch} --eval_every {args.eval_every} --eval_images {args.num_samples}"
+    words = f"{OBJECTIVES[name][0]} --mode linear --muon_lr 0 --no-use_cfg "
+    words += f"--steps {args.steps} --seed {seed} --ch {args.ch} "
+    words += f"--eval_every {args.eval_every} --eval_images {args.num_samples}"
     config = make_config(train.parse(words.split()), train_set, torch.device("cpu"))
     run, losses = Run(config, torch.device("cpu")), []
     held_out = HeldOut(run, DATA_ROOT)

@@ -9,7 +9,7 @@ The checkpoints of `quality --runs DIR` come from
 
     python image_diffusion/train.py --seed 0 --save_dir DIR/seed0          (and with other seeds)
     python image_diffusion/train.py --save_dir DIR/plain --mode linear --times uniform \\
-        --predicts noise --lr 2e-4 --no-decay --ema 0.999
+        --predicts noise --lr 2e-4 --muon_lr 0 --no-decay --ema 0.999 --steps 5500
 
 Peers are optional: a part whose package is missing says so. Every figure of a part comes from one
 run, so ratios hold; state the threads with them.
@@ -416,7 +416,7 @@ def diversity(images, labels, count=100):
 
 
 def real_diversities():
-    """The diversity of real training images in the place of samples, of three sets."""
+    """The diversity of three sets of real training images."""
     train = load_dataset("fashion", "train")
     sets = [slice(start, None) for start in (0, 1000, 3000)]
     values = [diversity(np.asarray(train.images[s]), np.asarray(train.labels[s])) for s in sets]

@@ -72,7 +72,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--batch_size", type=whole, help="over all processes")
     parser.add_argument("--lr", type=number)
-    muon = "Muon's, for the kernels of hidden convolutions; 0 for AdamW alone"
+    muon = "Muon's, for hidden kernels; follows --lr by default; 0 for AdamW alone"
     parser.add_argument("--muon_lr", type=number, help=muon)
     parser.add_argument("--warmup", type=whole, help="steps")
     parser.add_argument("--ema", type=number, help="decay of the averaged weights")

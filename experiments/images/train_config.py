@@ -87,6 +87,8 @@ def make_config(args: argparse.Namespace, train_set: data.ImageSet, device: torc
     names = ["steps", "batch_size", "lr", "muon_lr", "warmup", "ema", "decay", "weight_decay"]
     names += ["times"]
     chosen |= {k: getattr(args, k) for k in names if getattr(args, k) is not None}
+    if args.lr is not None and args.muon_lr is None:
+        chosen["muon_lr"] *= args.lr / preset["lr"]
     check_numbers(chosen)
     chosen |= weighting(args, chosen["times"]) | evaluation(args)
     network = network_config(args, preset, train_set)

@@ -132,6 +132,7 @@ def test_one_slice_an_image_is_the_bound_in_the_mean():
         ("--eval_every 2 --eval_images 1", "--eval_images must be at least 2, not 1"),
         ("--eval_every 2 --eval_images 99", "there are 16 test images"),
         ("--weight_decay -1", "--weight_decay must be at least 0, not -1"),
+        ("--muon_lr -1", "--muon_lr must be at least 0, not -1"),
         ("--debias", "--debias belongs to --times vp, subvp, ve, not lognormal"),
     ],
 )

@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+from experiments.images import train
+from experiments.images.train_config import make_config
+from experiments.images.training_loop import make_optimizers
+from given.images.data.imageset import load_dataset
 from given.images.load import build_network
 from given.images.presets import NETWORKS
 from given.runtime.muon import Muon, hidden_kernels, orthogonal
@@ -56,6 +60,17 @@ def test_a_kernel_without_a_gradient_stays():
     moved.grad = torch.eye(2)
     Muon([still, moved], 0.1).step()
     assert (still == 1).all() and (moved != 1).any()
+
+
+@pytest.mark.parametrize(
+    "words, rate", [("", 0.01), ("--lr 4e-3", 0.02), ("--muon_lr 0", 0.0), ("--muon_lr .1", 0.1)]
+)
+def test_its_rate_follows_that_of_adam_unless_it_is_given(words, rate):
+    clothes = load_dataset("fashion", "test")
+    config = make_config(train.parse(words.split()), clothes, torch.device("cpu"))
+    assert config["muon_lr"] == pytest.approx(rate)
+    optimizers = make_optimizers(build_network(config["network"]), config, torch.device("cpu"))
+    assert len(optimizers) == 1 + (rate > 0)
 
 
 def test_the_first_and_the_last_convolution_are_left_to_another_optimizer():
