@@ -95,12 +95,12 @@ def test_what_does_not_fit_is_one_sentence_with_what_would(monkeypatch):
         {"network": TINY | {"image_resolution": 64}, "bf16": False},
         torch.device("cpu"),
     )
-    check_memory(config, 100, device)
-    said = "200 images of 64 pixels a side take about 7 GiB to train on, and cpu has 4; use a"
-    with pytest.raises(ValueError, match=f"{said} --batch_size of 1[0-9]+ a process, --checkpoint"):
-        check_memory(config, 200, device)
-    check_memory(config | {"bf16": True}, 200, device)
-    check_memory(config | {"checkpointing": True}, 200, device)
+    check_memory(config, 200, device)
+    said = "400 images of 64 pixels a side take about 7 GiB to train on, and cpu has 4; use a"
+    with pytest.raises(ValueError, match=f"{said} --batch_size of 2[0-9]+ a process, --checkpoint"):
+        check_memory(config, 400, device)
+    check_memory(config | {"bf16": True}, 400, device)
+    check_memory(config | {"checkpointing": True}, 400, device)
     monkeypatch.setattr(cost, "memory_of", lambda _: None)
     check_memory(config, 10**9, device)
 
