@@ -2,8 +2,8 @@
 
 Adam scales every number of a weight on its own. Muon takes the momentum of a weight as a matrix M =
 U S V^T and moves by U V^T: in all directions that the gradients have shown equally far, also in
-those that they showed weakly (Jordan et al. 2024, "Muon: an optimizer for hidden layers"). A small
-U-Net learns from half as many images with it.
+those that they showed weakly (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
+torch.optim.Muon, of torch 2.9, takes matrices alone, no kernels.
 """
 
 from collections import defaultdict
