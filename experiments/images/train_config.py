@@ -263,8 +263,7 @@ def check_unchanged(config: dict, args: argparse.Namespace, train_set: data.Imag
     names = ["dataset", "minutes", "steps", "batch_size", "lr", "warmup", "ema", "decay", "times"]
     names += ["network", "likelihood_weighting", "debias", "mode", "predicts", "time_features"]
     names += ["seed", "use_cfg", "cfg_dropout", "ch", "dropout", "weight_decay", "logit"]
-    names += ["muon_lr"]
-    names += ["eval_by", "eval_images"]
+    names += ["muon_lr", "eval_by", "eval_images"]
     started = {"likelihood_weighting": False, "debias": False, "time_features": "positional"}
     started |= {"muon_lr": 0.0, "logit": False, "eval_by": EVAL_BY[0], "eval_images": EVAL_IMAGES}
     started |= config | config["scheduler"] | config["network"]
