@@ -16,9 +16,11 @@ run, so ratios hold; state the threads with them.
 """
 
 import argparse
+import functools
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("COURSE", "solutions")
 
@@ -339,17 +341,40 @@ def loop_program(unet, size, batch, folder, device):
     return train, evaluate
 
 
-SAMPLERS = {  # name: scheduler, steps, guidance, number of images, whether of a class
-    "no class, DPM-Solver++ 16": ("DPMSolverScheduler", 16, 0.0, 1000, False),
-    "class, no guidance, DPM-Solver++ 16": ("DPMSolverScheduler", 16, 1.0, 1000, True),
-    "class, no guidance, DDIM 16": ("DDIMScheduler", 16, 1.0, 1000, True),
-    "class, no guidance, DPM-Solver++ 20": ("DPMSolverScheduler", 20, 1.0, 1000, True),
-    "class, no guidance, DDIM 20": ("DDIMScheduler", 20, 1.0, 1000, True),
-    "guidance 1.5, DPM-Solver++ 8": ("DPMSolverScheduler", 8, 1.5, 500, True),
-    "guidance 1.5, DPM-Solver++ 10": ("DPMSolverScheduler", 10, 1.5, 500, True),
-    "guidance 1.5, DDIM 20": ("DDIMScheduler", 20, 1.5, 500, True),
-    "guidance 1.5, DDIM 50": ("DDIMScheduler", 50, 1.5, 500, True),
-    "guidance 1.5, DDPM 1000": ("DDPMScheduler", 1000, 1.5, 100, True),
+class Sampler(NamedTuple):
+    """A way to sample that `quality` measures.
+
+    Attributes:
+        scheduler: of scheduler.py, or "stochastic" for multistep.py.
+        steps: how many.
+        guidance: its scale; None for no class.
+        num: of images.
+        autoguidance: its scale, with early.ckpt beside last.ckpt.
+    """
+
+    scheduler: str
+    steps: int
+    guidance: float | None = None
+    num: int = 1000
+    autoguidance: float = 1.0
+
+
+AUTO = 1.5  # Sampler.autoguidance where it says "autoguided"
+SAMPLERS = {
+    "no class, stochastic multistep 24": Sampler("stochastic", 24),
+    "no class, autoguided, stochastic multistep 16": Sampler("stochastic", 16, None, 1000, AUTO),
+    "no class, autoguided, stochastic multistep 24": Sampler("stochastic", 24, None, 1000, AUTO),
+    "no class, DPM-Solver++ 16": Sampler("DPMSolverScheduler", 16),
+    "no class, autoguided, DPM-Solver++ 16": Sampler("DPMSolverScheduler", 16, None, 1000, AUTO),
+    "class, no guidance, stochastic multistep 10": Sampler("stochastic", 10, 1.0),
+    "class, autoguided, stochastic multistep 10": Sampler("stochastic", 10, 1.0, 1000, AUTO),
+    "class, no guidance, DPM-Solver++ 16": Sampler("DPMSolverScheduler", 16, 1.0),
+    "class, no guidance, DDIM 16": Sampler("DDIMScheduler", 16, 1.0),
+    "class, no guidance, DPM-Solver++ 20": Sampler("DPMSolverScheduler", 20, 1.0),
+    "class, no guidance, DDIM 20": Sampler("DDIMScheduler", 20, 1.0),
+    "guidance 1.5, DPM-Solver++ 8": Sampler("DPMSolverScheduler", 8, 1.5, 500),
+    "guidance 1.5, DPM-Solver++ 10": Sampler("DPMSolverScheduler", 10, 1.5, 500),
+    "guidance 1.5, DDIM 20": Sampler("DDIMScheduler", 20, 1.5, 500),
 }
 
 
@@ -363,7 +388,7 @@ def quality(args):
         print(f"  {args.runs} holds no */last.ckpt; the head of this file says what makes them.")
     for run in runs:
         for name in args.samplers or SAMPLERS:
-            print(f"  {run.parent.name:<10} {name:<36} {measure(run, *SAMPLERS[name])}", flush=True)
+            print(f"  {run.parent.name:<10} {name:<46} {measure(run, SAMPLERS[name])}", flush=True)
 
 
 def floors():
@@ -377,24 +402,38 @@ def floors():
     return ", ".join(values)
 
 
-def measure(path, scheduler, steps, scale, n, of_class):
+def measure(path, sampler):
     """One line: distance, diversity, evaluations and seconds an image."""
-    from experiments.images.samplers.draw import balanced_labels, draw_images, load_model
+    from experiments.images.samplers import multistep
+    from experiments.images.samplers.draw import (
+        autoguided,
+        balanced_labels,
+        by_scheduler,
+        draw_images,
+        load_model,
+    )
     from given.images.fid.measure import fid_of_images
 
-    model, _ = load_model(path, getattr(schedulers, scheduler))
-    model.var_scheduler.set_timesteps(steps)
-    labels = balanced_labels(n, 10) if of_class else None
+    stochastic, weight = sampler.scheduler == "stochastic", sampler.autoguidance
+    kind = schedulers.DDIMScheduler if stochastic else getattr(schedulers, sampler.scheduler)
+    model, _ = load_model(path, kind)
+    model.var_scheduler.set_timesteps(sampler.steps)
+    draw = functools.partial(multistep.draw, steps=sampler.steps) if stochastic else by_scheduler
+    if weight != 1:
+        weak, _ = load_model(path.with_name("early.ckpt"), kind)
+        evaluate = model.network.at_log_snr
+        model.network.at_log_snr = autoguided(evaluate, weak.network.at_log_snr, weight)
+    labels = None if sampler.guidance is None else balanced_labels(sampler.num, 10)
     start = time.perf_counter()
-    images = draw_images(model, n, labels, scale)
-    seconds = (time.perf_counter() - start) / n
+    images = draw_images(model, sampler.num, labels, sampler.guidance or 0.0, draw=draw)
+    seconds = (time.perf_counter() - start) / sampler.num
     test = load_dataset("fashion", "test")
     value = fid_of_images(images, np.asarray(test.images))
-    evaluations = len(model.var_scheduler.timesteps) * (2 if scale not in (0.0, 1.0) else 1)
-    line = f"distance {value:6.2f} (n = {n})"
-    if of_class:
+    passes = (1 + (sampler.guidance not in (None, 1.0))) * (1 + (weight != 1))
+    line = f"distance {value:6.2f} (n = {sampler.num})"
+    if labels is not None:
         line += f"   diversity {diversity(images, labels - 1):.2f}"
-    return f"{line}   {evaluations} evaluations   {seconds:.3f} s an image"
+    return f"{line}   {sampler.steps * passes} evaluations   {seconds:.3f} s an image"
 
 
 def diversity(images, labels, count=100):

@@ -2,6 +2,8 @@
 
     python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
         --save_dir results/samples --num_samples 500 --guidance_scale 1.5
+    python image_diffusion/sampling.py --ckpt_path results/images/fashion/last.ckpt \\
+        --guide_path results/images/fashion/early.ckpt --scheduler stochastic --steps 24 ...
     torchrun --standalone --nproc_per_node=4 image_diffusion/sampling.py --ckpt_path ...
 
 Image i belongs to seed + i: the same seed gives the same images at any --batch_size (up to the
@@ -25,6 +27,7 @@ import numpy as np
 from experiments.images.sample_files import ImageArray, ImageFolder
 from experiments.images.samplers import edm, multistep, process
 from experiments.images.samplers.draw import (
+    autoguided,
     balanced_labels,
     by_scheduler,
     draw_batches,
@@ -75,6 +78,7 @@ SAMPLERS = {
     "multistep": of_process("multistep", 10),
 }
 SHOWN = 100  # images in the grid
+GUIDE_SCALE = 1.5  # of autoguidance
 OPTIONS = {option for sampler in SAMPLERS.values() for option in sampler.options}
 
 
@@ -97,6 +101,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--churn", type=number, help="noise of edm (default 0)")
     parser.add_argument("--sigma_type", choices=("small", "large"), help="of ddpm (default small)")
     parser.add_argument("--guidance_scale", type=number, default=0.0, help="0: no class")
+    weak = "a weaker model to move away from, such as early.ckpt of train.py (autoguidance)"
+    parser.add_argument("--guide_path", type=file_path, help=weak)
+    scale = f"of --guide_path (default {GUIDE_SCALE}); 1: none"
+    parser.add_argument("--guide_scale", type=number, help=scale)
     parser.add_argument("--class_label", help="a number from 1, or a name; all in turn by default")
     parser.add_argument(
         "--overwrite", action="store_true", help="delete the images that are in save_dir already"
@@ -125,6 +133,7 @@ def work(args: argparse.Namespace, rank: int, world_size: int) -> None:
     """Draw and save one process's batches; process 0 makes way for them, and the grid of all."""
     model, config, draw = load_sampler(args)
     labels = choose_labels(args, config)
+    guide(model, args, labels is not None)
     classes = None if labels is None else [config["classes"][k - 1] for k in labels]
     write = writer_of(args, model.image_shape[0], classes)
     with together(world_size):
@@ -170,6 +179,26 @@ def load_sampler(args: argparse.Namespace) -> tuple[DiffusionModule, dict, Calla
     T = model.var_scheduler.num_train_timesteps
     model.var_scheduler.set_timesteps(min(sampler.steps, T) if steps is None else steps)
     return model, config, by_scheduler
+
+
+def guide(model: DiffusionModule, args: argparse.Namespace, of_class: bool) -> None:
+    """Move a model's predictions away from those of --guide_path, where that was given.
+
+    Raises:
+        ValueError: a scale without a model, or a model of other images or classes.
+    """
+    if args.guide_path is None:
+        if args.guide_scale is not None:
+            raise ValueError(f"--guide_scale {args.guide_scale:g} needs --guide_path; add it.")
+        return
+    fast = (args.device, args.bf16, args.compile)
+    network, weak = model.network, load_model(args.guide_path, type(model.var_scheduler), *fast)[0]
+    if (weak.image_shape, weak.network.logit) != (model.image_shape, network.logit):
+        raise ValueError(f"--guide_path {args.guide_path} is a model of images of another shape.")
+    if of_class and (not weak.network.use_cfg or weak.num_classes != model.num_classes):
+        raise ValueError(f"--guide_path {args.guide_path} is a model of other classes.")
+    scale = GUIDE_SCALE if args.guide_scale is None else args.guide_scale
+    network.at_log_snr = autoguided(network.at_log_snr, weak.network.at_log_snr, scale)
 
 
 def own_options(args: argparse.Namespace) -> dict:

@@ -15,6 +15,9 @@ kind of device to another goes on with other random numbers.
 --minutes trains for a time instead: the learning rate rises, and falls to 0 when it is up, whatever
 the machine, and --resume goes on with what is left. How many steps that makes is then no longer a
 function of the seed.
+
+Beside last.ckpt stays early.ckpt, the averaged weights of an eighth of the run: sampling.py
+--guide_path moves away from what such a weaker model says.
 """
 
 import argparse
@@ -153,7 +156,7 @@ def work(args: argparse.Namespace, device: torch.device, rank: int, world_size: 
     else:
         config = make_config(args, train_set, device)
         refuse_to_overwrite(checkpoint, args.overwrite)
-        clear_pictures(folder)
+        clear(folder)
     check_memory(config, config["batch_size"] // world_size, device)
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(config, device, rank, world_size)
@@ -177,11 +180,11 @@ def default_name(args: argparse.Namespace) -> str:
     return f"folder_{args.data_root.resolve().name}" if own else args.dataset
 
 
-def clear_pictures(folder: Path) -> None:
-    """Delete the samples and the curves of a run that this one replaces."""
-    curves = [folder / "loss.png", folder / "bits_per_dim.png"]
-    for picture in [*folder.glob("samples_*.png"), *curves]:
-        picture.unlink(missing_ok=True)
+def clear(folder: Path) -> None:
+    """Delete samples, curves and early weights of a run that this one replaces."""
+    others = [folder / name for name in ("loss.png", "bits_per_dim.png", "early.ckpt")]
+    for file in [*folder.glob("samples_*.png"), *others]:
+        file.unlink(missing_ok=True)
 
 
 def say_cost(run: Run) -> None:

@@ -80,12 +80,21 @@ class Run(TrainingRun):
         if self.budget:
             self.budget.close()
 
+    @property
+    def share(self) -> float:
+        """How much of the run is done, of its time or of its steps: 0 to 1."""
+        return self.budget.share if self.budget else self.step / self.total
+
     def lr_factor(self) -> float:
         """The factor of the learning rates of the next step: by its number, or the time's share."""
         if self.budget:
             return lr_factor(1000 * self.budget.share, 1000, 1000 * WARMUP)
         decay = "cosine" if self.config["decay"] else "constant"
         return lr_factor(self.step, self.total, self.config["warmup"], decay)
+
+    def sampled(self) -> dict:
+        """What sampling needs: the configuration and the averaged weights."""
+        return {"config": self.config, "network": self.average.module.state_dict()}
 
     def state(self) -> dict:
         """Everything that going on needs, as a checkpoint."""
@@ -94,11 +103,7 @@ class Run(TrainingRun):
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "bits": self.bits,
         }
-        return {
-            "config": self.config,
-            "network": self.average.module.state_dict(),
-            "training": training | self.progress(),
-        }
+        return self.sampled() | {"training": training | self.progress()}
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint."""

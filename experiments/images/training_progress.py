@@ -12,6 +12,7 @@ from experiments.images.training_loop import Run, parallel_model
 from given.images import figures
 from given.images.data import imageset as data
 from given.images.data.image_files import save_grid
+from given.runtime.checkpoint import save_whole
 from given.runtime.files import alone
 from given.runtime.machine import seconds_of
 from given.runtime.training import LOG_EVERY, save, until_stopped
@@ -21,6 +22,7 @@ GRIDS = ((40, 50), (40, 20), (20, 20), (10, 10), (4, 10))  # samples of a grid, 
 GRID_SECONDS = 60  # for a grid that is asked for, and for the last
 GRID_EVERY = 120  # seconds between two grids on the way ...
 GRID_SHARE = 0.05  # ... which take no more of the time
+EARLY = 1 / 8  # share of a run after which its average is kept, as early.ckpt
 
 
 class Grids:
@@ -63,6 +65,8 @@ def train(
 ) -> bool:
     """Train to the end, saving every minute, and at SIGINT or SIGTERM.
 
+    The average of an eighth of the run stays in early.ckpt, for `sampling.py --guide_path`.
+
     Args:
         run: what is trained.
         loader: of the images.
@@ -76,10 +80,15 @@ def train(
         whether it came to the end.
     """
     path, first, grids = folder / "last.ckpt", run.rank == 0, Grids(sample_every)
-    since: dict[str, float] = {}
+    since: dict[str, float] = {"share": run.share}
 
     def restart_clock():
         since.update(time=time.perf_counter(), step=run.step)
+
+    def keep_early():
+        if first and since["share"] < EARLY <= run.share:
+            save_whole(folder / "early.ckpt", run.sampled())
+        since["share"] = run.share
 
     def describe(loss):
         images = (run.step - since["step"]) * loader.batch_size
@@ -99,6 +108,7 @@ def train(
     def after_step():
         if save_every and run.step % save_every == 0:
             save(run, path)
+        keep_early()
         measure()
         if first and run.step < run.total and grids.due(run.step):
             grids.draw(run, folder)

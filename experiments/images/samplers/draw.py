@@ -160,6 +160,27 @@ def make_fast(
         network.at_log_snr = mixed(network.at_log_snr, device)
 
 
+def autoguided(evaluate: Callable, weak: Callable, scale: float) -> Callable:
+    """The noise moved away from what a weaker model says (Karras et al. 2024b, eq. 3).
+
+        weak + scale (noise - weak)
+
+    A model that learned less errs in the same places, by more. Unlike a class that is asked for,
+    this costs no diversity, and it helps images of no class.
+
+    Args:
+        evaluate: `at_log_snr` of a network.
+        weak: that of a weaker one.
+        scale: 1 for the network as it is.
+    """
+
+    def guided(x, log_snr, class_label=None, timestep=None):
+        noise_weak = weak(x, log_snr, class_label)  # its timesteps may be others
+        return noise_weak + scale * (evaluate(x, log_snr, class_label, timestep) - noise_weak)
+
+    return guided
+
+
 def mixed(evaluate: Callable, device: torch.device) -> Callable:
     """A network's evaluation in mixed precision, with its result in float32."""
 

@@ -48,6 +48,8 @@ SAMPLING += (
     "--corrector",
     "--device",
     "--ckpt_path",
+    "--guide_path",
+    "--guide_scale",
 )
 METHODS = [
     "ddpm",

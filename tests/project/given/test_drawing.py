@@ -16,6 +16,7 @@ from image_diffusion.ddpm import DiffusionModule
 from image_diffusion.scheduler import DDIMScheduler, DDPMScheduler
 
 CHECKPOINT = str(ASSETS / "fashion_ddpm.ckpt")
+EARLY = str(ASSETS / "fashion_early.ckpt")
 CPU = torch.device("cpu")
 
 
@@ -73,6 +74,20 @@ def test_mixed_precision_is_near_float32_and_gives_float32():
         want, got = (m.predict_noise(x, 500, labels, 1.5) for m in (plain, fast))
     assert got.dtype == torch.float32
     assert 0 < (got - want).abs().max() < 0.05 * want.abs().max()
+
+
+def test_autoguidance_moves_away_from_the_weaker_model():
+    """Truth: Karras et al. 2024b, eq. 3, for D; linear in it, so it holds of the noise as well."""
+    model, weak = small_model(), small_model()
+    with torch.no_grad():
+        weak.network.tail.weight.mul_(0.5)
+        x, labels = torch.randn(3, 1, 8, 8), torch.tensor([1, 2, 3])
+        good, bad = (m.predict_noise(x, 500, labels, 1.5) for m in (model, weak))
+        plain = model.network.at_log_snr
+        for scale, want in ((0.0, bad), (1.0, good), (1.5, 1.5 * good - 0.5 * bad)):
+            guided = draw.autoguided(plain, weak.network.at_log_snr, scale)
+            model.network.at_log_snr = guided
+            assert (model.predict_noise(x, 500, labels, 1.5) - want).abs().max() < 1e-5
 
 
 def test_images_lie_channels_last_but_on_eager_cuda():
@@ -162,6 +177,27 @@ def test_networks_that_give_the_noise_are_clipped_and_others_are_not():
         assert gives_noise(small_model(predicts).network) == wanted
     shipped, _ = draw.load_model(CHECKPOINT, DDIMScheduler)
     assert not shipped.var_scheduler.clip
+
+
+def test_a_guide_changes_the_images_and_must_fit_them(tmp_path):
+    words = ["--ckpt_path", CHECKPOINT, "--num_samples", "2", "--steps", "2", "--device", "cpu"]
+    other, guide = small_model(alphas_cumprod=None), ["--guide_path", str(tmp_path / "small.ckpt")]
+    other.network.config = {"name": "PatchUNet", "ch": (16, 16), "image_resolution": 8, "T": 1000}
+    other.save(tmp_path / "small.ckpt")
+
+    def drawn(name, *more):
+        sample.main([*words, "--save_dir", str(tmp_path / f"{name}.npz"), *more])
+        with np.load(tmp_path / f"{name}.npz") as file:
+            return file["images"].astype(int)
+
+    plain = drawn("plain")
+    itself = drawn("itself", "--guide_path", CHECKPOINT)
+    assert np.abs(plain - itself).max() <= 1, "nothing sets a model apart from itself"
+    early = drawn("early", "--guide_path", EARLY, "--guide_scale", "2")
+    assert np.abs(plain - early).mean() > 1
+    for more, said in ((["--guide_scale", "2"], "needs --guide_path"), (guide, "another shape")):
+        with pytest.raises(ValueError, match=said):
+            drawn("refused", *more)
 
 
 def test_samples_in_one_file_are_those_of_the_folder(tmp_path):

@@ -25,6 +25,7 @@ from given.runtime.files import alone
 from given.runtime.machine import has_bf16, warn_of_cost
 from given.runtime.submission import ROOT
 from given.runtime.training import ema_decay
+from image_diffusion import scheduler
 
 SMALL = ["--batch_size", "4", "--device", "cpu", "--save_every", "10", "--threads", "1"]
 
@@ -273,10 +274,11 @@ def test_a_card_that_emulates_bfloat16_does_not_train_in_it(monkeypatch):
 
 def test_a_new_run_leaves_no_samples_of_the_one_it_replaces(tmp_path, shown):
     run_here(tmp_path, "--steps", "1")
-    for name in ("samples_005500.png", "loss.png", "mine.png"):
+    for name in ("samples_005500.png", "loss.png", "mine.png", "early.ckpt"):
         (tmp_path / name).touch()
     run_here(tmp_path, "--steps", "1", "--overwrite")
     assert [path.name for path in tmp_path.glob("*.png")] == ["mine.png"]
+    assert read_checkpoint(tmp_path / "early.ckpt")["config"]["steps"] == 1, "the new run's"
 
 
 def test_a_resolution_that_does_not_fit_is_said_before_a_set_is_decoded(tmp_path, monkeypatch):
@@ -296,6 +298,17 @@ def test_the_average_follows_the_weights_from_the_start(tmp_path, shown):
     last, mean = state["training"]["network"], state["network"]
     moved, lag = (sum((w[k] - last[k]).square().sum() for k in last) for w in (first, mean))
     assert lag < 0.1 * moved
+
+
+def test_the_average_of_an_eighth_of_a_run_stays(tmp_path, shown):
+    run_here(tmp_path, "--steps", "8", "--warmup", "1")
+    state = read_checkpoint(tmp_path / "early.ckpt")
+    config = state["config"]
+    run = training_loop.Run(config, torch.device("cpu"))
+    batch = Loader(train.data.load_dataset("fashion"), 4, config["seed"]).batch(0)
+    training_loop.train_step(run, run.model, batch)
+    assert_same(state["network"], run.average.module.state_dict())
+    load_model(tmp_path / "early.ckpt", scheduler.DDIMScheduler)
 
 
 @pytest.mark.slow
