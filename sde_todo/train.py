@@ -79,10 +79,16 @@ def edm_weight(alpha: Tensor, std: Tensor, g: Tensor, sigma_data: float = 2.0) -
     return std**2 * (sigma**2 + sigma_data**2) / sigma_data**2
 
 
+def mass_weight(alpha: Tensor, std: Tensor, g: Tensor) -> Tensor:
+    """`edm_weight` times sqrt(sigma): errors at high noise move mass, those at low noise blur."""
+    return edm_weight(alpha, std, g) * (std / alpha).sqrt()
+
+
 WEIGHTS = {
     "denoising": denoising_weight,
     "likelihood": likelihood_weight,
     "edm": edm_weight,
+    "mass": mass_weight,
 }
 
 

@@ -26,7 +26,7 @@ TASKS = {
         "Down to the floor",
         60,
         [
-            "Four ideas: preconditioning, log-uniform noise, the stable target, a better sampler.",
+            "Preconditioning, log-uniform noise, its weight, the stable target, a better sampler.",
             "VESDE with uniform t has log-uniform noise; each part names its paper.",
             "Everything is in the docstring and hint of floor_recipe.",
         ],
