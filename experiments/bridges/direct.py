@@ -34,7 +34,7 @@ def flow_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         t = torch.rand(B, generator=generator, device=run.device)[run.own]
         if run.config["ot"]:
             x1 = x1[ot_coupling(x0, x1)]
-        run.set_rate(side.optimizer, step, run.total)
+        run.set_rate(side, step, run.total)
         with run.autocast():
             loss = flow_loss(run.wrapped["forward"], x0, x1, t)
         run.descend(side, loss)
@@ -50,7 +50,7 @@ def joint_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         first: the step to start from.
     """
     policy, other = run.sides["backward"], run.sides["forward"]
-    opt = policy.optimizer
+    opt = policy.optimizers[0]
     F = bridge.mean_map(run.steps_as, policy.chain, policy.model)
     step_fn = get_sb_step_fn(
         policy.model,
@@ -66,7 +66,7 @@ def joint_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         generator = torch.Generator(run.device).manual_seed(seed)
         torch.manual_seed(seed)
         x = run.sources["backward"](1, run.config["batch_size"], run.own, generator)[0]
-        run.set_rate(opt, step, run.total)
+        run.set_rate(policy, step, run.total)
         loss = step_fn(x)
         for side in (policy, other):
             side.update_average(run.config["ema"], step)

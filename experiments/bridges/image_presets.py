@@ -9,6 +9,7 @@ The steps of a round and the cache of simplified DSB are ours, and its rate and 
 
 from typing import Any
 
+from given.bridges.methods import METHODS
 from given.images.presets import BATCH, NETWORKS, network_for, size_class
 
 # What a set is trained with, unless the command line says otherwise.
@@ -19,8 +20,9 @@ SMALL: dict[str, Any] = {
     "iters": 512,
     "batch_size": 32,
     "cache_size": 256,
-    "lr": 1e-3,
-    "ema": 0.99,
+    "lr": 2e-3,
+    "muon_lr": 0.01,
+    "ema": 0.997,
     "variance": "bridge",
 }
 LARGE = SMALL | {
@@ -29,6 +31,7 @@ LARGE = SMALL | {
     "rounds": 10,
     "iters": 8000,
     "lr": 2e-4,
+    "muon_lr": 0.0,
     "ema": 0.999,
 }
 FLOW = {"small": {"rounds": 1, "iters": 1000}, "large": {"rounds": 1, "iters": 100_000}}
@@ -113,6 +116,8 @@ def numbers_of(preset: str | None, resolution: int, method: str) -> dict[str, An
     numbers = SMALL if size == "small" else LARGE | {"batch_size": batch, "cache_size": 10 * batch}
     if preset:
         numbers = {k: v for k, v in PRESETS[preset].items() if k in SMALL}
+    if METHODS[method].predicts == "policy":
+        numbers = numbers | {"muon_lr": 0.0}  # its loss comes with an optimizer
     return numbers | (FLOW[size] if method == "flow" else {})
 
 

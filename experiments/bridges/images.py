@@ -151,7 +151,9 @@ def configure(
         raise ValueError(f"--preset {args.preset} is for latents: name an autoencoder, --encoder.")
     if args.method == "lightsb":
         raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
-    config = make_config(args, numbers_of(args.preset, H, args.method))
+    numbers = numbers_of(args.preset, H, args.method)
+    config = make_config(args, numbers)
+    config["muon_lr"] = config.pop("muon_lr") * config["lr"] / numbers["lr"]  # follows --lr
     config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H}
     config |= moments_of_noise(args.prior, images) | networks_config(args, H, C)
     if args.checkpointing:

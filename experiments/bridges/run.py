@@ -78,7 +78,7 @@ class BridgeRun(TrainingRun):
         self.dt = {n: c.dt.flip(0).float().to(self.device) for n, c in chains.items()}
         if config["method"] == "sb-fbsde-joint":  # one optimizer for the weights of both
             weights = {"params": self.sides["forward"].weights}
-            self.sides["backward"].optimizer.add_param_group(weights)
+            self.sides["backward"].optimizers[0].add_param_group(weights)
 
     def mean_map(self, name: str, half: int | None = None) -> Callable:
         """The mean map of a direction: of its averaged network, or of the reference at the start.
@@ -163,7 +163,7 @@ class BridgeRun(TrainingRun):
         half, i = divmod(self.step, self.iters)
         if i == 0 and half > 1 and config["reinit"]:
             side.reset()
-        self.set_rate(side.optimizer, i, self.iters)
+        self.set_rate(side, i, self.iters)
         if self.method.predicts == "policy":
             loss = self.fit_policy(name, batch)
         else:
@@ -171,9 +171,11 @@ class BridgeRun(TrainingRun):
         side.update_average(config["ema"], i)
         return loss
 
-    def set_rate(self, optimizer: torch.optim.Optimizer, i: int, total: int) -> None:
-        """The learning rate of step i of `total`: a short warm-up, then a cosine to a twentieth."""
-        set_lr(optimizer, self.config["lr"] * lr_factor(i, total, warmup=50, last=0.05))
+    def set_rate(self, side: Side, i: int, total: int) -> None:
+        """The rates of step i of `total`: a short warm-up, then a cosine to a twentieth."""
+        factor = lr_factor(i, total, warmup=50, last=0.05)
+        for optimizer in side.optimizers:
+            set_lr(optimizer, optimizer.defaults["lr"] * factor)
 
     def fit_regression(self, name: str, batch: tuple) -> Tensor:
         """A step on the weighted squared error of a prediction. batch: of `bridge.Cache`."""
@@ -186,12 +188,13 @@ class BridgeRun(TrainingRun):
         return loss.detach()
 
     def descend(self, side: Side, loss: Tensor) -> None:
-        """One step of the optimizer, against the gradient, clipped where the networks are large."""
-        side.optimizer.zero_grad(set_to_none=True)
+        """One step against the gradient, which is clipped where the networks are large."""
+        side.model.zero_grad(set_to_none=True)
         loss.backward()
         if self.config["clip"]:
             torch.nn.utils.clip_grad_norm_(side.weights, self.config["clip"])
-        side.optimizer.step()
+        for optimizer in side.optimizers:
+            optimizer.step()
 
     def fit_policy(self, name: str, batch: tuple) -> Tensor:
         """A step of alternating SB-FBSDE."""
@@ -199,7 +202,7 @@ class BridgeRun(TrainingRun):
         dt = self.dt[name][k]
         torch.manual_seed(seed_of(self.config["seed"], self.step))  # of Hutchinson's probes
         loss_fn = SBALoss(self.config["divergence"])
-        step_fn = get_sb_step_fn(side.model, side.optimizer, loss_fn, side.chain)
+        step_fn = get_sb_step_fn(side.model, side.optimizers[0], loss_fn, side.chain)
         return torch.tensor(step_fn((dt, s, x, z_other)), device=self.device)
 
     def train_steps(self) -> Iterator[Tensor]:

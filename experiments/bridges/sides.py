@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from given.bridges.methods import METHODS
+from given.runtime.muon import make_optimizers
 from given.runtime.training import MovingAverage, ema_decay
 from sde_todo import bridge
 
@@ -35,10 +36,10 @@ class Predictor(nn.Module):
 
 
 class Side:
-    """One direction: its chain, its network, the moving average of it, and its optimizer."""
+    """One direction: its chain, its network, the moving average of it, and its optimizers."""
 
     def __init__(self, chain: bridge.Chain, net: nn.Module, config: dict, device: torch.device):
-        """Build model and optimizer around a network.
+        """Build model and optimizers around a network.
 
         Args:
             chain: of this direction.
@@ -53,16 +54,12 @@ class Side:
         self.average = self.moving.module
         self.initial = copy.deepcopy(self.model.state_dict()) if config["reinit"] else {}
         self.weights = list(self.model.parameters())
-        self.optimizer = torch.optim.Adam(
-            self.weights,
-            config["lr"],
-            betas=(0.9, 0.99),
-            fused=device.type != "mps",  # one call for all weights: a third of the time of a step
-        )
+        self.optimizers = make_optimizers(self.model, config, device)
 
     def parts(self) -> dict:
         """The parts whose state a checkpoint keeps."""
-        return {"model": self.model, "average": self.average, "optimizer": self.optimizer}
+        optimizers = zip(("optimizer", "muon"), self.optimizers, strict=False)
+        return {"model": self.model, "average": self.average, **dict(optimizers)}
 
     def update_average(self, decay: float, i: int) -> None:
         """Move the average towards the weights, after step i of a half-round.
@@ -72,9 +69,10 @@ class Side:
         self.moving.update(ema_decay(decay, i))
 
     def reset(self) -> None:
-        """Begin again with the first weights and an optimizer that knows nothing."""
+        """Begin again with the first weights and optimizers that know nothing."""
         self.model.load_state_dict(self.initial)
-        self.optimizer.state.clear()
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
 
 
 def walked_chain(chain: bridge.Chain, variance: str) -> bridge.Chain:

@@ -28,7 +28,7 @@ from given.images.objectives import (
 from given.runtime.budget import TimeBudget
 from given.runtime.checkpoint import blamed_on, load_weights, read_checkpoint
 from given.runtime.machine import autocast, memory_format, parallel, seed_of
-from given.runtime.muon import Muon, hidden_kernels
+from given.runtime.muon import make_optimizers
 from given.runtime.training import MovingAverage, TrainingRun, ema_decay, lr_factor, set_lr
 
 PIXELS = 2**31  # in a seed: of what spreads the pixels; a number that no rank has
@@ -119,29 +119,6 @@ class Run(TrainingRun):
                 optimizer.load_state_dict(each)
             self.set_progress(training)
             self.bits = [(int(k), float(m), float(e)) for k, m, e in training.get("bits", [])]
-
-
-def make_optimizers(
-    network: nn.Module, config: dict, device: torch.device
-) -> list[torch.optim.Optimizer]:
-    """AdamW for all weights, or Muon for the kernels of hidden convolutions and AdamW for the rest.
-
-    Args:
-        network: whose weights they move.
-        config: with `lr`, `weight_decay` and `muon_lr`.
-        device: of the network.
-    """
-    rate = config.get("muon_lr")
-    kernels = hidden_kernels(network) if rate else []
-    apart = {id(kernel) for kernel in kernels}
-    adam = torch.optim.AdamW(
-        [p for p in network.parameters() if id(p) not in apart],
-        config["lr"],
-        betas=(0.9, 0.99),
-        weight_decay=config["weight_decay"],
-        fused=device.type != "mps",
-    )
-    return [adam, Muon(kernels, rate)] if rate else [adam]
 
 
 def train_step(run: Run, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -71,6 +71,20 @@ def test_a_preset_has_the_numbers_of_its_paper(name, size, steps, gamma, lr, bat
         assert network(x, 0).shape == x.shape
 
 
+@pytest.mark.parametrize(
+    ("words", "size", "rate"),
+    [
+        ("", 16, 0.01),
+        ("--method flow --lr 4e-3", 16, 0.02),
+        ("--method sb-fbsde-alt", 16, 0.0),
+        ("", 64, 0.0),
+    ],
+)
+def test_small_networks_train_by_muon_whose_rate_follows_that_of_adam(words, size, rate):
+    config = config_of(*words.split(), size=size)
+    assert config["muon_lr"] == pytest.approx(rate)
+
+
 @pytest.mark.parametrize("name", ["dsb-mnist", "dsb-celeba"])
 def test_the_reference_of_a_dsb_preset_keeps_the_variance_of_its_prior(name):
     config = config_of("--preset", name, size=28 if "mnist" in name else 64, channels=3)

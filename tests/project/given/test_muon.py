@@ -5,11 +5,10 @@ import torch
 
 from experiments.images import train
 from experiments.images.train_config import make_config
-from experiments.images.training_loop import make_optimizers
 from given.images.data.imageset import load_dataset
 from given.images.load import build_network
 from given.images.presets import NETWORKS
-from given.runtime.muon import Muon, hidden_kernels, orthogonal
+from given.runtime.muon import Muon, hidden_kernels, make_optimizers, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8), (1, 16, 16)])
