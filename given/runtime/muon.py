@@ -92,11 +92,12 @@ def orthogonal(M: Tensor) -> Tensor:
 
 
 def hidden_kernels(network: nn.Module) -> list[nn.Parameter]:
-    """The kernels of a network's convolutions, but for the first and the last: head and tail."""
+    """The kernels of a network's convolutions, but for the first and the last, by their names."""
+    ends = ("head", "patches", "tail")
     return [
         module.weight
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d) and name.rpartition(".")[2] not in ("head", "tail")
+        if isinstance(module, nn.Conv2d) and name.rpartition(".")[2] not in ends
     ]
 
 

@@ -72,11 +72,13 @@ def test_its_rate_follows_that_of_adam_unless_it_is_given(words, rate):
     assert len(optimizers) == 1 + (rate > 0)
 
 
-def test_the_first_and_the_last_convolution_are_left_to_another_optimizer():
-    network = build_network(
-        {"name": "UNet", "T": 10, "image_resolution": 32} | NETWORKS["ddpm"] | {"ch": 32}
-    )
+@pytest.mark.parametrize(
+    "name, first", [("ddpm", "head"), ("uvit-s", "patches"), ("ncsnv2", "head")]
+)
+def test_the_first_and_the_last_convolution_are_left_to_another_optimizer(name, first):
+    with torch.device("meta"):
+        network = build_network({"name": "UNet", "T": 10, "image_resolution": 32} | NETWORKS[name])
     ids = {id(kernel) for kernel in hidden_kernels(network)}
     four = [name for name, weight in network.named_parameters() if weight.ndim == 4]
     out = [name for name in four if id(network.get_parameter(name)) not in ids]
-    assert out == ["head.weight", "tail.weight"] and len(ids) == len(four) - 2
+    assert out == [f"{first}.weight", "tail.weight"] and len(ids) == len(four) - 2
