@@ -22,7 +22,7 @@ def plain_recipe(
     points: Tensor,
     sde: Process | None = None,
     loss_fn: Callable | None = None,
-    N_steps: int = 1500,
+    N_steps: int = 2000,
     seed: int = 0,
     checkpoint: Path | str | None = None,
     weight: str = "denoising",

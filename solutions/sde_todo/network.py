@@ -79,9 +79,9 @@ class SimpleNet(nn.Module):
     def __init__(
         self,
         in_dim: int = 2,
-        enc_shapes: Sequence[int] = (128,),
+        enc_shapes: Sequence[int] = (64,),
         dec_shapes: Sequence[int] = (128, 128),
-        z_dim: int = 128,
+        z_dim: int = 64,
     ) -> None:
         super().__init__()
         # BEGIN SOLUTION 1.2c

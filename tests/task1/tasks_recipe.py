@@ -10,7 +10,7 @@ TASKS = {
         [
             "Put the parts together: network, EMA, Adam, step function, loop, score function.",
             "If the samples are blurred, train longer or lower the rate to 0 at the end.",
-            "SimpleNet predicting noise, Adam 8e-3 with warmup_linear, 1,500 steps of 512 pass.",
+            "SimpleNet predicting noise, Adam 8e-3 with warmup_linear, 2,000 steps of 512 pass.",
         ],
     ),
     "1.4b": Task(
