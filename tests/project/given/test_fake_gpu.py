@@ -92,6 +92,7 @@ def test_no_network_makes_training_wait(network, classes, gpu):
 def test_the_loss_is_looked_at_once_every_so_many_steps(tmp_path, gpu, monkeypatch):
     monkeypatch.setattr(TrainingRun, "log_every", 2)
     monkeypatch.setattr("given.runtime.training.save", lambda *_: None)
+    monkeypatch.setattr("experiments.images.training_progress.save_whole", lambda *_: None)
     run, loader = run_of("--times vp --predicts v --steps 4", PATCH, gpu.device)
     gpu.waits.clear()
     assert train_images(run, loader, tmp_path, None, 1000)
