@@ -165,8 +165,8 @@ def autoguided(evaluate: Callable, weak: Callable, scale: float) -> Callable:
 
         weak + scale (noise - weak)
 
-    A model that learned less errs in the same places, by more. Unlike a class that is asked for,
-    this costs no diversity, and it helps images of no class.
+    A model that learned less errs in the same places, by more. Unlike guidance to a class this
+    helps images of no class, too.
 
     Args:
         evaluate: `at_log_snr` of a network.
