@@ -106,6 +106,8 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """AdamW for all weights, or Muon for the kernels of hidden convolutions and AdamW for the rest.
 
+    A network without such kernels, as U-ViT is, has AdamW alone.
+
     Args:
         network: whose weights they move.
         config: with `lr`, and where they are not 0 `weight_decay` and `muon_lr`.
@@ -121,4 +123,4 @@ def make_optimizers(
         weight_decay=config.get("weight_decay", 0.0),
         fused=device.type != "mps",  # one call for all weights: a third of the time of a step
     )
-    return [adam, Muon(kernels, rate)] if rate else [adam]
+    return [adam, Muon(kernels, rate)] if kernels else [adam]

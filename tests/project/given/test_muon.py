@@ -82,3 +82,10 @@ def test_the_first_and_the_last_convolution_are_left_to_another_optimizer(name, 
     four = [name for name, weight in network.named_parameters() if weight.ndim == 4]
     out = [name for name in four if id(network.get_parameter(name)) not in ids]
     assert out == [f"{first}.weight", "tail.weight"] and len(ids) == len(four) - 2
+
+
+def test_a_network_without_hidden_convolutions_has_adam_alone():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    config = {"lr": 1e-3, "muon_lr": 0.01}
+    (adam,) = make_optimizers(network, config, torch.device("cpu"))
+    assert isinstance(adam, torch.optim.AdamW)
