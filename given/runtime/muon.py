@@ -113,7 +113,7 @@ def make_optimizers(
         config: with `lr`, and where they are not 0 `weight_decay` and `muon_lr`.
         device: of the network.
     """
-    rate = config.get("muon_lr")
+    rate = config.get("muon_lr", 0.0)
     kernels = hidden_kernels(network) if rate else []
     apart = {id(kernel) for kernel in kernels}
     adam = torch.optim.AdamW(
