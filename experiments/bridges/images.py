@@ -153,7 +153,8 @@ def configure(
         raise ValueError("--method lightsb is for points: python -m sde_todo bridge.")
     numbers = numbers_of(args.preset, H, args.method)
     config = make_config(args, numbers)
-    config["muon_lr"] = config.pop("muon_lr") * config["lr"] / numbers["lr"]  # follows --lr
+    # It follows --lr, and comes last: a run that goes on with another --lr is told so by that name.
+    config["muon_lr"] = config.pop("muon_lr") * config["lr"] / numbers["lr"]
     config |= {"prior": args.prior, "dataset": args.dataset, "resolution": H}
     config |= moments_of_noise(args.prior, images) | networks_config(args, H, C)
     if args.checkpointing:

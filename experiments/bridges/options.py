@@ -224,7 +224,7 @@ def resumed_config(path: Path, asked: dict) -> dict:
 
     Only what belongs to the machine may change.
     """
-    config = read_checkpoint(path)["config"]
+    config = {"muon_lr": 0.0} | read_checkpoint(path)["config"]  # runs of before had no Muon
     for name, value in asked.items():
         if name not in MACHINE and config.get(name) != value:
             raise ValueError(

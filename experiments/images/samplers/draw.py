@@ -161,12 +161,13 @@ def make_fast(
 
 
 def autoguided(evaluate: Callable, weak: Callable, scale: float) -> Callable:
-    """The noise moved away from what a weaker model says (Karras et al. 2024b, eq. 3).
+    """The noise moved away from what a weaker model says: autoguidance.
 
         weak + scale (noise - weak)
 
-    A model that learned less errs in the same places, by more. Unlike guidance to a class this
-    helps images of no class, too.
+    A model that learned less errs in the same places, by more (Karras et al. 2024, "Guiding a
+    diffusion model with a bad version of itself", eq. 3). Unlike guidance to a class this helps
+    images of no class, too.
 
     Args:
         evaluate: `at_log_snr` of a network.

@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.bridges.options import DEFAULTS, PRESETS, UNUSED, make_config
+from experiments.bridges.options import DEFAULTS, PRESETS, UNUSED, make_config, resumed_config
 from given.bridges.methods import ITERATIVE
 from given.images.data.sources import ASSETS
 from given.runtime.checkpoint import read_checkpoint, save_whole
@@ -336,6 +336,14 @@ def test_a_bridge_goes_on_where_the_machine_decides_otherwise(plain):
     main([*IMAGES, "--method", "fr", "--rounds", "1", "--resume", "--bf16"])
     with pytest.raises(ValueError, match="was started with lr"):
         main([*IMAGES, "--method", "fr", "--rounds", "1", "--resume", "--lr", "0.5"])
+
+
+def test_a_bridge_of_before_muon_goes_on_without_it(tmp_path):
+    save_whole(tmp_path / "last.ckpt", {"config": {"lr": 2e-4}})
+    asked = {"lr": 2e-4, "muon_lr": 0.0}
+    assert resumed_config(tmp_path / "last.ckpt", asked) == asked
+    with pytest.raises(ValueError, match=r"muon_lr 0\.0, not 0\.01"):
+        resumed_config(tmp_path / "last.ckpt", asked | {"muon_lr": 0.01})
 
 
 def test_a_cache_is_on_the_device_or_the_host_or_refused_with_its_bytes(monkeypatch):

@@ -77,7 +77,7 @@ def test_mixed_precision_is_near_float32_and_gives_float32():
 
 
 def test_autoguidance_moves_away_from_the_weaker_model():
-    """Truth: Karras et al. 2024b, eq. 3, for D; linear in it, so it holds of the noise as well."""
+    """Truth: Karras et al. 2024, eq. 3, for D; linear in it, so it holds of the noise as well."""
     model, weak = small_model(), small_model()
     with torch.no_grad():
         weak.network.tail.weight.mul_(0.5)
