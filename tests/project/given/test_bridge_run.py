@@ -339,7 +339,7 @@ def test_a_bridge_goes_on_where_the_machine_decides_otherwise(plain):
 
 
 def test_a_bridge_of_before_muon_goes_on_without_it(tmp_path):
-    save_whole(tmp_path / "last.ckpt", {"config": {"lr": 2e-4}})
+    save_whole(tmp_path / "last.ckpt", {"config": {"lr": 2e-4}, "network": {}})
     asked = {"lr": 2e-4, "muon_lr": 0.0}
     assert resumed_config(tmp_path / "last.ckpt", asked) == asked
     with pytest.raises(ValueError, match=r"muon_lr 0\.0, not 0\.01"):
