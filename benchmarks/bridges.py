@@ -161,16 +161,20 @@ def mixture_row(method, eps, seed):
 def mixture_run(method, eps, seed, x0, x1):
     """A bridge for a mixture pair.
 
-    Where the noise is small it takes many steps, and starts from pairs by transport: they are
+    Where the noise is small, the plan sends two neighbours to modes far apart. There the bridge
+    takes small steps at its ends, where they part, and starts from pairs by transport, which are
     closer to the plan than independent ones.
     """
-    N = {0.1: 200, 1.0: 50, 10.0: 50}[eps]
-    steps = ("--num_steps", N, "--gamma", f"constant_{eps / 2 / N}")
-    pairs = ("--reference", "flow", "--ot" if eps < 1 else "--no-ot")
+    N, small = 50, eps < 1
+    gamma = eps / 2 / N
+    schedule = f"linear_{0.2 * gamma}_{1.8 * gamma}" if small else f"constant_{gamma}"
+    steps = ("--num_steps", N, "--gamma", schedule)
+    pairs = ("--reference", "flow", "--ot" if small else "--no-ot")
     config = options(method, seed, *steps, *pairs, "--iters", 2400, "--rounds", 4)
     torch.manual_seed(seed)
-    # Low frequencies: between the modes of this target, the network is to interpolate.
-    nets = {n: VelocityNet(scale=5.0, bandwidth=0.2, mirrored=n == "backward") for n in OTHER}
+    # Low frequencies, to interpolate between the modes; higher ones where neighbours part.
+    features = {"scale": 5.0, "bandwidth": 0.5 if small else 0.2}
+    nets = {n: VelocityNet(**features, mirrored=n == "backward") for n in OTHER}
     sources = {"forward": Cloud(x0), "backward": Cloud(x1)}
     return BridgeRun(config, nets, sources, torch.device("cpu"))
 

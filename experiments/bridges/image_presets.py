@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {
     "gamma": "linear_0.001_0.02",
     "num_steps": 16,
     "rounds": 3,
-    "iters": 512,
+    "iters": 1024,
     "batch_size": 32,
     "cache_size": 256,
     "lr": 2e-3,

@@ -1,6 +1,6 @@
 """Carry images over a trained bridge, from either of its ends.
 
-    python -m image_diffusion bridge --sample results/bridge/boot-bag-tr/last.ckpt --num_samples 100
+    python -m image_diffusion bridge --sample results/bridge/NAME/last.ckpt --num_samples 100
     python -m image_diffusion bridge --sample last.ckpt --start dataset --input photos/
 
 The images of a start are the test images of its set, noise, or those of a folder of your own.

@@ -84,12 +84,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     memory = "train a U-Net in a third of the memory, for more time"
     parser.add_argument("--checkpointing", action="store_true", help=memory)
     add_options(parser)
+    parser.set_defaults(method="dsbm")
     args = parser.parse_args(arguments)
     if args.preset:
         parser.set_defaults(method=PRESETS[args.preset]["method"])
         method = parser.parse_args(arguments).method
         parser.set_defaults(**options_of(args.preset, method))
         args = parser.parse_args(arguments)
+    if args.method == "dsbm" and args.reference is None:
+        args.reference = "flow"  # pairs of real images: both networks then begin right at both ends
     return args
 
 

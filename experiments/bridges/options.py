@@ -59,7 +59,8 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--method", default="tr", choices=METHODS)
     parser.add_argument("--num_steps", type=int, help="N, even")
     parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
-    parser.add_argument("--reference", choices=("brownian", "ou", "flow"), default="brownian")
+    references = "what the first round simulates (default brownian; flow for dsbm between images)"
+    parser.add_argument("--reference", choices=("brownian", "ou", "flow"), help=references)
     parser.add_argument("--theta", type=float, help="pull of the OU reference (default 1)")
     parser.add_argument(
         "--variance", choices=("reference", "bridge"), help="of a step: bridge suits thin targets"
@@ -112,7 +113,7 @@ def make_config(args: Namespace, defaults: dict) -> dict:
     theta = 1.0 if args.theta is None else args.theta
     config = numbers | {
         "method": args.method,
-        "reference": args.reference,
+        "reference": args.reference or "brownian",
         "theta": theta if args.reference == "ou" else 0.0,
         "published": args.published,
         "ot": args.ot is not False,
@@ -148,7 +149,7 @@ def check_used(args: Namespace) -> None:
     """Refuse an option that the method or its reference would ignore, in one sentence."""
     method, rounds = args.method, ", ".join(ITERATIVE)
     if args.theta is not None and args.reference != "ou":
-        raise ValueError(f"--theta {args.theta} is of --reference ou, not of {args.reference}.")
+        raise ValueError(f"--theta {args.theta} is of --reference ou; give both, or neither.")
     if args.published and method not in ("tr", "fr"):
         raise ValueError(f"--published is for tr and fr, not for {method}.")
     if args.reinit and method not in ITERATIVE:

@@ -208,7 +208,7 @@ def test_a_bridge_between_two_folders_of_images(plain, tmp_path):
     pair = ["--prior", "my pets:cat", "--dataset", f"{tmp_path / 'my pets'}:dog"]
     words = IMAGES[: IMAGES.index("--exp_name")] + ["--resolution", "8", "--rounds", "1"]
     plain["images"].main([*words, *pair])
-    assert read_checkpoint(LAST.format("my_pets-cat-my_pets-dog-tr"))["config"]["resolution"] == 8
+    assert read_checkpoint(LAST.format("my_pets-cat-my_pets-dog-dsbm"))["config"]["resolution"] == 8
 
 
 FR = ["--method", "fr"]
@@ -651,7 +651,7 @@ BOTH = [
     ("--method flow --init_from flow.ckpt", "has no use for it"),
     ("--method flow --reference ou", "--reference ou is for"),
     ("--theta -1 --reference ou", "--theta -1.0"),
-    ("--theta 2", "--theta 2.0 is of --reference ou, not of brownian"),
+    ("--theta 2", "--theta 2.0 is of --reference ou; give both"),
     ("--method dsb --published", "--published is for tr and fr, not for dsb"),
     ("--method flow --gamma constant_0.1", "--gamma has no effect with --method flow"),
     ("--method flow --cache_size 32", "--cache_size has no effect with --method flow"),

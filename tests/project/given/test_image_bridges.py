@@ -93,6 +93,21 @@ def test_the_reference_of_a_dsb_preset_keeps_the_variance_of_its_prior(name):
     assert abs(config["iters"] - 5000) < 200  # whole passes over the cache
 
 
+@pytest.mark.parametrize(
+    ("words", "method", "reference"),
+    [
+        ([], "dsbm", "flow"),  # pairs of images: the networks begin right at both ends
+        (["--reference", "brownian"], "dsbm", "brownian"),
+        (["--method", "tr"], "tr", "brownian"),
+        (["--preset", "celeba-64"], "tr", "brownian"),
+        (["--preset", "dsb-mnist"], "dsb", "ou"),
+    ],
+)
+def test_a_bridge_between_images_starts_from_pairs_of_images(words, method, reference):
+    config = config_of(*words, size=64 if "celeba-64" in words else 28)
+    assert (config["method"], config["reference"]) == (method, reference)
+
+
 def test_the_command_line_changes_a_preset():
     words = ("--preset", "afhq-64", "--num_steps", "50", "--prior", "photos", "--network", "auto")
     config = config_of(*words, size=64, channels=3)
