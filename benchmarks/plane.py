@@ -70,8 +70,8 @@ PROCESSES = {
     ),
 }
 
-# Part 3. A divergence makes gradients noisy: half the learning rate. Sampled by the SDE, whose
-# fresh noise forgives errors of the score; by the ODE, both often miss the marks below.
+# Part 3. A divergence makes gradients noisy: half the learning rate. The fresh noise of the SDE
+# forgives errors of the score, which the ODE keeps.
 # Their own marks lie between the worst reference run and real points with noise .2, which are
 # refused: CD 100x100 .14, CD .04.
 LOSSES = {
@@ -245,7 +245,7 @@ def losses(args, floor):
     for process in LOSS_PROCESSES:
         options, ways = PROCESSES[process]
         for name, loss in LOSSES.items():
-            rows += run(f"{name}, {process}", plain_recipe, options | loss, ways[:1], args)
+            rows += run(f"{name}, {process}", plain_recipe, options | loss, ways, args)
     print_values(f"Losses, {args.seeds} seeds of two draws each", rows, floor)
     print_costs(rows, LOSS_MARKS)
     return rows

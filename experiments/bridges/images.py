@@ -5,11 +5,12 @@
     torchrun --standalone --nproc_per_node=8 -m image_diffusion bridge --preset afhq-64
 
 A class is named after a colon, and a folder of images is a set, as in `--dataset photos/:cat`;
-`--prior standard` is noise, `--prior matched` noise of the data's mean and variance. `--preset`
+`--prior standard` is noise, `--prior matched` noise of the data's mean and variance. The method is
+dsbm, whose first round joins pairs of images by straight lines with noise around them. `--preset`
 takes the sets and numbers of a paper: see image_presets.py. `--encoder DIR` makes it a bridge
-between latents: see latents.py. `--method flow` trains a flow, and
---init_from starts a bridge with it, or, from noise, with a diffusion model of train.py. Stop a run
-with Ctrl-C and go on with the same command and --resume. Task 1.6 must be written for it.
+between latents: see latents.py. `--method flow` trains a flow, and --init_from starts a bridge with
+it, or, from noise, with a diffusion model of train.py. Stop a run with Ctrl-C and go on with the
+same command and --resume. Task 1.6 must be written for it.
 """
 
 import argparse
