@@ -124,7 +124,7 @@ def bridge(method):
             options |= {"rounds": 1}
         options = {k: v for k, v in options.items() if k not in UNUSED.get(method, ())}
         words = [part for k, v in options.items() for part in (f"--{k}", str(v))]
-        words += ["--no-ot"] if method == "flow" else []
+        words += ["--no-ot"] if method in ("flow", "dsbm") else []
         words += ["--prior", "standard"] if method == "sb-fbsde-joint" else []
         words += ["--resolution", "8", "--num_samples", "4", "--method", method]
         with mock.patch.object(images, "RESULTS", folder):

@@ -30,10 +30,11 @@ def flow_steps(run: Any, first: int = 0) -> Iterator[tuple[int, Tensor]]:
     for step in range(first, run.total):
         seed = seed_of(run.config["seed"], step)
         generator = torch.Generator(run.device).manual_seed(seed)
-        x0, x1 = (run.sources[n](1, B, run.own, generator)[0] for n in OTHER)
+        x0, x1 = (run.sources[n](1, B, slice(0, B), generator)[0] for n in OTHER)
         t = torch.rand(B, generator=generator, device=run.device)[run.own]
-        if run.config["ot"]:
+        if run.config["ot"]:  # pairs of the whole batch, whatever part of it this process takes
             x1 = x1[ot_coupling(x0, x1)]
+        x0, x1 = x0[run.own], x1[run.own]
         run.set_rate(side, step, run.total)
         with run.autocast():
             loss = flow_loss(run.wrapped["forward"], x0, x1, t)

@@ -114,8 +114,10 @@ class BridgeRun(TrainingRun):
             return z[self.own]
 
         lines = half == 0 and config["reference"] == "flow"
-        starts = self.sources[name](rows, B, self.own, generator)
-        ends = self.line_ends(name, starts, generator) if lines else starts
+        if lines:
+            starts, ends = self.line_ends(name, rows, generator)
+        else:
+            starts = ends = self.sources[name](rows, B, self.own, generator)
         F = self.mean_map(name, half)
         place = place_of_cache(config, starts[0, 0], self.device, starts.shape[1])
         kept = Rows(rows, place)
@@ -139,13 +141,19 @@ class BridgeRun(TrainingRun):
             return states, None, None
         return states, means, bridge.maps_at_next(F, states)
 
-    def line_ends(self, name: str, starts: Tensor, generator: torch.Generator) -> Tensor:
-        """The ends of the flow reference's lines, paired with their starts where --ot says so."""
-        rows, B = len(starts), self.config["batch_size"]
-        ends = self.sources[OTHER[name]](rows, B, self.own, generator)
-        if not self.config["ot"]:
-            return ends
-        return torch.stack([y[ot_coupling(x, y)] for x, y in zip(starts, ends, strict=True)])
+    def line_ends(self, name: str, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Both ends of the flow reference's lines, (rows, columns, ...) each.
+
+        Where --ot says so, a batch is paired by transport as a whole, whoever walks its columns.
+        """
+        B = self.config["batch_size"]
+        starts, ends = (
+            self.sources[n](rows, B, slice(0, B), generator) for n in (name, OTHER[name])
+        )
+        if self.config["ot"]:
+            pairs = zip(starts, ends, strict=True)
+            ends = torch.stack([y[ot_coupling(x, y)] for x, y in pairs])
+        return starts[:, self.own], ends[:, self.own]
 
     def lines(self, chain: bridge.Chain, x: Tensor, end: Tensor, noise: Callable) -> tuple:
         """The flow interpolant as reference: straight lines from x to end, whose mean map is a step

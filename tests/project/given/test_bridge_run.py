@@ -264,11 +264,13 @@ def test_a_run_that_came_to_its_end_is_shown_again_with_resume(modules, tmp_path
 # --- Two processes see what one sees
 
 
-@pytest.mark.parametrize(("kind", "method"), [("plane", "tr"), ("images", "fr")])
+@pytest.mark.parametrize(
+    ("kind", "method"), [("plane", "tr"), ("plane", "flow"), ("images", "fr"), ("images", "dsbm")]
+)
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(kind, method, plain, tmp_path):
-    common = {"plane": [*PLANE, "--iters", "32"], "images": [*IMAGES, "--iters", "16"]}[kind]
-    common = [*common, "--method", method, "--rounds", "1"]
+    iters = {"plane": "32", "images": "16"}[kind]
+    common = small_run(kind, "--iters", iters, "--method", method, "--rounds", "1")
     plain[kind].main(common)
     one = last(kind)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
