@@ -167,8 +167,7 @@ def mixture_run(method, eps, seed, x0, x1):
     N = 50 if eps < 1 else 32
     gamma = eps / 2 / N
     steps = ("--num_steps", N, "--gamma", f"linear_{0.2 * gamma}_{1.8 * gamma}")
-    rounds = ("--reference", "flow", "--iters", 3200, "--rounds", 3)
-    config = options(method, seed, *steps, *rounds)
+    config = options(method, seed, *steps, "--iters", 3200, "--rounds", 3)
     torch.manual_seed(seed)
     nets = {n: VelocityNet(scale=5.0, mirrored=n == "backward") for n in OTHER}
     sources = {"forward": Cloud(x0), "backward": Cloud(x1)}

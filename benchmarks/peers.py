@@ -122,7 +122,9 @@ def train_flows(seed, pairs, matcher, times):
         t, x_t, u_t = matcher.sample_location_and_conditional_flow(x0, x1)
         return (nets[1](t, x_t) - u_t).pow(2).mean()
 
-    sources = [Batches(make_points(name, 50_000, seed), BATCH, seed) for name in PAIR]
+    # Two seeds: of one, the sets are of the same uniform numbers, and their points go together.
+    seeds = zip(PAIR, (2 * seed, 2 * seed + 1), strict=True)
+    sources = [Batches(make_points(name, 50_000, k), BATCH, k) for name, k in seeds]
     for _, x0, x1 in zip(range(FLOW_STEPS), *sources, strict=False):
         for slot, loss_fn, opt in zip(times, (own, peer), optimizers, strict=True):
             start = time.process_time()

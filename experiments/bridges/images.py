@@ -92,8 +92,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         method = parser.parse_args(arguments).method
         parser.set_defaults(**options_of(args.preset, method))
         args = parser.parse_args(arguments)
-    if args.method == "dsbm" and args.reference is None:
-        args.reference = "flow"  # pairs of real images: both networks then begin right at both ends
     return args
 
 

@@ -59,7 +59,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--method", default="tr", choices=METHODS)
     parser.add_argument("--num_steps", type=int, help="N, even")
     parser.add_argument("--gamma", help="constant_G or linear_A_B; sigma^2 = 2 sum of the gammas")
-    references = "what the first round simulates (default brownian; flow for dsbm between images)"
+    references = "what the first round simulates (default brownian; of dsbm, flow)"
     parser.add_argument("--reference", choices=("brownian", "ou", "flow"), help=references)
     parser.add_argument("--theta", type=float, help="pull of the OU reference (default 1)")
     parser.add_argument(
@@ -96,6 +96,15 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
+def reference_of(args: Namespace) -> str:
+    """What the first round simulates: the choice of --reference, or the default of the method.
+
+    One that draws between ends starts from lines between points of both sets: the rounds of Shi et
+    al. 2023 keep the ends of their pairs, which are then right from the start.
+    """
+    return args.reference or ("flow" if METHODS[args.method].between else "brownian")
+
+
 def make_config(args: Namespace, defaults: dict) -> dict:
     """The configuration of a run: the defaults of its method, changed by the command line.
 
@@ -113,7 +122,7 @@ def make_config(args: Namespace, defaults: dict) -> dict:
     theta = 1.0 if args.theta is None else args.theta
     config = numbers | {
         "method": args.method,
-        "reference": args.reference or "brownian",
+        "reference": reference_of(args),
         "theta": theta if args.reference == "ou" else 0.0,
         "published": args.published,
         "ot": args.ot is not False,
@@ -156,7 +165,7 @@ def check_used(args: Namespace) -> None:
         raise ValueError(f"--reinit is for {rounds}, not for {method}, which has no rounds.")
     if args.reference == "flow" and method not in ITERATIVE:
         raise ValueError(f"--reference flow is for {rounds}, not for {method}.")
-    if args.ot is not None and method != "flow" and args.reference != "flow":
+    if args.ot is not None and method != "flow" and reference_of(args) != "flow":
         raise ValueError("--ot and --no-ot are for --method flow and --reference flow.")
     for name in UNUSED.get(method, ()):
         if getattr(args, name) not in (None, False):

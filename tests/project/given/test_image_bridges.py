@@ -103,7 +103,7 @@ def test_the_reference_of_a_dsb_preset_keeps_the_variance_of_its_prior(name):
         (["--preset", "dsb-mnist"], "dsb", "ou"),
     ],
 )
-def test_a_bridge_between_images_starts_from_pairs_of_images(words, method, reference):
+def test_dsbm_between_images_starts_from_pairs_of_them(words, method, reference):
     config = config_of(*words, size=64 if "celeba-64" in words else 28)
     assert (config["method"], config["reference"]) == (method, reference)
 
