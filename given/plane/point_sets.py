@@ -89,7 +89,8 @@ def make_points(name: str, n: int, seed: int = 0) -> Tensor:
     Args:
         name: one of `DATASETS`; "checkerboard:8" and "gaussians:5" say how many cells or modes.
         n: number of points, at least 1.
-        seed: any whole number; the same seed gives the same points.
+        seed: any whole number; the same seed gives the same points. Two sets of one seed share
+            their random numbers: give the two ends of a flow or bridge two seeds.
 
     Returns:
         float32 tensor (n, 2).
